@@ -1,0 +1,74 @@
+"""What can go wrong, said so that a person can act on it.
+
+Every error a user can cause is a `KoinonError`: its text says what was wrong, what was expected and what to do.
+The command line prints that text alone; any other exception is a bug and keeps its traceback.
+"""
+
+
+class KoinonError(Exception):
+    """Base of every error that is meant for a person to read."""
+
+
+class ConfigurationError(KoinonError):
+    """Settings are missing or make no sense; lists all of them at once."""
+
+
+class ArtifactError(KoinonError):
+    """Bytes are not the plan, model, update, server state or report that they should be.
+
+    `code` is the reason code that a report gives when the artifact is a client's update (see protocol.settlement).
+    """
+
+    def __init__(self, message: str, code: str = "malformed") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class IntegrityError(ArtifactError):
+    """Bytes do not hash to the CID they were asked for by."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="corrupt")
+
+
+class StorageError(KoinonError):
+    """Storage cannot be reached, or does not hold what was asked for in the time allowed."""
+
+
+class ArtifactUnavailable(StorageError):
+    """Storage works, but nobody served the artifact in the time allowed."""
+
+
+class ArtifactTooLarge(ArtifactError):
+    """An artifact is larger than the limit for its kind."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="too_large")
+
+
+class SealError(ArtifactError):
+    """A sealed update cannot be opened with the round's secret."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="sealed_wrong")
+
+
+class ChainError(KoinonError):
+    """The node cannot be reached, or it is not the chain or the contract that was expected."""
+
+
+class Reverted(ChainError):
+    """The contract refused a call. `name` is its custom error, `arguments` the values it carries."""
+
+    def __init__(self, message: str, name: str = "", arguments: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+        self.arguments = arguments or {}
+
+
+class KeystoreError(KoinonError):
+    """A keystore or passphrase cannot be used."""
+
+
+class JournalError(KoinonError):
+    """The journal cannot be opened, or belongs to another wallet or federation."""
