@@ -72,3 +72,11 @@ class KeystoreError(KoinonError):
 
 class JournalError(KoinonError):
     """The journal cannot be opened, or belongs to another wallet or federation."""
+
+
+class DatasetError(KoinonError):
+    """Training or validation data cannot be used."""
+
+
+class TrainingError(KoinonError):
+    """Local training does not lead to a usable model."""
