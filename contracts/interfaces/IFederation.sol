@@ -60,8 +60,9 @@ interface IFederation {
     /// @notice A client as one round sees it.
     struct ClientView {
         address client;
-        /// @dev Registered now. The index is the current one for a member, else the one the update was submitted with.
+        /// @dev Registered now.
         bool member;
+        /// @dev The one the round's update was submitted with, else the current one, else 0.
         uint32 index;
         bool selected;
         bytes32 updateCid;
@@ -135,7 +136,7 @@ interface IFederation {
     error WrongAmount(uint256 expected, uint256 actual);
     /// @notice The amount does not fit the width that the contract keeps it in.
     error AmountTooLarge(uint256 maximum, uint256 actual);
-    /// @notice The updates that were aggregated are not the updates of the round.
+    /// @notice The updates that were aggregated (actual) are not the updates of the round (expected).
     error WrongUpdates(uint256 expectedCount, uint256 actualCount, uint256 expectedMs, uint256 actualMs);
     /// @notice Adjustments are in strictly ascending order of client address.
     error AdjustmentsNotAscending(address previous, address next);
@@ -188,7 +189,8 @@ interface IFederation {
     /// @param updateCid Where the sealed update is.
     /// @param computeMs Measured training time; 1 to min(maxComputeMs, (now - openedAt + 1) * 1000).
     /// @param samples Number of samples trained on, at least 1.
-    function submitUpdate(uint32 round, bytes32 sealingKey, bytes32 updateCid, uint32 computeMs, uint64 samples) external;
+    function submitUpdate(uint32 round, bytes32 sealingKey, bytes32 updateCid, uint32 computeMs, uint64 samples)
+        external;
 
     /// @notice Pays the caller's rewards of rounds that are over to `to`; skips what is already claimed.
     function claim(uint32[] calldata rounds, address payable to) external returns (uint256 amount);
