@@ -76,18 +76,14 @@ class IpfsNode(Node):
 
 
 def anvil_binary() -> Path:
-    """The program itself, not npm's wrapper around it: a wrapper that is killed leaves its child behind.
-
-    Raises ConfigurationError where there is none.
-    """
-    shipped = sorted((CHECKOUT / "node_modules" / "@foundry-rs").glob("anvil-*/bin/anvil"))
-    found = str(shipped[0]) if shipped else shutil.which("anvil")
+    """The checkout's anvil, else the one on PATH. Raises ConfigurationError where there is none."""
+    found = shutil.which("anvil", path=CHECKOUT / "node_modules" / ".bin") or shutil.which("anvil")
     if found is None:
         raise ConfigurationError(
-            "No anvil, the development chain: run `make` targets in a checkout, which install it, "
+            "No anvil, the development chain: `make setup` in a checkout installs it, "
             "or install Foundry (https://getfoundry.sh) so that `anvil` is on PATH."
         )
-    return Path(found)
+    return Path(found).resolve()
 
 
 def start_anvil(

@@ -1,0 +1,61 @@
+# `make` lists what there is to do.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit test-contracts test-integration lint format abi clean
+SHELL := bash
+
+PYTHON_FILES := processor scripts tests tools
+SOLIDITY_FILES := 'contracts/**/*.sol'
+
+# Development tools get a home inside the project folder, so that they touch nobody's accounts.
+TOOLS := HOME="$(CURDIR)/.home" PATH="$(CURDIR)/node_modules/.bin:$(CURDIR)/.venv/bin:$$PATH"
+
+##@ Run
+
+demo: setup ## a federation of processes on a private chain; ARGS="--clients 5 --rounds 10 --seed 0 ..."
+	.venv/bin/koinon demo $(ARGS)
+
+setup: ## install what is needed into this folder (every target does that by itself)
+	@PYTHON="$(PYTHON)" tools/setup
+
+##@ Check
+
+test: setup ## every test: unit, contracts, integration
+	@status=0; \
+	for part in unit contracts integration; do $(MAKE) --no-print-directory test-$$part || status=1; done; \
+	exit $$status
+
+test-unit: setup ## what needs no node
+	.venv/bin/python -m pytest tests/unit -p no:pytest-brownie $(ARGS)
+
+test-contracts: setup ## the contracts, by brownie on a development chain
+	$(TOOLS) brownie test tests/contracts $(ARGS)
+
+test-integration: setup ## federations of processes on anvil, Kubo and geth (skipped where a program is missing)
+	.venv/bin/python -m pytest tests/integration -p no:pytest-brownie $(ARGS)
+
+lint: setup ## style, types, directions of imports, Solidity
+	.venv/bin/ruff check $(PYTHON_FILES)
+	.venv/bin/ruff format --check $(PYTHON_FILES)
+	.venv/bin/lint-imports
+	.venv/bin/mypy
+	$(TOOLS) forge fmt --check contracts
+	$(TOOLS) solhint --disc --noPoster --max-warnings 0 $(SOLIDITY_FILES)
+
+##@ Change
+
+format: setup ## put Python and Solidity into the one format
+	.venv/bin/ruff check --fix-only --quiet $(PYTHON_FILES)
+	.venv/bin/ruff format $(PYTHON_FILES)
+	$(TOOLS) forge fmt contracts
+
+abi: setup ## compile the contracts into processor/chain/abi, which the package ships
+	.venv/bin/python tools/abi.py
+
+clean: ## remove what was built and installed
+	rm -rf .venv node_modules .home build reports *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
