@@ -1,0 +1,289 @@
+"""A federation on chain: typed reads at a named block, and its calls for a `Sender` to sign."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from web3 import Web3
+from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3Exception
+
+from processor.chain import contracts
+from processor.chain.amounts import format_ether
+from processor.chain.contracts import to_address
+from processor.chain.provider import node_errors
+from processor.chain.transactions import Call, Receipt, Sender
+from processor.cid import cid_from_digest, digest_of
+from processor.errors import ChainError
+from processor.types import (
+    ZERO_ADDRESS,
+    Address,
+    Adjustment,
+    Block,
+    Cid,
+    ClientView,
+    Phase,
+    Release,
+    RoundTerms,
+    RoundView,
+)
+
+PAGE = 200  # entries of a list in one read
+
+_STRUCTS: dict[str, type] = {"Release": Release, "ClientView": ClientView, "RoundView": RoundView}
+
+
+class _Deployed:
+    """A contract at an address: encoding, decoding and errors."""
+
+    def __init__(self, web3: Web3, address: str, artifact: str, called: str, probe: tuple[Any, ...], page: int) -> None:
+        self.address: Address = to_address(address)
+        self._eth = web3.eth
+        self._page = page
+        self._contract = web3.eth.contract(address=Web3.to_checksum_address(address), abi=contracts.load(artifact).abi)
+        with node_errors("name its chain"):
+            self.chain_id: int = web3.eth.chain_id
+        place = f"{self.address} on chain {self.chain_id}"
+        with node_errors("read a contract"):
+            if not web3.eth.get_code(self._contract.address):
+                raise ChainError(f"there is no contract at {place}: check the address and the node")
+            name, *arguments = probe
+            try:
+                self._contract.get_function_by_name(name)(*arguments).call()
+            except (ContractLogicError, BadFunctionCallOutput):
+                raise ChainError(f"the contract at {place} is not a {called}: check the address") from None
+
+    def block(self) -> Block:
+        """The latest block."""
+        with node_errors("give its latest block"):
+            latest = self._eth.get_block("latest")
+        return Block(latest["number"], "0x" + latest["hash"].hex(), latest["timestamp"])
+
+    def _read(self, name: str, *arguments: Any, at: Block | None = None) -> Any:
+        function = self._contract.get_function_by_name(name)(*arguments)
+        with node_errors(f"read {name}", at):
+            values = function.call(block_identifier="latest" if at is None else at.number)
+        return _typed(function.abi["outputs"][0], values)
+
+    def _call(self, name: str, *arguments: Any, description: str, value: int = 0) -> Call:
+        try:
+            data = self._contract.encode_abi(name, arguments)
+        except (Web3Exception, ValueError, TypeError):
+            raise ChainError(
+                f"cannot {description}: a value is negative or larger than the contract can hold"
+            ) from None
+        return Call(self.address, bytes.fromhex(data.removeprefix("0x")), value, description)
+
+
+class Federation(_Deployed):
+    """One federation.
+
+    A read names its block with `at`; without it, it reads the latest. Every read raises ChainError where the node does
+    not answer or has dropped the block's state. Calls are only built here: a `Sender` signs and sends them.
+    """
+
+    def __init__(self, web3: Web3, address: str, page: int = PAGE) -> None:
+        """Raises ChainError where `address` is no address or there is no federation at it."""
+        super().__init__(web3, address, "Federation", "Koinon federation", ("roundView", 0, ZERO_ADDRESS), page)
+
+    # ------------------------------------------------------------------------------------------------------ reads
+
+    def owner(self, at: Block | None = None) -> Address:
+        return str(self._read("owner", at=at))
+
+    def round_count(self, at: Block | None = None) -> int:
+        """Rounds opened so far; also the number of the latest."""
+        return int(self._read("roundCount", at=at))
+
+    def closed(self, at: Block | None = None) -> bool:
+        return bool(self._read("closed", at=at))
+
+    def latest_release(self, at: Block | None = None) -> Release:
+        """What the next round starts from."""
+        release: Release = self._read("latestRelease", at=at)
+        return release
+
+    def carried(self, at: Block | None = None) -> int:
+        """Wei that the next round's pool starts with."""
+        return int(self._read("carried", at=at))
+
+    def balance(self, at: Block | None = None) -> int:
+        """Wei that the contract holds."""
+        with node_errors("read the federation's balance", at):
+            return self._eth.get_balance(self._contract.address, "latest" if at is None else at.number)
+
+    def round_view(self, round: int, client: Address | None = None, at: Block | None = None) -> RoundView:
+        """A round and one client in it; a round that was never opened has phase NONE."""
+        view: RoundView = self._read("roundView", round, client or ZERO_ADDRESS, at=at)
+        return view
+
+    def is_selected(self, round: int, index: int, at: Block | None = None) -> bool:
+        """Whether the member index takes part in the round."""
+        return bool(self._read("isSelected", round, index, at=at))
+
+    def member_count(self, at: Block | None = None) -> int:
+        """How many member indices were ever given out."""
+        return int(self._read("memberCount", at=at))
+
+    def members(self, at: Block | None = None) -> list[Address | None]:
+        """The members by index; None for those who left."""
+        at = at or self.block()
+        found: list[Address] = []
+        for start in range(0, self.member_count(at), self._page):
+            found += self._read("members", start, self._page, at=at)
+        return [None if address == ZERO_ADDRESS else address for address in found]
+
+    def updates(self, round: int, at: Block | None = None) -> list[ClientView]:
+        """The updates of a round in order of member index."""
+        at = at or self.block()
+        view = self.round_view(round, at=at)
+        found: list[ClientView] = []
+        for start in range(0, view.member_count, self._page):
+            if len(found) == view.update_count:
+                break
+            limit = min(self._page, view.member_count - start)
+            found += self._read("updates", round, start, limit, at=at)
+        return found
+
+    # ---------------------------------------------------------------------------------------------- calls: clients
+
+    def register(self) -> Call:
+        return self._call("register", description="register")
+
+    def leave(self) -> Call:
+        return self._call("leave", description="leave the federation")
+
+    def submit_update(self, round: int, sealing_key: bytes, cid: Cid, compute_ms: int, samples: int) -> Call:
+        return self._call(
+            "submitUpdate",
+            *(round, sealing_key, digest_of(cid), compute_ms, samples),
+            description=f"submit the update of round {round}",
+        )
+
+    def claim(self, rounds: Sequence[int], to: Address) -> Call:
+        """Pays the sender's rewards of rounds that are over to `to`; raises ChainError where that is no address."""
+        return self._call("claim", list(rounds), to_address(to), description=f"claim the rewards of {_rounds(rounds)}")
+
+    def claim_for(self, client: Address, rounds: Sequence[int]) -> Call:
+        """Pays a client's rewards to its own address, whoever sends it."""
+        return self._call(
+            "claimFor",
+            *(to_address(client), list(rounds)),
+            description=f"claim the rewards of {client} of {_rounds(rounds)}",
+        )
+
+    # ----------------------------------------------------------------------------------------- calls: organization
+
+    def set_initial_model(self, cid: Cid) -> Call:
+        return self._call("setInitialModel", digest_of(cid), description="set the initial model")
+
+    def open_round(self, terms: RoundTerms) -> Call:
+        """Opens the next round and escrows `terms.reward`."""
+        encoded = (
+            digest_of(terms.plan),
+            terms.sealing_key,
+            terms.training_period,
+            terms.aggregation_period,
+            terms.max_updates,
+            terms.max_compute_ms,
+            terms.selection_rate,
+            terms.reward_rate_cap,
+            terms.reward,
+        )
+        return self._call(
+            "openRound",
+            encoded,
+            description=f"open a round with a reward of {format_ether(terms.reward)} ETH",
+            value=terms.reward,
+        )
+
+    def finalize_round(
+        self,
+        round: int,
+        update_count: int,
+        claimed_ms: int,
+        model: Cid,
+        report: Cid,
+        adjustments: Sequence[Adjustment],
+        secret: bytes,
+    ) -> Call:
+        """Releases the next model. `adjustments` may come in any order; `secret` becomes public with it."""
+        lowered = sorted(
+            ((adjustment.client, adjustment.credited_ms) for adjustment in adjustments),
+            key=lambda pair: int(pair[0], 16),
+        )
+        return self._call(
+            "finalizeRound",
+            *(round, update_count, claimed_ms, digest_of(model), digest_of(report), lowered, secret),
+            description=f"finalize round {round}",
+        )
+
+    def fund(self, amount: int) -> Call:
+        """Adds `amount` wei to what the next round's pool carries."""
+        return self._call(
+            "fund", amount, description=f"fund the federation with {format_ether(amount)} ETH", value=amount
+        )
+
+    def close(self) -> Call:
+        return self._call("close", description="close the federation")
+
+    def withdraw(self, to: Address) -> Call:
+        """After `close`, pays out what is carried; raises ChainError where `to` is no address."""
+        return self._call("withdraw", to_address(to), description="withdraw what is carried")
+
+
+class Factory(_Deployed):
+    """The contract that makes federations and remembers them: a federation it does not know is not genuine code."""
+
+    def __init__(self, web3: Web3, address: str, page: int = PAGE) -> None:
+        """Raises ChainError where `address` is no address or there is no factory at it."""
+        super().__init__(web3, address, "FederationFactory", "Koinon federation factory", ("federationCount",), page)
+
+    def is_federation(self, address: Address, at: Block | None = None) -> bool:
+        return bool(self._read("isFederation", to_address(address), at=at))
+
+    def federations(self, at: Block | None = None) -> list[Address]:
+        """The federations in the order in which they were made."""
+        at = at or self.block()
+        found: list[Address] = []
+        for start in range(0, int(self._read("federationCount", at=at)), self._page):
+            found += self._read("federations", start, self._page, at=at)
+        return found
+
+    def create(self) -> Call:
+        """Makes a federation that belongs to the sender; `created` finds it in the receipt."""
+        return self._call("createFederation", description="create a federation")
+
+    def created(self, receipt: Receipt) -> Address:
+        """The federation that a transaction of `create` made."""
+        event = self._contract.events.FederationCreated()
+        (log,) = [log for log in receipt.logs if log["address"] == self.address]
+        return str(event.process_log(log)["args"]["federation"])
+
+
+def deploy_factory(sender: Sender) -> Address:
+    """Deploys a factory from the shipped bytecode."""
+    bytecode = bytes.fromhex(contracts.load("FederationFactory").bytecode.removeprefix("0x"))
+    receipt = sender.send(Call(None, bytecode, 0, "deploy the federation factory"))
+    if receipt.contract is None:
+        raise ChainError(f"transaction {receipt.tx_hash} deployed no contract: the node's receipt names none")
+    return receipt.contract
+
+
+def _rounds(rounds: Sequence[int]) -> str:
+    return f"round {rounds[0]}" if len(rounds) == 1 else f"{len(rounds)} rounds"
+
+
+def _typed(output: dict[str, Any], value: Any) -> Any:
+    """A decoded value as `processor.types` has it: its dataclasses carry the fields of the ABI's structs in order."""
+    internal = output.get("internalType", "")
+    if internal.endswith("[]"):
+        element = {**output, "type": output["type"][:-2], "internalType": internal[:-2]}
+        return [_typed(element, item) for item in value]
+    if internal.startswith("struct "):
+        return _STRUCTS[internal.rpartition(".")[2]](
+            *(_typed(component, item) for component, item in zip(output["components"], value, strict=True))
+        )
+    if internal.startswith("enum "):
+        return Phase(value)
+    return cid_from_digest(value) if output["name"].endswith("Cid") else value

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+from eth_utils.abi import function_abi_to_4byte_selector
+from hypothesis import given
+from hypothesis import strategies as st
+from web3.exceptions import ContractCustomError, ContractLogicError
+
+from processor.chain import contracts
+from processor.chain.reverts import _SENTENCES, decode, explain, revert_of
+
+ALICE = "0x00000000000000000000000000000000000A11cE"
+SAMPLES: dict[str, Any] = {"address": ALICE, "bytes32": b"\x5e" * 32, "string": "modelCid"}
+
+
+def sample(entry: dict[str, Any], numbers: int = 4321) -> dict[str, Any]:
+    """Arguments for an error of the ABI: phases are the second, other numbers all different."""
+    arguments: dict[str, Any] = {}
+    for position, item in enumerate(entry["inputs"]):
+        number = 2 if item["internalType"].startswith("enum") else numbers + position
+        arguments[item["name"]] = SAMPLES.get(item["type"], number)
+    return arguments
+
+
+def revert_data(entry: dict[str, Any], arguments: dict[str, Any]) -> bytes:
+    types = [item["type"] for item in entry["inputs"]]
+    return function_abi_to_4byte_selector(entry) + encode(types, list(arguments.values()))  # type: ignore[arg-type]
+
+
+def test_the_errors_with_a_sentence_are_those_of_the_contracts() -> None:
+    assert set(_SENTENCES) == set(contracts.errors())
+
+
+@pytest.mark.parametrize("name", sorted(_SENTENCES))
+def test_an_error_travels_from_revert_data_to_a_sentence_with_its_values(name: str) -> None:
+    entry = contracts.errors()[name]
+    arguments = sample(entry)
+
+    revert = decode(revert_data(entry, arguments))
+
+    assert (revert.name, revert.arguments) == (name, arguments)
+    assert str(revert) == explain(name, arguments)
+    assert name not in str(revert)
+    for item in entry["inputs"]:
+        value = arguments[item["name"]]
+        if item["type"] == "address":
+            assert value in str(revert)
+        elif not item["internalType"].startswith("enum"):
+            assert (value.hex() if isinstance(value, bytes) else str(value)) in str(revert)
+
+
+def test_an_error_says_what_was_claimed_and_what_is_accepted() -> None:
+    sentence = explain("ComputeTimeOutOfBounds", {"minimum": 1, "maximum": 5000, "actual": 9000})
+    assert sentence == "the compute time is 9000 ms; the round accepts 1 to 5000 ms"
+
+
+def test_a_phase_is_named_in_words() -> None:
+    sentence = explain("WrongPhase", {"round": 3, "expected": 1, "actual": 4})
+    assert sentence == "round 3 is abandoned; this is only possible while it is in Training"
+
+
+def test_an_error_of_another_contract_keeps_its_name_and_values() -> None:
+    assert explain("Paused", {"since": 12}) == "the contract refused with Paused(12)"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_explained(data: bytes) -> None:
+    assert str(decode(data))
+
+
+def test_a_reason_string_and_a_panic_are_explained() -> None:
+    assert "not today" in str(decode(bytes.fromhex("08c379a0") + encode(["string"], ["not today"])))
+    assert "0x11" in str(decode(bytes.fromhex("4e487b71") + encode(["uint256"], [0x11])))
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [lambda text: text, lambda text: f"Reverted {text}", lambda text: {"message": "revert", "data": text}],
+    ids=["bare", "behind a word", "in an object"],
+)
+def test_revert_data_is_found_however_a_node_wraps_it(wrapped: Any) -> None:
+    data = "0x" + revert_data(contracts.errors()["NoMembers"], {}).hex()
+    assert revert_of(ContractCustomError("execution reverted", data=wrapped(data))).name == "NoMembers"
+
+
+def test_a_revert_without_data_keeps_the_words_of_the_node() -> None:
+    assert "out of gas" in str(revert_of(ContractLogicError("out of gas", data="no data")))
