@@ -1,0 +1,1 @@
+"""What keeps an update private: sealing."""
