@@ -62,7 +62,14 @@ class _Deployed:
     def _read(self, name: str, *arguments: Any, at: Block | None = None) -> Any:
         function = self._contract.get_function_by_name(name)(*arguments)
         with node_errors(f"read {name}", at):
-            values = function.call(block_identifier="latest" if at is None else at.number)
+            try:
+                values = function.call(block_identifier="latest" if at is None else at.number)
+            except BadFunctionCallOutput:
+                when = "now" if at is None else f"at block {at.number}"
+                raise ChainError(
+                    f"there is no contract at {self.address} {when} that answers {name}: it was deployed later, or the "
+                    "node is not synchronized"
+                ) from None
         return _typed(function.abi["outputs"][0], values)
 
     def _call(self, name: str, *arguments: Any, description: str, value: int = 0) -> Call:

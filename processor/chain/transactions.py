@@ -15,7 +15,7 @@ from eth_account.signers.local import LocalAccount
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.exceptions import ContractLogicError, TransactionIndexingInProgress, TransactionNotFound, Web3RPCError
-from web3.types import BlockIdentifier, TxParams, Wei
+from web3.types import BlockIdentifier, Nonce, TxParams, Wei
 
 from processor.chain.amounts import format_ether
 from processor.chain.provider import node_errors, reason
@@ -74,8 +74,7 @@ class Sender:
     def __init__(
         self, web3: Web3, account: LocalAccount, timeout: float = 120, max_fee_per_gas: int | None = None
     ) -> None:
-        self._checksummed = Web3.to_checksum_address(account.address)
-        self.address: Address = self._checksummed
+        self.address = Web3.to_checksum_address(account.address)
         self._account = account
         self._eth = web3.eth
         self._timeout = timeout
@@ -91,8 +90,9 @@ class Sender:
         cannot pay, gas costs more than allowed, the node refuses the transaction, or it is in no block in time.
         """
         transaction = self._unsigned(call)
+        nonce = self._next_nonce()
         with node_errors("read the account's balance"):
-            balance = self._eth.get_balance(self._checksummed)
+            balance = self._eth.get_balance(self.address)
         if balance < call.value:
             raise self._cannot_pay(call, balance, None)
         gas = self._simulate(call, transaction) * (100 + _GAS_MARGIN_PERCENT) // 100
@@ -100,8 +100,6 @@ class Sender:
         if balance < call.value + gas * max_fee:
             raise self._cannot_pay(call, balance, gas * max_fee)
 
-        with node_errors("count the account's transactions"):
-            nonce = self._eth.get_transaction_count(self._checksummed, "pending")
         priced: TxParams = {
             **transaction,
             "chainId": self._chain_id,
@@ -147,17 +145,24 @@ class Sender:
             return True
 
     def _unsigned(self, call: Call) -> TxParams:
-        transaction: TxParams = {"from": self._checksummed, "data": HexBytes(call.data), "value": Wei(call.value)}
+        transaction: TxParams = {"from": self.address, "data": HexBytes(call.data), "value": Wei(call.value)}
         if call.to is not None:
             transaction["to"] = Web3.to_checksum_address(call.to)
         return transaction
 
-    def _simulate(self, call: Call, transaction: TxParams) -> int:
-        """The gas that the call needs.
+    def _next_nonce(self) -> Nonce:
+        """Refuses to queue behind a transaction that is on its way: it may be the same call, sent before a crash."""
+        with node_errors("count the account's transactions"):
+            mined = self._eth.get_transaction_count(self.address, "latest")
+            sent = self._eth.get_transaction_count(self.address, "pending")
+        if sent > mined:
+            raise ChainError(
+                f"account {self.address} has a transaction on its way (nonce {mined}): wait until it is in a block"
+            )
+        return mined
 
-        In the pending block, which has the time of now and what this account has sent already: a call that is sent
-        again after a crash is refused here, not paid for.
-        """
+    def _simulate(self, call: Call, transaction: TxParams) -> int:
+        """The gas that the call needs in the pending block, which has the time of now."""
         try:
             with node_errors(f"simulate how to {call.description}"):
                 try:

@@ -212,6 +212,8 @@ def test_a_block_that_the_node_does_not_know_is_named(federation: Federation) ->
         federation.round_count(later)
     with pytest.raises(ChainError, match="at block 10000000"):
         federation.balance(later)
+    with pytest.raises(ChainError, match="no contract .* at block 0 that answers roundCount: it was deployed later"):
+        federation.round_count(dataclasses.replace(later, number=0))
 
 
 def test_lists_longer_than_a_page_are_complete(web3: Web3, training: Federation, alice: Sender, bob: Sender) -> None:
@@ -328,7 +330,7 @@ def test_a_transaction_that_waits_too_long_is_named_and_not_sent_twice(
 
     with pytest.raises(ChainError, match="is in no block after 0.2 s; it may still be mined"):
         impatient.send(federation.register(), signed.append)
-    with pytest.raises(Reverted, match="is registered already"):
+    with pytest.raises(ChainError, match="has a transaction on its way"):
         impatient.send(federation.register(), signed.append)
     assert impatient.receipt(signed[0].tx_hash) is None
     assert impatient.knows(signed[0].tx_hash)
@@ -337,6 +339,14 @@ def test_a_transaction_that_waits_too_long_is_named_and_not_sent_twice(
     settled = impatient.receipt(signed[0].tx_hash)
     assert settled is not None and settled.succeeded
     assert len(signed) == 1
+
+
+def test_a_transaction_that_the_node_has_already_is_waited_for(
+    web3: Web3, federation: Federation, alice: Sender, no_mining: None
+) -> None:
+    impatient = Sender(web3, wallet_without_coins("alice"), timeout=0.2)
+    with pytest.raises(ChainError, match="is in no block after 0.2 s"):
+        impatient.send(federation.register(), lambda intent: web3.eth.send_raw_transaction(intent.raw))
 
 
 def wallet_without_coins(name: str) -> LocalAccount:
