@@ -125,6 +125,10 @@ class Journal:
         rows = self._read("SELECT kind, round, nonce, tx_hash, status, block FROM intents ORDER BY rowid")
         return [Intent(*row) for row in rows]
 
+    def open_intents(self) -> list[Intent]:
+        """The transactions whose fate is not known yet."""
+        return [intent for intent in self.intents() if intent.status is None]
+
     def save_update(self, update: SavedUpdate) -> None:
         """Keeps what is to be submitted. Raises JournalError where the round has its update already."""
         try:

@@ -99,7 +99,7 @@ def passphrase(prompt: bool, file: Path | None = None, env: str = PASSPHRASE_VAR
     that others can read.
     """
     if file is not None:
-        found = _first_line(file)
+        found = first_line(file)
         source = str(file)
     elif env in os.environ:
         found = os.environ[env]
@@ -114,6 +114,19 @@ def passphrase(prompt: bool, file: Path | None = None, env: str = PASSPHRASE_VAR
     if not found:
         raise KeystoreError(f"the passphrase is empty: {source}")
     return found
+
+
+def first_line(file: Path) -> str:
+    """The first line of a file with a secret in it.
+
+    Raises KeystoreError for a file that others than its owner can read, and says how to mend that.
+    """
+    try:
+        if file.stat().st_mode & OTHERS:
+            raise KeystoreError(f"others can read {file}, which holds a secret: run `chmod 600 {file}`")
+        return file.read_text().split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeystoreError(f"{file} cannot be read: {error}") from error
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -171,12 +184,3 @@ def _address_in(path: Path) -> Address | None:
     if fields.get("version") != 3 or len(address) != 20 or "crypto" not in fields:
         return None
     return to_checksum_address(address)
-
-
-def _first_line(file: Path) -> str:
-    try:
-        if file.stat().st_mode & OTHERS:
-            raise KeystoreError(f"others can read the passphrase file {file}: run `chmod 600 {file}`")
-        return file.read_text().split("\n", 1)[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeystoreError(f"the passphrase file {file} cannot be read: {error}") from error

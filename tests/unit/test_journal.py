@@ -38,23 +38,24 @@ def journal(path: Path) -> Iterator[Journal]:
 def test_an_intent_has_no_status_until_it_is_settled(journal: Journal) -> None:
     journal.record_intent("register", None, 0, "0xaa")
     journal.record_intent("submit", 3, 1, "0xbb")
-    journal.settle_intent("0xaa", "succeeded", 17)
+    journal.settle_intent("0xaa", "mined", 17)
     assert journal.intents() == [
-        Intent("register", None, 0, "0xaa", "succeeded", 17),
+        Intent("register", None, 0, "0xaa", "mined", 17),
         Intent("submit", 3, 1, "0xbb", None, None),
     ]
+    assert journal.open_intents() == journal.intents()[1:]
 
 
 def test_recording_an_intent_again_keeps_its_status(journal: Journal) -> None:
     journal.record_intent("submit", 3, 1, "0xbb")
-    journal.settle_intent("0xbb", "reverted", 18)
+    journal.settle_intent("0xbb", "failed", 18)
     journal.record_intent("submit", 3, 1, "0xbb")
-    assert journal.intents() == [Intent("submit", 3, 1, "0xbb", "reverted", 18)]
+    assert journal.intents() == [Intent("submit", 3, 1, "0xbb", "failed", 18)]
 
 
 def test_an_intent_that_was_never_recorded_cannot_be_settled(journal: Journal) -> None:
     with pytest.raises(JournalError, match="0xcc"):
-        journal.settle_intent("0xcc", "succeeded", 1)
+        journal.settle_intent("0xcc", "mined", 1)
 
 
 def test_a_round_has_one_update(journal: Journal) -> None:
