@@ -6,8 +6,7 @@ SHELL := bash
 PYTHON_FILES := processor scripts tests tools
 SOLIDITY_FILES := 'contracts/**/*.sol'
 
-# Development tools get a home inside the project folder, so that they touch nobody's accounts.
-TOOLS := HOME="$(CURDIR)/.home" PATH="$(CURDIR)/node_modules/.bin:$(CURDIR)/.venv/bin:$$PATH"
+NODE_TOOLS := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 
 ##@ Run
 
@@ -28,7 +27,7 @@ test-unit: setup ## what needs no node
 	.venv/bin/python -m pytest tests/unit -p no:pytest-brownie $(ARGS)
 
 test-contracts: setup ## the contracts, by brownie on a development chain
-	$(TOOLS) brownie test tests/contracts $(ARGS)
+	tools/brownie test tests/contracts $(ARGS)
 
 test-integration: setup ## federations of processes on anvil, Kubo and geth (skipped where a program is missing)
 	.venv/bin/python -m pytest tests/integration -p no:pytest-brownie $(ARGS)
@@ -38,15 +37,15 @@ lint: setup ## style, types, directions of imports, Solidity
 	.venv/bin/ruff format --check $(PYTHON_FILES)
 	.venv/bin/lint-imports
 	.venv/bin/mypy
-	$(TOOLS) forge fmt --check contracts
-	$(TOOLS) solhint --disc --noPoster --max-warnings 0 $(SOLIDITY_FILES)
+	$(NODE_TOOLS) forge fmt --check contracts
+	$(NODE_TOOLS) solhint --disc --noPoster --max-warnings 0 $(SOLIDITY_FILES)
 
 ##@ Change
 
 format: setup ## put Python and Solidity into the one format
 	.venv/bin/ruff check --fix-only --quiet $(PYTHON_FILES)
 	.venv/bin/ruff format $(PYTHON_FILES)
-	$(TOOLS) forge fmt contracts
+	$(NODE_TOOLS) forge fmt contracts
 
 abi: setup ## compile the contracts into processor/chain/abi, which the package ships
 	.venv/bin/python tools/abi.py

@@ -26,6 +26,7 @@ from typing import Self, TypeVar
 from processor.errors import ConfigurationError, KoinonError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+CHAIN_ID = 31337
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 
@@ -41,7 +42,7 @@ class Node:
     log: Path
 
     def stop(self) -> None:
-        """Asks the program to end, which lets it write what it keeps, and insists after some seconds. May be repeated."""
+        """Asks the program to end, so that it can write what it keeps, and insists after some seconds."""
         atexit.unregister(self.stop)
         if self.process.poll() is not None:
             return
@@ -92,7 +93,7 @@ def start_anvil(
     dump_state: Path | None = None,
     load_state: Path | None = None,
     block_time: int | None = None,
-    chain_id: int = 31337,
+    chain_id: int = CHAIN_ID,
 ) -> ChainNode:
     """Starts a development chain that keeps the state of every past block.
 

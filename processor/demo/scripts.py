@@ -1,0 +1,70 @@
+"""Runs the brownie scripts of a checkout on a node: how the demo and the tests put the contracts on a chain.
+
+brownie gets a home of its own, so that it sees this node alone and nobody's accounts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from processor.demo.nodes import CHECKOUT
+from processor.errors import KoinonError
+
+NETWORK = "koinon"
+TIMEOUT = 300
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """The scripts on one chain, signed by one keystore. `home` and `deployments` are folders of this run."""
+
+    rpc_url: str
+    chain_id: int
+    keystore: Path
+    passphrase_file: Path
+    home: Path
+    deployments: Path
+
+    def run(self, name: str, arguments: Mapping[str, str] | None = None) -> str:
+        """What the script printed. Raises KoinonError with its last lines where it fails."""
+        pairs = [f"{key}={value}" for key, value in (arguments or {}).items()]
+        command = [sys.executable, "-m", "scripts", name, *pairs, "--network", NETWORK]
+        done = self.execute(command)
+        if done.returncode != 0:
+            raise KoinonError(f"the script `{name}` failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+        return done.stdout
+
+    def execute(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        """Runs a command in the checkout with the environment that the scripts have."""
+        self._write_network()
+        environment = {
+            "HOME": str(self.home),
+            "SOLCX_BINARY_PATH": str(CHECKOUT / ".home" / ".solcx"),
+            "KOINON_ACCOUNT": str(self.keystore),
+            "KOINON_PASSPHRASE_FILE": str(self.passphrase_file),
+            "KOINON_DEPLOYMENTS": str(self.deployments),
+            "PYTHONWARNINGS": "ignore",
+        }
+        return subprocess.run(
+            command,
+            cwd=CHECKOUT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+
+    def _write_network(self) -> None:
+        folder = self.home / ".brownie"
+        folder.mkdir(parents=True, exist_ok=True)
+        here = {"id": NETWORK, "name": NETWORK, "host": self.rpc_url, "chainid": str(self.chain_id)}
+        networks = {"live": [{"name": NETWORK, "networks": [here]}], "development": []}
+        (folder / "network-config.yaml").write_text(json.dumps(networks))  # JSON is YAML

@@ -1,0 +1,88 @@
+"""Opens a round: `brownie run open_round main federation=ADDRESS plan=CID sealing_key=HEX reward_rate_cap=AMOUNT
+[reward=AMOUNT ...] --network NETWORK`, after it has shown the terms.
+
+    plan                 CIDv0 of the plan
+    sealing_key          X25519 public key, 64 hexadecimal digits; who finalizes needs its secret
+    reward_rate_cap      most wei for a second of compute ("0.001 ether" and the like are understood)
+    reward               escrowed with the opening; the pool is this and what is carried
+    training_period      seconds
+    aggregation_period   seconds
+    max_updates          1 to 1,000
+    max_compute_ms       most compute time that one client may claim; the training period unless it is given
+    selection_rate       basis points of the members
+    model                CIDv0 of the model to start from; only while the federation has none
+
+The organization's daemon does the same by itself. scripts/common.py says who signs.
+"""
+
+from __future__ import annotations
+
+import time
+
+from brownie import ZERO_ADDRESS
+
+from scripts.common import REQUIRED, confirm, digest, fail, find_federation, read_arguments, transact, wei
+
+
+def main(*arguments: str) -> None:
+    values = read_arguments(
+        arguments,
+        federation="",
+        plan=REQUIRED,
+        sealing_key=REQUIRED,
+        reward_rate_cap=REQUIRED,
+        reward="0",
+        training_period="600",
+        aggregation_period="600",
+        max_updates="100",
+        max_compute_ms="",
+        selection_rate="10000",
+        model="",
+    )
+    terms = read_terms(values)
+    federation = find_federation(values["federation"])
+    has_model = int(str(federation.latestRelease()["modelCid"]), 16) != 0
+    if not has_model and not values["model"]:
+        fail(f"federation {federation.address} has no model to start from: say model=CID")
+
+    carried = federation.carried()
+    print(f"round {federation.roundCount() + 1} of {federation.address}")
+    for name, value in terms.items():
+        print(f"  {name:19} {values[name] if isinstance(value, bytes) else value}")
+    print(f"  pool                {carried + terms['reward']} wei, {carried} of them carried")
+    confirm(f"Open it and escrow {terms['reward']} wei?")
+
+    if not has_model:
+        transact(federation.setInitialModel, digest(values["model"]))
+    transact(federation.openRound, tuple(terms.values()), value=terms["reward"])
+    view = federation.roundView(federation.roundCount(), ZERO_ADDRESS)
+    deadline = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(view["trainingDeadline"]))
+    print(f"round {view['round']} is open until {deadline}, {view['selectedCount']} of {view['memberCount']} selected")
+
+
+def read_terms(values: dict[str, str]) -> dict[str, int | bytes]:
+    """The fields of `IFederation.RoundTerms`, in their order."""
+    try:
+        sealing_key = bytes.fromhex(values["sealing_key"].removeprefix("0x"))
+        numbers = {
+            name: int(values[name])
+            for name in ("training_period", "aggregation_period", "max_updates", "selection_rate")
+        }
+        numbers["max_compute_ms"] = int(values["max_compute_ms"] or numbers["training_period"] * 1000)
+    except ValueError as error:
+        fail(
+            f"periods, max_updates, max_compute_ms and selection_rate are numbers, sealing_key is hexadecimal: {error}"
+        )
+    if len(sealing_key) != 32:
+        fail(f"sealing_key has {len(sealing_key)} bytes, an X25519 key has 32")
+    return {
+        "plan": digest(values["plan"]),
+        "sealing_key": sealing_key,
+        "training_period": numbers["training_period"],
+        "aggregation_period": numbers["aggregation_period"],
+        "max_updates": numbers["max_updates"],
+        "max_compute_ms": numbers["max_compute_ms"],
+        "selection_rate": numbers["selection_rate"],
+        "reward_rate_cap": wei(values["reward_rate_cap"]),
+        "reward": wei(values["reward"]),
+    }

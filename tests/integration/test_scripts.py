@@ -1,0 +1,158 @@
+"""The brownie scripts with a keystore account on a live network: anvil, and a real geth with one-second blocks."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+
+from processor.chain.contracts import load
+from processor.chain.federation import Federation
+from processor.chain.provider import connect
+from processor.chain.transactions import Sender
+from processor.cid import cid_of
+from processor.demo.nodes import CHECKOUT
+from processor.demo.scripts import Scripts
+from processor.errors import KoinonError
+from tests.nodes import ChainNode, find_program, start_anvil, start_geth
+
+ETHER = 10**18
+PLAN, MODEL, UPDATE = cid_of(b"plan"), cid_of(b"model"), cid_of(b"update")
+SEALING_KEY = "11" * 32
+
+
+@pytest.fixture(params=["anvil", "geth"])
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChainNode]:
+    folder = tmp_path / "node"
+    with start_anvil(folder) if request.param == "anvil" else start_geth(find_program("geth"), folder) as node:
+        yield node
+
+
+@pytest.fixture
+def web3(node: ChainNode) -> Web3:
+    return connect(node.rpc_url)
+
+
+@pytest.fixture
+def owner(web3: Web3) -> LocalAccount:
+    return rich_account(web3)
+
+
+@pytest.fixture
+def scripts(node: ChainNode, web3: Web3, owner: LocalAccount, tmp_path: Path) -> Scripts:
+    keystore, passphrase = tmp_path / "keystore.json", tmp_path / "passphrase"
+    keystore.write_text(json.dumps(Account.encrypt(owner.key, "a passphrase", iterations=2)))
+    passphrase.write_text("a passphrase\n")
+    return Scripts(
+        node.rpc_url, web3.eth.chain_id, keystore, passphrase, tmp_path / "home", deployments=tmp_path / "deployments"
+    )
+
+
+def rich_account(web3: Web3) -> LocalAccount:
+    account: LocalAccount = Account.create()
+    paid = web3.eth.send_transaction(
+        {"from": web3.eth.accounts[0], "to": account.address, "value": Web3.to_wei(9, "ether")}
+    )
+    web3.eth.wait_for_transaction_receipt(paid, poll_latency=0.05)
+    return account
+
+
+def address_of(what: str, said: str) -> str:
+    found = re.search(rf"^{what} (0x[0-9a-fA-F]{{40}})", said, re.MULTILINE)
+    assert found, said
+    return found[1]
+
+
+def create_federation(scripts: Scripts) -> str:
+    scripts.run("deploy")
+    return address_of("federation", scripts.run("create_federation"))
+
+
+def terms(federation: str) -> dict[str, str]:
+    return {
+        "federation": federation,
+        "plan": PLAN,
+        "sealing_key": SEALING_KEY,
+        "model": MODEL,
+        "reward_rate_cap": "0.25 ether",
+        "reward": "0.5 ether",
+    }
+
+
+def test_the_scripts_open_a_round_and_show_its_money_to_the_wei(
+    scripts: Scripts, web3: Web3, owner: LocalAccount
+) -> None:
+    address = create_federation(scripts)
+    federation, client = Federation(web3, address), Sender(web3, rich_account(web3))
+    assert federation.owner() == owner.address
+    client.send(federation.register())
+    scripts.run("fund", {"federation": address, "amount": "1 ether"})
+    said = scripts.run("open_round", terms(address))
+    assert f"pool                {3 * ETHER // 2} wei, {ETHER} of them carried" in said
+    assert "1 of 1 selected" in said
+    client.send(federation.submit_update(1, bytes.fromhex(SEALING_KEY), UPDATE, 1000, samples=7))
+    Sender(web3, owner).send(
+        federation.finalize_round(1, 1, 1000, cid_of(b"next"), cid_of(b"report"), [], b"\x07" * 32)
+    )
+
+    said = scripts.run("inspect", {"federation": address})
+    state = " ".join(said.split())
+    assert "round 1 phase finalized" in state
+    assert f"update {client.address} (index 0) cid {UPDATE} samples 7 compute 1000 claimed, 1000 credited" in state
+    assert f"reward {ETHER // 4}, not claimed" in state
+    assert f"balance {3 * ETHER // 2} carried {5 * ETHER // 4} live pool 0 owed {ETHER // 4}" in state
+    assert "forfeited 0 not of these 0" in state
+
+
+def test_the_factory_that_brownie_deploys_is_the_one_that_the_package_ships(scripts: Scripts, web3: Web3) -> None:
+    scripts.run("deploy")
+    made = json.loads((scripts.deployments / f"{scripts.chain_id}.json").read_text())
+    transaction = web3.eth.get_transaction(made["transaction"])
+    assert transaction["input"].to_0x_hex() == load("FederationFactory").bytecode
+    assert transaction["blockNumber"] == made["block"]
+
+
+@pytest.mark.parametrize("node", ["anvil"], indirect=True)
+class TestRefusals:
+    """What a person can get wrong ends in one sentence."""
+
+    def test_what_the_contract_refuses_is_explained(self, scripts: Scripts) -> None:
+        with pytest.raises(KoinonError, match="ERROR: the federation has no members yet"):
+            scripts.run("open_round", terms(create_federation(scripts)))
+
+    def test_all_wrong_arguments_are_named_at_once(self, scripts: Scripts) -> None:
+        with pytest.raises(KoinonError, match="amuont= is not an argument of this script; amount= is missing"):
+            scripts.run("fund", {"amuont": "1 ether"})
+
+    def test_an_address_without_a_federation_is_named(self, scripts: Scripts) -> None:
+        with pytest.raises(KoinonError, match=f"no Federation at 0x{'12' * 20} on chain 31337"):
+            scripts.run("inspect", {"federation": f"0x{'12' * 20}"})
+
+    def test_a_federation_needs_a_factory(self, scripts: Scripts) -> None:
+        with pytest.raises(KoinonError, match="no factory is known on chain 31337: run `deploy` first"):
+            scripts.run("create_federation")
+
+    def test_a_wrong_passphrase_is_said_and_not_shown(self, scripts: Scripts) -> None:
+        scripts.passphrase_file.write_text("another passphrase")
+        with pytest.raises(KoinonError, match="the passphrase is wrong") as refused:
+            scripts.run("deploy")
+        assert "another passphrase" not in str(refused.value)
+
+
+@pytest.mark.parametrize("node", ["anvil"], indirect=True)
+def test_brownie_run_runs_them_too(scripts: Scripts) -> None:
+    if any("." in part for part in CHECKOUT.parts) or CHECKOUT.parts[1] in sys.stdlib_module_names:
+        pytest.skip(f"`brownie run` cannot import a script below {CHECKOUT}")
+    federation = create_federation(scripts)
+    brownie = str(Path(sys.executable).parent / "brownie")
+    command = [brownie, "run", "inspect", "main", f"federation={federation}", "--network", "koinon"]
+    done = scripts.execute(command)
+    assert done.returncode == 0, done.stderr
+    assert f"federation       {federation} on chain 31337" in done.stdout
