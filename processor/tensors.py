@@ -1,8 +1,8 @@
 """Named arrays: their norms, and the file that holds them.
 
-The file is safetensors, restricted so that the same content has the same bytes: one metadata key, `koinon`, whose value is
-canonical JSON; tensors in the order in which the safetensors library itself lays them out, without gaps. A file reads and
-writes one tensor at a time, so memory follows the largest tensor and not the file.
+The file is safetensors, restricted so that the same content has the same bytes: one metadata key, `koinon`, whose value
+is canonical JSON; tensors in the order in which the safetensors library itself lays them out, without gaps. It is read
+and written one tensor at a time, so memory follows the largest tensor and not the file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from processor import jcs
 from processor.errors import ArtifactError, ArtifactTooLarge
+from processor.files import replacing
 
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array]
@@ -89,16 +90,15 @@ class TensorWriter:
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any], layout: Layout) -> None:
-        self._path = path
-        self._partial = path.with_name(path.name + ".partial")
         self._layout = _ordered({name: _entry(name, dtype, shape) for name, (dtype, shape) in layout.items()})
         self.names = tuple(self._layout)
         self._written = 0
-        head = _head(jcs.dumps(dict(header)), self._layout)
-        if len(head) > HEADER_LIMIT:
-            raise ArtifactTooLarge(f"{path.name}: a header of {len(head)} bytes is over the limit of {HEADER_LIMIT}")
-        self._file: BinaryIO = self._partial.open("wb")
-        self._file.write(len(head).to_bytes(8, "little") + head)
+        self._head = _head(jcs.dumps(dict(header)), self._layout)
+        if len(self._head) > HEADER_LIMIT:
+            raise ArtifactTooLarge(
+                f"{path.name}: a header of {len(self._head)} bytes is over the limit, {HEADER_LIMIT}"
+            )
+        self._output = replacing(path)
 
     def write(self, name: str, array: Array) -> None:
         """Writes the next tensor; ValueError if it is not the next one or not of its layout."""
@@ -111,24 +111,24 @@ class TensorWriter:
         self._written += 1
 
     def __enter__(self) -> Self:
+        self._file = self._output.__enter__()
+        self._file.write(len(self._head).to_bytes(8, "little") + self._head)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
-        missing = self.names[self._written :]
-        if error is None and not missing:
-            os.replace(self._partial, self._path)
-            return
-        self._partial.unlink(missing_ok=True)
-        if error is None:
-            raise ValueError(f"the tensors {list(missing[:4])} were not written")
+        if error is None and (missing := self.names[self._written :]):
+            unfinished = ValueError(f"the tensors {list(missing[:4])} were not written")
+            self._output.__exit__(ValueError, unfinished, None)
+            raise unfinished
+        self._output.__exit__(kind, error, at)
 
 
 class TensorFile:
     """A file of tensors, checked whole when it is opened and read one tensor at a time.
 
-    `header` is the metadata's value, `names` the tensors in file order. Opening raises ArtifactError for every file that
-    `write_tensors` would not have written (code `dtype` for a tensor of another type), ArtifactTooLarge over `limit` bytes.
+    `header` is the metadata's value, `names` the tensors in file order. Opening raises ArtifactError for every file
+    that `write_tensors` would not have written (code `dtype` for a tensor of another type), ArtifactTooLarge over
+    `limit` bytes.
     """
 
     def __init__(self, path: Path, limit: int | None = None) -> None:
@@ -191,10 +191,6 @@ class TensorFile:
             raise ArtifactError(f"{self.path.name}: was truncated while it was read")
         return array.reshape(shape)
 
-    def group(self, prefix: str) -> Tensors:
-        """The tensors whose names start with `prefix`, by the rest of their names, each read when it is asked for."""
-        return _Group(self, prefix)
-
     def close(self) -> None:
         self._file.close()
 
@@ -203,24 +199,6 @@ class TensorFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-
-class _Group(Mapping[str, Array]):
-    def __init__(self, file: TensorFile, prefix: str) -> None:
-        self._file = file
-        self._names = {name.removeprefix(prefix): name for name in file.names if name.startswith(prefix)}
-
-    def __getitem__(self, name: str) -> Array:
-        return self._file.read(self._names[name])
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names  # Mapping's own would read the tensor
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 _Entry = tuple[str, Shape]
@@ -253,7 +231,7 @@ def _ordered(layout: Mapping[str, _Entry]) -> dict[str, _Entry]:
 
 
 def _head(metadata: bytes, layout: Mapping[str, _Entry]) -> bytes:
-    """The header's bytes as the safetensors library writes them: compact JSON, padded with spaces to a multiple of 8."""
+    """The header as the safetensors library writes it: compact JSON, padded with spaces to a multiple of 8 bytes."""
     head: dict[str, Any] = {METADATA: {KEY: metadata.decode()}}
     end = 0
     for name, entry in layout.items():

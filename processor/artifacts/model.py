@@ -1,0 +1,99 @@
+"""The model: parameters, buffers, and the Fisher information by which the next round's training is anchored.
+
+Each model names its parent and its plan, so a chain of rounds can be walked back to the initial model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from processor.artifacts.canonical import CidField, Fields, RoundNumber
+from processor.artifacts.files import BUFFER, FISHER, ArtifactFile, check_fisher, check_groups, grouped
+from processor.cid import cid_of_file
+from processor.errors import ArtifactError
+from processor.tensors import Array, Layout, Shape, Tensors, TensorWriter
+from processor.types import Cid
+
+MODEL_LIMIT = 4 << 30
+PARAMETER = "param/"
+
+
+@dataclass(frozen=True)
+class ModelHeader(Fields):
+    """Which round made the model (0 for the initial one), out of which model, under which plan."""
+
+    round: RoundNumber
+    parent: CidField | None
+    plan: CidField
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model in memory: float32 (buffers also int64), finite, Fisher information not negative, or empty."""
+
+    header: ModelHeader
+    parameters: dict[str, Array]
+    buffers: dict[str, Array]
+    fisher: dict[str, Array]
+
+
+class ModelFile(ArtifactFile[ModelHeader]):
+    """A model's file, read one tensor at a time; `layout` is what a writer of its successor starts from."""
+
+    KIND = "model"
+    LIMIT = MODEL_LIMIT
+    HEADER = ModelHeader
+
+    @classmethod
+    def check_layout(cls, layout: Layout) -> None:
+        check_groups("a model", layout, (PARAMETER, BUFFER, FISHER))
+        if not any(name.startswith(PARAMETER) for name in layout):
+            raise ArtifactError("a model has at least one parameter, this one has none", code="shape")
+        check_fisher(layout, like=PARAMETER)
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return self.shapes(PARAMETER)
+
+    @property
+    def buffers(self) -> dict[str, Shape]:
+        return self.shapes(BUFFER)
+
+    @property
+    def has_fisher(self) -> bool:
+        return bool(self.shapes(FISHER))
+
+    def parameter(self, name: str) -> Array:
+        return self.read(PARAMETER + name)
+
+    def buffer(self, name: str) -> Array:
+        return self.read(BUFFER + name)
+
+    def fisher(self, name: str) -> Array:
+        return self.read(FISHER + name)
+
+
+def open_model(path: Path) -> ModelFile:
+    """Opens a model's file, to be closed; ArtifactError if it is none."""
+    return ModelFile(path)
+
+
+def load_model(path: Path) -> Model:
+    """A whole model in memory; ArtifactError if the file is none or holds what a model must not."""
+    with open_model(path) as file:
+        return Model(file.header, dict(file.group(PARAMETER)), dict(file.group(BUFFER)), dict(file.group(FISHER)))
+
+
+def write_model(path: Path, header: ModelHeader, parameters: Tensors, buffers: Tensors, fisher: Tensors) -> Cid:
+    """Writes a model from tensors in memory (`fisher` may be empty) and returns its CID.
+
+    Raises ArtifactError for what could not be read back.
+    """
+    ModelFile.write(path, header, grouped(param=parameters, buffer=buffers, fisher=fisher))
+    return cid_of_file(path)
+
+
+def model_writer(path: Path, header: ModelHeader, layout: Layout) -> TensorWriter:
+    """Writes a model tensor by tensor, under full names (`param/...`) in the order of the writer's `names`."""
+    return ModelFile.writer(path, header, layout)

@@ -1,0 +1,170 @@
+"""The plan: everything about a round's learning that clients, organization and auditors must agree on.
+
+It is published once, and every round names its CID. Only shapes and ranges are checked here; whether the named task
+and model exist is for the learning code to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, ValidationInfo
+
+from processor.artifacts.canonical import Count, Fields, checked_cid, decode, encode, read, tagged
+
+KIND = "plan"
+PLAN_LIMIT = 64 << 10
+
+Argument = int | float | str | bool | list[int]
+
+
+def _argument(value: Any) -> Argument:
+    integers = isinstance(value, list) and len(value) <= 64 and all(type(item) is int for item in value)
+    if integers or (isinstance(value, int | float | str) and len(str(value)) <= 256):
+        return value
+    raise ValueError("should be a number, true or false, a text of at most 256 characters or a list of integers")
+
+
+def _one_of_steps_and_epochs(epochs: int | None, info: ValidationInfo) -> int | None:
+    if "steps" in info.data and (epochs is None) == (info.data["steps"] is None):
+        raise ValueError("exactly one of steps and epochs should be a number, the other null")
+    return epochs
+
+
+def _not_below_min_rounds(max_rounds: int, info: ValidationInfo) -> int:
+    if max_rounds < info.data.get("min_rounds", 0):
+        raise ValueError(f"should be at least min_rounds, {info.data['min_rounds']}")
+    return max_rounds
+
+
+def _where(where: str) -> str:
+    if where in ("client", "organization"):
+        raise ValueError("noise is not supported by this version: should be 'none', with public_data true")
+    if where != "none":
+        raise ValueError("should be 'none'")
+    return where
+
+
+def _public(public_data: bool) -> bool:
+    if not public_data:
+        raise ValueError("should be true: without noise, updates may only come from data that is public anyway")
+    return public_data
+
+
+def _validation(value: str) -> str:
+    return value if value == "private" else checked_cid(value)
+
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+ArgumentField = Annotated[Argument, PlainValidator(_argument)]
+
+
+@dataclass(frozen=True)
+class Factory(Fields):
+    """A registered task or model, and what it is called with."""
+
+    name: Identifier
+    arguments: Annotated[dict[Identifier, ArgumentField], Field(max_length=64)]
+
+
+@dataclass(frozen=True)
+class Optimizer(Fields):
+    """The clients' optimizer: stochastic gradient descent."""
+
+    name: Literal["sgd"]
+    learning_rate: Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)]
+    momentum: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class LocalWork(Fields):
+    """How much a client trains per round: optimizer steps, the same for all, or epochs over its own samples."""
+
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] | None
+    epochs: Annotated[
+        Annotated[int, Field(ge=1, le=10_000)] | None,
+        AfterValidator(_one_of_steps_and_epochs),
+    ]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+
+
+@dataclass(frozen=True)
+class Ewc(Fields):
+    """Elastic weight consolidation (Kirkpatrick et al. 2017): lambda/2 * sum F (theta - theta*)^2.
+
+    `strength` is lambda, 0 for plain federated averaging; `decay` is the gamma by which the federation's Fisher
+    information fades each round; `fisher_samples` the most samples an estimate uses; `fisher_cap` the largest L2 norm
+    of one client's Fisher information, to which a larger one is scaled down.
+    """
+
+    strength: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+    decay: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+    fisher_samples: Annotated[int, Field(ge=1, le=1_000_000)]
+    fisher_cap: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Privacy(Fields):
+    """Where noise is added: nowhere, which only public data allows."""
+
+    where: Annotated[str, AfterValidator(_where)]
+
+
+@dataclass(frozen=True)
+class Aggregation(Fields):
+    """How accepted updates become a model: weights are samples, at most `max_weight` each.
+
+    With fewer than `min_updates` accepted updates the base model stays.
+    """
+
+    rule: Literal["fedavg"]
+    max_weight: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    min_updates: Annotated[int, Field(ge=1, le=1_000)]
+
+
+@dataclass(frozen=True)
+class Metering(Fields):
+    """Compute times above `tolerance_percent` % of the median of the accepted claims are lowered to it."""
+
+    tolerance_percent: Annotated[int, Field(ge=100, le=1_000_000)]
+
+
+@dataclass(frozen=True)
+class Stopping(Fields):
+    """Rounds end after `max_rounds`, or once at least `min_rounds` are done and the metric has not improved by
+    `min_improvement` for `patience` rounds."""
+
+    min_rounds: Annotated[int, Field(ge=1, le=1_000_000)]
+    max_rounds: Annotated[int, Field(ge=1, le=1_000_000), AfterValidator(_not_below_min_rounds)]
+    patience: Annotated[int, Field(ge=1, le=1_000_000)]
+    min_improvement: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Plan(Fields):
+    """All rules of the learning; `validation` is `private` or the CID of the validation data."""
+
+    task: Factory
+    model: Factory
+    initialization_seed: Count
+    optimizer: Optimizer
+    local: LocalWork
+    ewc: Ewc
+    privacy: Privacy
+    aggregation: Aggregation
+    metering: Metering
+    stopping: Stopping
+    validation: Annotated[str, AfterValidator(_validation)]
+    public_data: Annotated[bool, AfterValidator(_public)]
+
+    def encode(self) -> bytes:
+        """The plan's bytes; ArtifactError, as from `decode`, for a plan that could not be read back."""
+        data = encode(tagged(KIND, self))
+        Plan.decode(data)
+        return data
+
+    @staticmethod
+    def decode(data: bytes) -> Plan:
+        """The plan in `data`; one ArtifactError names all mistakes."""
+        return read(Plan, KIND, decode(data, KIND, PLAN_LIMIT))
