@@ -1,0 +1,352 @@
+"""Settings, each from the first of: the command's option, the environment, a TOML file, the default.
+
+A key `poll_interval` is the option --poll-interval and the variable KOINON_POLL_INTERVAL; the tables [round] and [plan]
+are the file's alone. Empty means not given. Paths in a file are relative to that file. All mistakes are reported
+together, each with its place; unknown keys are mistakes too.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import platformdirs
+from eth_utils.address import is_hex_address, to_checksum_address
+
+from processor.errors import ConfigurationError
+from processor.types import Address
+
+PREFIX = "KOINON_"
+CONFIG_VARIABLE = PREFIX + "CONFIG"
+TABLES = ("network", "client", "organization", "round", "plan")
+
+
+# ------------------------------------------------------------------------------------------------- kinds of values
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """`read` turns a value and the folder that paths are relative to into the setting, or raises ValueError."""
+
+    expected: str
+    read: Callable[[Any, Path], Any]
+    shown: bool = True
+
+
+def _url(value: Any, _: Path) -> str:
+    parts = urlsplit(str(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError
+    return str(value)
+
+
+def _multiaddr(value: Any, _: Path) -> str:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError
+    return value
+
+
+def _path(value: Any, folder: Path) -> Path:
+    if not isinstance(value, str | Path):
+        raise ValueError
+    return folder / Path(value).expanduser()
+
+
+def _address(value: Any, _: Path) -> Address:
+    if not isinstance(value, str) or not is_hex_address(value):
+        raise ValueError
+    address = to_checksum_address(value)
+    if value.removeprefix("0x") not in (address[2:], address[2:].lower(), address[2:].upper()):
+        raise ValueError
+    return address
+
+
+def _flag(value: Any, _: Path) -> bool:
+    return value if isinstance(value, bool) else {"true": True, "false": False}[str(value).lower()]
+
+
+def _seconds(value: Any, _: Path) -> float:
+    seconds = float(value)
+    if isinstance(value, bool) or not 0 < seconds < math.inf:
+        raise ValueError
+    return seconds
+
+
+def _whole(low: int, high: int | None = None, what: str = "a whole number") -> _Kind:
+    def read(value: Any, _: Path) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdecimal():
+            value = int(value)
+        if type(value) is not int or value < low or (high is not None and value > high):
+            raise ValueError
+        return value
+
+    return _Kind(f"{what} of at least {low}" if high is None else f"{what} from {low} to {high}", read)
+
+
+URL = _Kind("an address like http://127.0.0.1:8545", _url, shown=False)
+MULTIADDR = _Kind("an IPFS node's address like /ip4/127.0.0.1/tcp/5001", _multiaddr)
+PATH = _Kind("a path", _path)
+ADDRESS = _Kind("an address of 0x and 40 hexadecimal digits, with its checksum right where it has one", _address)
+FLAG = _Kind("true or false", _flag)
+SECONDS = _Kind("a number of seconds above 0", _seconds)
+WEI = _whole(0, what="an amount in wei, a whole number")
+
+
+def _setting(kind: _Kind, default: Any = MISSING, **options: Any) -> Any:
+    return field(default=default, metadata={"kind": kind}, **options)
+
+
+# --------------------------------------------------------------------------------------------------------- settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """The Ethereum node, whose address may hold a secret, and where artifacts are: on IPFS or in a local directory."""
+
+    rpc: str = _setting(URL, repr=False)
+    ipfs: str | None = _setting(MULTIADDR, None)
+    store: Path | None = _setting(PATH, None)
+    chain_id: int | None = _setting(_whole(1), None)
+    timeout: float = _setting(SECONDS, 30.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings:
+    """What a client's daemon needs. Rates are in wei for a second of compute, `claim_threshold` is in wei.
+
+    `accept_public_updates` is the client's word that its updates may be published without noise; `threads` of 0 leaves
+    their number to torch.
+    """
+
+    network: NetworkSettings
+    federation: Address = _setting(ADDRESS)
+    wallet: Path = _setting(PATH)
+    passphrase_file: Path | None = _setting(PATH, None)
+    state: Path = _setting(PATH)
+    data: Path = _setting(PATH)
+    accept_public_updates: bool = _setting(FLAG, False)
+    minimum_rate: int = _setting(WEI, 0)
+    claim_threshold: int = _setting(WEI, 0)
+    poll_interval: float = _setting(SECONDS, 2.0)
+    threads: int = _setting(_whole(0), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundSettings:
+    """The terms of every round: periods in seconds, `selection_rate` in basis points, amounts in wei.
+
+    `reward_rate_cap` is for a second of compute. The contract has bounds of its own.
+    """
+
+    training_period: int = _setting(_whole(1))
+    aggregation_period: int = _setting(_whole(1))
+    max_updates: int = _setting(_whole(1, 1_000))
+    max_compute_ms: int = _setting(_whole(1))
+    selection_rate: int = _setting(_whole(1, 10_000), 10_000)
+    reward_rate_cap: int = _setting(_whole(1, what="an amount in wei, a whole number"))
+    reward: int = _setting(WEI)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrganizationSettings:
+    """What an organization's daemon needs; `plan` is as the file has it, for the plan's own rules to judge.
+
+    `validation` is a data file; no round opens before `min_members` clients are registered.
+    """
+
+    network: NetworkSettings
+    round: RoundSettings
+    plan: Mapping[str, Any]
+    federation: Address = _setting(ADDRESS)
+    wallet: Path = _setting(PATH)
+    passphrase_file: Path | None = _setting(PATH, None)
+    state: Path = _setting(PATH)
+    validation: Path = _setting(PATH)
+    poll_interval: float = _setting(SECONDS, 2.0)
+    min_members: int = _setting(_whole(1), 1)
+
+
+def load_network(
+    options: Mapping[str, Any],
+    file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    storage: bool = True,
+) -> NetworkSettings:
+    """What a command needs that only reads; without `storage`, it needs the chain alone.
+
+    `options` are the values that the command line gave, None where it gave none; `file` of None is the one that
+    KOINON_CONFIG names, if any. Raises ConfigurationError for all mistakes together, as the other loaders do.
+    """
+    reader = _Reader(options, file, environment)
+    network = reader.network(storage)
+    reader.finish()
+    return NetworkSettings(**network)
+
+
+def load_client(
+    options: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> ClientSettings:
+    """A client's settings, from [network] and [client]."""
+    reader = _Reader(options, file, environment)
+    network = reader.network()
+    values = reader.values(ClientSettings, "client")
+    reader.finish()
+    return ClientSettings(network=NetworkSettings(**network), **_with_state("client", values))
+
+
+def load_organization(
+    options: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> OrganizationSettings:
+    """An organization's settings, from [network], [organization], [round] and [plan]."""
+    reader = _Reader(options, file, environment)
+    network = reader.network()
+    values = reader.values(OrganizationSettings, "organization")
+    terms = reader.values(RoundSettings, "round", file_only=True)
+    plan = reader.table("plan")
+    if not plan:
+        reader.mistakes.append("plan is missing: expected a [plan] table, as `koinon organization init` writes it")
+    reader.finish()
+    return OrganizationSettings(
+        network=NetworkSettings(**network),
+        round=RoundSettings(**terms),
+        plan=plan,
+        **_with_state("organization", values),
+    )
+
+
+def organization_template() -> str:
+    """A commented configuration of an organization to start from, with a plan that suits the digits task."""
+    return files("processor").joinpath("templates/organization.toml").read_text()
+
+
+def client_template() -> str:
+    """A commented configuration of a client to start from."""
+    return files("processor").joinpath("templates/client.toml").read_text()
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+class _Found(NamedTuple):
+    rank: int
+    place: str
+    value: Any
+    folder: Path
+
+
+class _Reader:
+    """Reads settings from their sources and collects what is wrong with them."""
+
+    def __init__(self, options: Mapping[str, Any], file: Path | None, environment: Mapping[str, str]) -> None:
+        self.mistakes: list[str] = []
+        self._options = options
+        self._environment = environment
+        if file is None and environment.get(CONFIG_VARIABLE):
+            file = Path(environment[CONFIG_VARIABLE])
+        self._file = file
+        self._content = _parse(file) if file is not None else {}
+        self._refuse_unknown("", self._content, TABLES)
+
+    def network(self, storage: bool = True) -> dict[str, Any]:
+        """Of an IPFS node and a store, what a stronger source names takes the place of the other."""
+        ipfs, store = self._find("network", "ipfs"), self._find("network", "store")
+        values = self.values(NetworkSettings, "network")
+        if ipfs and store and ipfs.rank == store.rank:
+            self.mistakes.append(f"{ipfs.place} and {store.place} are both given: expected one of them")
+        elif ipfs and store:
+            values.pop("store" if ipfs.rank < store.rank else "ipfs", None)
+        elif storage and not ipfs and not store:
+            self.mistakes.append(
+                "no storage is named: expected an IPFS node (--ipfs, KOINON_IPFS or network.ipfs) "
+                "or a local directory (--store, KOINON_STORE or network.store)"
+            )
+        return values
+
+    def values(self, settings: type, table: str, file_only: bool = False) -> dict[str, Any]:
+        """The settings that are given and right, by key."""
+        known = [each for each in fields(settings) if "kind" in each.metadata]
+        self._refuse_unknown(f"{table}.", self.table(table), [each.name for each in known])
+        values = {}
+        for each in known:
+            kind: _Kind = each.metadata["kind"]
+            found = self._find(table, each.name, file_only)
+            if found is None:
+                if each.default is MISSING and each.name != "state":
+                    self._miss(table, each, file_only)
+                continue
+            try:
+                values[each.name] = kind.read(found.value, found.folder)
+            except (ValueError, TypeError, KeyError):
+                shown = f", found {found.value!r:.80}" if kind.shown else ""
+                self.mistakes.append(f"{found.place}: expected {kind.expected}{shown}")
+        return values
+
+    def table(self, name: str) -> dict[str, Any]:
+        content = self._content.get(name, {})
+        if isinstance(content, dict):
+            return content
+        self.mistakes.append(f"{self._file}:{name}: expected a table, written [{name}]")
+        self._content[name] = {}
+        return {}
+
+    def finish(self) -> None:
+        if self.mistakes:
+            raise ConfigurationError("\n".join(["the configuration cannot be used:", *self.mistakes]))
+
+    def _find(self, table: str, key: str, file_only: bool = False) -> _Found | None:
+        variable = PREFIX + key.upper()
+        option, here = f"--{key.replace('_', '-')}", Path.cwd()
+        found = []
+        if not file_only:
+            found = [
+                _Found(0, option, self._options.get(key), here),
+                _Found(1, variable, self._environment.get(variable), here),
+            ]
+        if self._file is not None:
+            place = f"{self._file}:{table}.{key}"
+            found.append(_Found(2, place, self.table(table).get(key), self._file.absolute().parent))
+        return next((each for each in found if each.value is not None and each.value != ""), None)
+
+    def _miss(self, table: str, setting: Field[Any], file_only: bool) -> None:
+        ways = []
+        if not file_only:
+            ways += [f"give --{setting.name.replace('_', '-')}"] if setting.name in self._options else []
+            ways += [f"set {PREFIX}{setting.name.upper()}"]
+        ways += [f"write it in {self._file or 'a file and name that with --config'}"]
+        expected = setting.metadata["kind"].expected
+        self.mistakes.append(f"{table}.{setting.name} is missing: expected {expected}; {' or '.join(ways)}")
+
+    def _refuse_unknown(self, prefix: str, content: Mapping[str, Any], known: list[str] | tuple[str, ...]) -> None:
+        for key in content:
+            if key not in known:
+                close = get_close_matches(key, known, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+                self.mistakes.append(f"{self._file}:{prefix}{key} is unknown: {hint}")
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        raise ConfigurationError(f"there is no configuration file {file}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the configuration file {file} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"the configuration file {file} is not TOML: {error}") from error
+
+
+def _with_state(role: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Adds the default state directory: each wallet has its own in each federation."""
+    if "state" in values:
+        return values
+    state = platformdirs.user_data_path("koinon") / role / values["federation"] / values["wallet"].name
+    return {**values, "state": state}

@@ -1,0 +1,221 @@
+"""Settings: the stronger source wins, and every mistake is named with its place, all at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor import config
+from processor.errors import ConfigurationError
+
+FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
+NETWORK = '[network]\nrpc = "http://file:8545"\n'
+STORE = 'store = "artifacts"\n'
+CLIENT = f'[client]\nfederation = "{FEDERATION}"\nwallet = "wallet"\ndata = "data.npz"\n'
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(content: str) -> Path:
+        (tmp_path / "koinon.toml").write_text(content)
+        return tmp_path / "koinon.toml"
+
+    return write
+
+
+def mistakes(load: Callable[..., Any], *arguments: Any, **named: Any) -> str:
+    with pytest.raises(ConfigurationError) as error:
+        load(*arguments, **named)
+    return str(error.value)
+
+
+def filled_in(template: str, **values: str) -> str:
+    for key, value in values.items():
+        assert f'\n{key} = ""\n' in template
+        template = template.replace(f'\n{key} = ""\n', f'\n{key} = "{value}"\n')
+    return template
+
+
+def test_an_option_comes_before_the_environment_and_that_before_the_file(write: Write) -> None:
+    file = write(NETWORK + STORE)
+    environment = {"KOINON_RPC": "http://environment:8545"}
+    assert config.load_network({"rpc": "http://option:8545"}, file, environment).rpc == "http://option:8545"
+    assert config.load_network({"rpc": None}, file, environment).rpc == "http://environment:8545"
+    assert config.load_network({}, file, {"KOINON_RPC": ""}).rpc == "http://file:8545"
+
+
+def test_a_default_holds_where_nothing_is_given(write: Write) -> None:
+    network = config.load_network({}, write(NETWORK + STORE), {})
+    assert (network.timeout, network.chain_id, network.ipfs) == (30.0, None, None)
+
+
+def test_the_environment_may_name_the_file(write: Write) -> None:
+    assert config.load_network({}, None, {"KOINON_CONFIG": str(write(NETWORK + STORE))}).rpc == "http://file:8545"
+
+
+def test_nothing_but_options_is_enough() -> None:
+    network = config.load_network({"rpc": "http://node:8545", "ipfs": "/ip4/127.0.0.1/tcp/5001"}, None, {})
+    assert network.ipfs == "/ip4/127.0.0.1/tcp/5001" and network.store is None
+
+
+def test_a_stronger_sources_storage_takes_the_place_of_the_others(write: Write) -> None:
+    file = write(NETWORK + STORE)
+    assert config.load_network({"ipfs": "/dns/ipfs/tcp/5001"}, file, {}).store is None
+    network = config.load_network({"store": "mine"}, file, {"KOINON_IPFS": "/dns/ipfs/tcp/5001"})
+    assert (network.ipfs, network.store) == (None, Path.cwd() / "mine")
+
+
+def test_two_storages_of_one_source_are_one_too_many(write: Write) -> None:
+    file = write(NETWORK + STORE + 'ipfs = "/dns/ipfs/tcp/5001"\n')
+    assert "expected one of them" in mistakes(config.load_network, {}, file, {})
+
+
+def test_no_storage_names_both_ways_where_one_is_needed(write: Write) -> None:
+    said = mistakes(config.load_network, {}, write(NETWORK), {})
+    assert all(way in said for way in ("--ipfs", "KOINON_IPFS", "--store", "KOINON_STORE"))
+    assert config.load_network({}, write(NETWORK), {}, storage=False).store is None
+
+
+def test_paths_in_a_file_are_relative_to_it_and_others_to_the_working_directory(write: Write) -> None:
+    file = write(NETWORK + STORE + CLIENT)
+    settings = config.load_client({"data": "there.npz"}, file, {"KOINON_STATE": "~/state"})
+    assert settings.network.store == file.parent / "artifacts"
+    assert settings.wallet == file.parent / "wallet"
+    assert settings.data == Path.cwd() / "there.npz"
+    assert settings.state == Path.home() / "state"
+
+
+def test_each_wallet_has_a_state_of_its_own_in_each_federation(write: Write) -> None:
+    state = config.load_client({}, write(NETWORK + STORE + CLIENT), {}).state
+    assert state.parts[-4:] == ("koinon", "client", FEDERATION, "wallet")
+
+
+def test_all_mistakes_are_reported_together_with_their_places(write: Write) -> None:
+    file = write(
+        '[network]\ntimeout = -1\nstore = "s"\n[client]\nfederation = "0x12"\nwalet = "w"\n'
+        'accept_public_updates = "yes"\n'
+    )
+    said = mistakes(config.load_client, {"rpc": None}, file, {"KOINON_POLL_INTERVAL": "often"})
+    for part in (
+        "network.rpc is missing: expected an address like http://127.0.0.1:8545; give --rpc or set KOINON_RPC or",
+        f"{file}:network.timeout: expected a number of seconds above 0, found -1",
+        f"{file}:client.federation: expected an address",
+        f"{file}:client.walet is unknown: did you mean wallet?",
+        "client.wallet is missing",
+        f"{file}:client.accept_public_updates: expected true or false, found 'yes'",
+        "client.data is missing",
+        "KOINON_POLL_INTERVAL: expected a number of seconds above 0, found 'often'",
+    ):
+        assert part in said
+    assert len(said.splitlines()) == 9
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[networks]\n" + NETWORK + STORE, "networks is unknown: did you mean network?"),
+        ("colour = 1\n" + NETWORK + STORE, "colour is unknown: expected one of network, client"),
+        ("network = 3\n", "network: expected a table"),
+        ("network = [\n", "is not TOML"),
+        ('[network]\nrpc = "node:8545"\n' + STORE, "expected an address like http://127.0.0.1:8545"),
+        ("[network]\nrpc = 8545\n" + STORE, "expected an address like http://127.0.0.1:8545"),
+        (NETWORK + 'ipfs = "http://127.0.0.1:5001"\n', "expected an IPFS node's address like /ip4/"),
+        (NETWORK + STORE + "chain_id = 0\n", "expected a whole number of at least 1, found 0"),
+        (NETWORK + STORE + "timeout = inf\n", "expected a number of seconds above 0, found inf"),
+        (NETWORK + STORE + "timeout = true\n", "expected a number of seconds above 0, found True"),
+        (NETWORK + "store = 3\n", "expected a path, found 3"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said(write: Write, content: str, expected: str) -> None:
+    assert expected in mistakes(config.load_network, {}, write(content), {})
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert str(tmp_path / "none.toml") in mistakes(config.load_network, {}, tmp_path / "none.toml", {})
+
+
+@given(st.integers(0, 10**30), st.booleans())
+def test_amounts_are_whole_wei_as_numbers_or_decimal_strings(amount: int, quoted: bool) -> None:
+    options = {
+        "rpc": "http://node:8545", "store": "s", "federation": FEDERATION, "wallet": "w", "data": "d",
+        "minimum_rate": str(amount) if quoted else amount,
+    }  # fmt: skip
+    assert config.load_client(options, None, {}).minimum_rate == amount
+
+
+@pytest.mark.parametrize("amount", ["-1", -1, 1.0, "1.5", "1e18", "0x10", True, "1_000", "²"])
+def test_what_is_no_amount_of_wei_is_refused(write: Write, amount: object) -> None:
+    file = write(NETWORK + STORE + CLIENT)
+    assert "--minimum-rate: expected an amount in wei" in mistakes(
+        config.load_client, {"minimum_rate": amount}, file, {}
+    )
+
+
+def test_a_nodes_address_is_never_shown(write: Write) -> None:
+    file = write(NETWORK + STORE)
+    assert "hidden" not in mistakes(config.load_network, {"rpc": "wss://user:hidden@node"}, file, {})
+    assert "hidden" not in repr(config.load_network({"rpc": "https://node/hidden"}, file, {}))
+
+
+def test_an_address_with_a_wrong_checksum_is_refused_and_without_one_is_written_with_it(write: Write) -> None:
+    file = write(NETWORK + STORE + CLIENT)
+    assert config.load_client({"federation": FEDERATION.lower()}, file, {}).federation == FEDERATION
+    assert "--federation" in mistakes(config.load_client, {"federation": FEDERATION.replace("B", "b")}, file, {})
+
+
+def test_the_organizations_template_is_complete_but_for_what_is_its_own(write: Write) -> None:
+    template = config.organization_template()
+    said = mistakes(config.load_organization, {}, write(template), {})
+    assert [line.split(" ")[0] for line in said.splitlines()[1:]] == [
+        "organization.federation", "organization.wallet", "organization.validation",
+    ]  # fmt: skip
+    file = write(filled_in(template, federation=FEDERATION, wallet="wallet", validation="validation.npz"))
+    settings = config.load_organization({}, file, {})
+    assert settings.round.reward == 10**16 and settings.min_members == 1
+    assert settings.validation == file.parent / "validation.npz"
+    assert settings.plan == tomllib.loads(template)["plan"]
+
+
+def test_the_clients_template_is_complete_but_for_what_is_its_own(write: Write) -> None:
+    template = config.client_template()
+    said = mistakes(config.load_client, {}, write(template), {})
+    assert [line.split(" ")[0] for line in said.splitlines()[1:]] == [
+        "client.federation",
+        "client.wallet",
+        "client.data",
+    ]
+    settings = config.load_client(
+        {}, write(filled_in(template, federation=FEDERATION, wallet="wallet", data="data.npz")), {}
+    )
+    assert not settings.accept_public_updates
+
+
+@pytest.mark.parametrize(
+    ("template", "settings"),
+    [(config.client_template(), config.ClientSettings), (config.organization_template(), config.OrganizationSettings)],
+)
+def test_a_template_shows_every_knob_and_its_default(template: str, settings: type) -> None:
+    given = tomllib.loads(template)
+    shown = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", template, flags=re.MULTILINE))
+    for table, kind in [("network", config.NetworkSettings), (list(given)[1], settings)]:
+        knobs = {knob.name: knob.default for knob in dataclasses.fields(kind) if "kind" in knob.metadata}
+        assert shown[table].keys() == knobs.keys()
+        for key in shown[table].keys() - given[table].keys():
+            assert not isinstance(knobs[key], int | float) or float(shown[table][key]) == knobs[key]
+
+
+def test_a_plan_that_is_missing_is_said(write: Write) -> None:
+    template = config.organization_template()
+    assert "koinon organization init" in mistakes(
+        config.load_organization, {}, write(template[: template.index("[plan]")]), {}
+    )
