@@ -1,0 +1,1 @@
+"""Tasks, models, local training with Elastic Weight Consolidation, and the aggregation that the audit repeats."""

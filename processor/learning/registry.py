@@ -1,0 +1,36 @@
+"""How a plan's names become code: only what is registered here can be built, nothing is ever imported by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from processor.errors import ConfigurationError
+
+Made = TypeVar("Made")
+
+
+def make(kind: str, factories: Mapping[str, Callable[..., Made]], name: str, arguments: Mapping[str, object]) -> Made:
+    """What the factory called `name` makes of the plan's arguments.
+
+    `kind` is the word for the reader ("task", "model"). Raises ConfigurationError for a name that nobody registered,
+    and for arguments that the factory does not take.
+    """
+    factory = factories.get(name)
+    if factory is None:
+        raise ConfigurationError(f"there is no {kind} called {name!r}; known: {', '.join(sorted(factories))}")
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        takes = ", ".join(signature.parameters) or "no arguments"
+        raise ConfigurationError(f"{kind} {name!r}: {error}; it takes {takes}") from None
+    return factory(**arguments)
+
+
+def require_count(what: str, value: object, most: int) -> int:
+    """`value` as an integer from 1 to `most`; raises ConfigurationError otherwise (JSON has bool and float too)."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ConfigurationError(f"{what} must be an integer from 1 to {most}, not {value!r}")
+    return value
