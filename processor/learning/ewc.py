@@ -1,0 +1,96 @@
+"""Elastic Weight Consolidation: what was learned before holds the parameters that it needs.
+
+The penalty is lambda/2 * sum_i F_i (theta_i - theta*_i)^2 (Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting
+in neural networks", eq. 3), with F the diagonal of the Fisher information and theta* the centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+
+from processor.errors import ArtifactError
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where a quadratic penalty pulls (`centre`) and how hard (`fisher` >= 0), by parameter name.
+
+    Raises ArtifactError if the two differ in names or shapes, or a Fisher is negative: it would push away.
+    """
+
+    centre: Mapping[str, Tensor]
+    fisher: Mapping[str, Tensor]
+
+    def __post_init__(self) -> None:
+        if self.centre.keys() != self.fisher.keys():
+            raise ArtifactError("an anchor's centre and Fisher information name different parameters", code="shape")
+        for name, fisher in self.fisher.items():
+            if fisher.shape != self.centre[name].shape:
+                raise ArtifactError(f"the Fisher information of {name} differs in shape from its centre", code="shape")
+            if not bool((fisher >= 0).all()):
+                what = f"the Fisher information of {name} is negative or not a number somewhere"
+                raise ArtifactError(what, code="negative_fisher")
+
+
+@torch.no_grad()
+def proximal_step(module: nn.Module, anchor: Anchor, strength: float, learning_rate: float) -> None:
+    """Pulls the parameters to the anchor: theta <- (theta + a theta*) / (1 + a), with a = learning_rate * strength * F.
+
+    The implicit (proximal) step on the penalty. It ends between theta and theta* whatever the strength, where the
+    explicit gradient step diverges as soon as a > 2.
+    """
+    for name, parameter in module.named_parameters():
+        pull = (learning_rate * strength * anchor.fisher[name].double()).clamp(max=torch.finfo(torch.float64).max)
+        parameter.lerp_(anchor.centre[name], (pull / (1 + pull)).to(parameter.dtype))
+
+
+def merge(anchors: Sequence[Anchor]) -> Anchor:
+    """One anchor whose penalty is the sum of the penalties of all, up to a constant.
+
+    A = sum F_k with centre sum F_k theta_k / A (completing the square); where A is 0 the first centre stays.
+    """
+    first = anchors[0]
+    fisher: dict[str, Tensor] = {}
+    centre: dict[str, Tensor] = {}
+    for name, start in first.centre.items():
+        total = sum((anchor.fisher[name].double() for anchor in anchors), torch.zeros_like(start, dtype=torch.float64))
+        moment = sum((anchor.fisher[name].double() * anchor.centre[name].double() for anchor in anchors), total * 0)
+        fisher[name] = total.to(start.dtype)
+        centre[name] = torch.where(total > 0, moment / total, start.double()).to(start.dtype)
+    return Anchor(centre, fisher)
+
+
+def fisher_information(
+    module: nn.Module, features: np.ndarray, max_samples: int, chunk: int = 16
+) -> dict[str, np.ndarray]:
+    """The exact diagonal Fisher information of the model at its parameters, a mean per sample, float32 and >= 0.
+
+    F = mean_x sum_c p(c|x) (d log p(c|x) / d theta)^2: the expectation runs over the model's own predictions and not
+    over the labels, which would give the "empirical" Fisher (Kunstner et al. 2019, "Limitations of the empirical
+    Fisher approximation"). At most `max_samples` rows of `features` [n, d] are used, evenly spread over all; `chunk`
+    rows at a time, each taking the memory of one gradient per class.
+    """
+    module.eval()
+    used = min(max_samples, len(features))
+    rows = torch.from_numpy(features[np.arange(used) * len(features) // used])
+    parameters = {name: tensor.detach() for name, tensor in module.named_parameters()}
+    buffers = {name: tensor.detach() for name, tensor in module.named_buffers()}
+
+    def log_probabilities(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
+        logits: Tensor = functional_call(module, (parameters, buffers), (row.unsqueeze(0),)).squeeze(0)
+        return logits.log_softmax(dim=0)
+
+    jacobian = vmap(jacrev(log_probabilities), in_dims=(None, 0))
+    total = {name: torch.zeros_like(tensor, dtype=torch.float64) for name, tensor in parameters.items()}
+    for part in rows.split(chunk):
+        with torch.no_grad():
+            weights = functional_call(module, (parameters, buffers), (part,)).softmax(dim=1)
+        for name, gradients in jacobian(parameters, part).items():
+            total[name] += torch.tensordot(weights, gradients.square(), dims=2)
+    return {name: (sums / used).to(torch.float32).numpy() for name, sums in total.items()}
