@@ -1,0 +1,95 @@
+"""One example of each kind of artifact, written from the same content every time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from processor.artifacts.model import ModelHeader, write_model
+from processor.artifacts.plan import (
+    Aggregation,
+    Ewc,
+    Factory,
+    LocalWork,
+    Metering,
+    Optimizer,
+    Plan,
+    Privacy,
+    Stopping,
+)
+from processor.artifacts.report import Metrics, Report, ReportedUpdate
+from processor.artifacts.state import StateHeader, write_state
+from processor.artifacts.update import UpdateHeader, write_update
+from processor.cid import cid_of, cid_of_file
+from processor.tensors import Array
+
+CID = cid_of(b"another artifact")
+FEDERATION = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+CLIENTS = ("0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
+
+PLAN = Plan(
+    task=Factory("digits", {}),
+    model=Factory("mlp", {"inputs": 64, "hidden": [400], "outputs": 10, "dropout": 0.5, "bias": True}),
+    initialization_seed=7,
+    optimizer=Optimizer("sgd", learning_rate=0.4, momentum=0.0),
+    local=LocalWork(steps=None, epochs=1, batch_size=64),
+    ewc=Ewc(strength=0.1, decay=0.9, fisher_samples=200, fisher_cap=1e-7),
+    privacy=Privacy("none"),
+    aggregation=Aggregation("fedavg", max_weight=10_000, min_updates=2),
+    metering=Metering(tolerance_percent=300),
+    stopping=Stopping(min_rounds=10, max_rounds=100, patience=5, min_improvement=0.001),
+    validation="private",
+    public_data=True,
+)
+
+REPORT = Report(
+    chain_id=31337,
+    federation=FEDERATION,
+    round=3,
+    plan=CID,
+    base_model=CID,
+    model=CID,
+    server_state=CID,
+    updates=(
+        ReportedUpdate(CLIENTS[0], CID, weight=300, credited_ms=812, reason=None),
+        ReportedUpdate(CLIENTS[1], CID, weight=0, credited_ms=0, reason="not_finite"),
+    ),
+    metrics=Metrics(before=0.5, after=0.875, name="accuracy"),
+    privacy={"where": "none"},
+    versions={"koinon": "0.1.0", "torch": "2.13.0+cpu"},
+    initialization_seed=7,
+    stop=None,
+)
+
+PARAMETERS: dict[str, Array] = {
+    "1.weight": np.array([[-1, -0.6, -0.2], [0.2, 0.6, 1]], np.float32),
+    "1.bias": np.array([0.5, -0.25], np.float32),
+}
+BUFFERS: dict[str, Array] = {
+    "2.running_mean": np.array([0.125], np.float32),
+    "2.num_batches_tracked": np.array(11, np.int64),
+}
+FISHER: dict[str, Array] = {name: np.square(array) for name, array in PARAMETERS.items()}
+
+MODEL_HEADER = ModelHeader(round=2, parent=CID, plan=CID)
+UPDATE_HEADER = UpdateHeader(31337, FEDERATION, 3, CLIENTS[0], CID)
+STATE_HEADER = StateHeader(round=3, parent=None, best_metric=0.875, rounds_without_improvement=1)
+
+
+def cids(folder: Path) -> dict[str, str]:
+    """Writes one artifact of each kind into `folder` and returns their CIDs by kind."""
+    write_update(folder / "update", UPDATE_HEADER, PARAMETERS, BUFFERS, FISHER)
+    return {
+        "plan": cid_of(PLAN.encode()),
+        "report": cid_of(REPORT.encode()),
+        "model": write_model(folder / "model", MODEL_HEADER, PARAMETERS, BUFFERS, FISHER),
+        "update": cid_of_file(folder / "update"),
+        "state": write_state(folder / "state", STATE_HEADER, {"moment": np.array([1.5, 2.5])}),
+    }
+
+
+if __name__ == "__main__":
+    for kind, cid in cids(Path(sys.argv[1])).items():
+        print(kind, cid)

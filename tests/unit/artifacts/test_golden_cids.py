@@ -1,0 +1,39 @@
+"""The formats are final: the same content has the same CID in every process, today and later."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.artifacts.examples import cids
+
+ROOT = Path(__file__).parents[3]
+
+GOLDEN = {
+    "plan": "QmTTmgxu4EjEgbXKPLtzqS9jRf6CXLHoEsfJrYvByuzRHZ",
+    "report": "QmSU4AdzVtQjUyLoehyDnRVNYVsFdEAMkQ3G4Msttgg2bB",
+    "model": "QmS2MAk2kYDo1cYCda88XtMGohNjtLddWcqdFQaUWU7QRk",
+    "update": "QmYbkEhxRaUpis8YqXh6aVYJZQN7D1znaTz9nCz5ZCWGqW",
+    "state": "QmZJpEmNCsAvSgvuj4cE1CmtJCdH3TS5xhi75UkyLFFJUy",
+}
+
+
+def test_every_kind_of_artifact_has_its_golden_cid(tmp_path: Path) -> None:
+    assert cids(tmp_path) == GOLDEN
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1", "4294967295", "random"])
+def test_a_fresh_process_saves_the_same_bytes(tmp_path: Path, hash_seed: str) -> None:
+    output = subprocess.run(
+        [sys.executable, "-m", "tests.unit.artifacts.examples", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert dict(line.split() for line in output.splitlines()) == GOLDEN
