@@ -1,0 +1,134 @@
+"""A report explains a round: every update once, every rejection with its reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from eth_utils.address import to_checksum_address
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processor import jcs
+from processor.artifacts.report import REPORT_LIMIT, Metrics, Report, ReportedUpdate
+from processor.errors import ArtifactError, ArtifactTooLarge
+from tests.unit.artifacts.examples import CID, CLIENTS, REPORT
+
+ACCEPTED, REJECTED = REPORT.updates
+ADDRESSES = st.integers(0, 2**160 - 1)
+TEXT_WEIGHT: dict[str, Any] = {"weight": "300"}
+PART_OF_A_MS: dict[str, Any] = {"credited_ms": 1.5}
+REASONS = st.sampled_from(["header", "not_finite", "metering"])
+
+
+def address(number: int) -> str:
+    return to_checksum_address(number.to_bytes(20, "big"))
+
+
+@st.composite
+def reported_updates(draw: Any) -> tuple[ReportedUpdate, ...]:
+    clients = sorted(draw(st.sets(ADDRESSES, max_size=5)))
+    accepted = st.tuples(st.integers(1, 2**53 - 1), st.integers(1, 2**32 - 1), st.none() | REASONS)
+    rejected = st.tuples(st.just(0), st.just(0), REASONS)
+    return tuple(ReportedUpdate(address(client), CID, *draw(accepted | rejected)) for client in clients)
+
+
+METRICS = st.builds(Metrics, st.floats(-1e15, 1e15), st.floats(0, 1), st.just("accuracy"))
+STOPS = st.sampled_from([None, "max_rounds", "patience"])
+
+
+@settings(deadline=None)
+@given(reported_updates(), METRICS, STOPS, st.integers(1, 2**53 - 1))
+def test_a_report_that_was_written_is_read(
+    updates: tuple[ReportedUpdate, ...], metrics: Metrics, stop: str | None, chain_id: int
+) -> None:
+    report = replace(REPORT, updates=updates, metrics=metrics, stop=stop, chain_id=chain_id)
+    assert Report.decode(report.encode()) == report
+
+
+def test_a_report_on_a_thousand_clients_is_within_the_limit() -> None:
+    updates = tuple(
+        ReportedUpdate(address(2**159 + client), CID, 2**53 - 1, 2**32 - 1, "negative_fisher")
+        for client in range(1_000)
+    )
+    assert Report.decode(replace(REPORT, updates=updates).encode()).updates == updates
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"updates": (REJECTED, ACCEPTED)}, "each client once, in ascending order of address"),
+        ({"updates": (ACCEPTED, ACCEPTED)}, "each client once, in ascending order of address"),
+        (
+            {"updates": (replace(REJECTED, reason=None),)},
+            "updates.0.reason: a rejected update (weight 0) needs a reason",
+        ),
+        (
+            {"updates": (replace(REJECTED, credited_ms=1),)},
+            "weight 0 with credited_ms 1: a rejected update has neither",
+        ),
+        ({"updates": (replace(ACCEPTED, credited_ms=0),)}, "weight 300 with credited_ms 0"),
+        ({"updates": (replace(ACCEPTED, weight=-1),)}, "updates.0.weight: should be greater than or equal to 0"),
+        ({"updates": (replace(ACCEPTED, **TEXT_WEIGHT),)}, "updates.0.weight: should be a valid integer (found '300')"),
+        ({"updates": (replace(ACCEPTED, credited_ms=2**32),)}, "updates.0.credited_ms: should be less than"),
+        ({"updates": (replace(ACCEPTED, **PART_OF_A_MS),)}, "updates.0.credited_ms: should be a valid integer"),
+        ({"updates": (replace(ACCEPTED, client=CLIENTS[0].lower()),)}, "updates.0.client: expected an address"),
+        ({"updates": (replace(ACCEPTED, update="Qm"),)}, "updates.0.update: 'Qm' is not a CIDv0"),
+        ({"updates": (replace(REJECTED, reason="Not a code"),)}, "updates.0.reason: String should match pattern"),
+        ({"metrics": Metrics("0.5", 0.5, "accuracy")}, "metrics.before: should be a valid number (found '0.5')"),  # type: ignore[arg-type]
+        ({"metrics": Metrics(0.5, 5e15, "accuracy")}, "metrics.after: should be less than or equal to"),
+        ({"metrics": Metrics(0.5, float("nan"), "accuracy")}, "cannot be written as canonical JSON"),
+        ({"metrics": Metrics(0.5, 0.5, "")}, "metrics.name: String should match pattern"),
+        ({"privacy": {"where": "client"}}, "privacy: should be exactly where: none"),
+        ({"privacy": {}}, "privacy: should be exactly where: none"),
+        ({"privacy": {"where": "none", "epsilon": "1"}}, "privacy: should be exactly where: none"),
+        ({"versions": {"torch": 2}}, "versions.torch: should be a valid string (found 2)"),
+        ({"versions": {"torch": "x" * 129}}, "versions.torch: String should have at most 128 characters"),
+        ({"federation": "0x"}, "federation: expected an address with an EIP-55 checksum"),
+        ({"chain_id": 2**53}, "cannot be written as canonical JSON"),
+        ({"chain_id": "31337"}, "chain_id: should be a valid integer (found '31337')"),
+        ({"model": None}, "model: should be a valid string"),
+        ({"server_state": "Q" * 46}, "server_state: 'QQQ"),
+        ({"stop": "Because"}, "stop: String should match pattern"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_report_out_of_order_is_not_written(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ArtifactError) as refusal:
+        replace(REPORT, **changes).encode()
+    assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Report)])
+def test_every_field_is_required(field: str) -> None:
+    document = json.loads(REPORT.encode())
+    del document[field]
+    with pytest.raises(ArtifactError, match=f"{field}: is missing"):
+        Report.decode(jcs.dumps(document))
+
+
+def test_all_mistakes_are_named_together() -> None:
+    document = json.loads(REPORT.encode())
+    document["updates"][1]["reason"] = None
+    document["metrics"]["after"] = "better"
+    document["extra"] = 1
+    with pytest.raises(ArtifactError) as refusal:
+        Report.decode(jcs.dumps(document))
+    assert [line.split(":")[0].strip() for line in str(refusal.value).splitlines()] == [
+        "the report is not valid",
+        "updates.1.reason",
+        "metrics.after",
+        "extra",
+    ]
+
+
+def test_a_report_over_the_limit_is_not_parsed() -> None:
+    with pytest.raises(ArtifactTooLarge, match=f"over the limit of {REPORT_LIMIT}"):
+        Report.decode(b"[" * (REPORT_LIMIT + 1))
+
+
+def test_a_plan_is_no_report() -> None:
+    with pytest.raises(ArtifactError, match="this is no report: its kind is 'plan'"):
+        Report.decode(b'{"kind":"plan","version":1}')
