@@ -51,7 +51,7 @@ abi: setup ## compile the contracts into processor/chain/abi, which the package 
 	.venv/bin/python tools/abi.py
 
 clean: ## remove what was built and installed
-	rm -rf .venv node_modules .home build reports *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv node_modules .home build interfaces reports *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:
