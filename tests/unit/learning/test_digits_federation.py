@@ -1,0 +1,107 @@
+"""What all of learning is for: together the clients learn what none of them can learn alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from processor.artifacts.model import ModelHeader, load_model, write_model
+from processor.artifacts.plan import (
+    Aggregation,
+    Ewc,
+    Factory,
+    LocalWork,
+    Metering,
+    Optimizer,
+    Plan,
+    Privacy,
+    Stopping,
+)
+from processor.artifacts.update import UpdateHeader, write_update
+from processor.cid import cid_of
+from processor.learning.aggregation import Accepted, aggregate
+from processor.learning.evaluation import accuracy
+from processor.learning.ewc import Anchor, fisher_information
+from processor.learning.models import build_model, load_parameters, parameters_of
+from processor.learning.tasks import Dataset, digits_partition
+from processor.learning.trainer import train
+
+ROUNDS = 10
+PLAN = Plan(
+    task=Factory("digits", {}),
+    model=Factory("mlp", {"inputs": 64, "hidden": [400], "outputs": 10}),
+    initialization_seed=0,
+    optimizer=Optimizer("sgd", learning_rate=0.4, momentum=0.0),
+    local=LocalWork(steps=8, epochs=None, batch_size=64),
+    ewc=Ewc(strength=10.0, decay=0.5, fisher_samples=32, fisher_cap=1.0),
+    privacy=Privacy("none"),
+    aggregation=Aggregation("fedavg", max_weight=1000, min_updates=1),
+    metering=Metering(tolerance_percent=200),
+    stopping=Stopping(min_rounds=ROUNDS, max_rounds=ROUNDS, patience=ROUNDS, min_improvement=0.0),
+    validation="private",
+    public_data=True,
+)
+PLAN_CID = cid_of(PLAN.encode())
+
+
+def new_module() -> torch.nn.Module:
+    return build_model(PLAN.model.name, PLAN.model.arguments, PLAN.initialization_seed)
+
+
+def client_round(folder: Path, client: int, dataset: Dataset, seed: int) -> Accepted:
+    """One client's local work on the model in `folder`."""
+    base, module = load_model(folder / "model"), new_module()
+    load_parameters(module, base.parameters, base.buffers)
+    anchor = None
+    if base.fisher:
+        anchor = Anchor(
+            {name: torch.from_numpy(array) for name, array in base.parameters.items()},
+            {name: torch.from_numpy(array) for name, array in base.fisher.items()},
+        )
+    ewc = PLAN.ewc
+    train(
+        module,
+        dataset,
+        optimizer=PLAN.optimizer,
+        work=PLAN.local,
+        anchor=anchor,
+        strength=ewc.strength,
+        seed=seed,
+    )
+    path, address = folder / f"update-{client}", "0x" + f"{client}" * 40
+    delta = {name: array - base.parameters[name] for name, array in parameters_of(module).items()}
+    header = UpdateHeader(31337, "0x" + "9" * 40, base.header.round + 1, address, PLAN_CID)
+    write_update(path, header, delta, {}, fisher_information(module, dataset.features, ewc.fisher_samples))
+    return Accepted(address, path, len(dataset))
+
+
+def reached_together(folder: Path, clients: list[Dataset], validation: Dataset, seed: int) -> float:
+    module = new_module()
+    parent = write_model(folder / "model", ModelHeader(0, None, PLAN_CID), parameters_of(module), {}, {})
+    for round in range(1, ROUNDS + 1):
+        accepted = [
+            client_round(folder, client, dataset, seed=seed * 1000 + round * 10 + client)
+            for client, dataset in enumerate(clients, start=1)
+        ]
+        parent = aggregate(folder / "model", accepted, PLAN, ModelHeader(round, parent, PLAN_CID), folder / "next")
+        (folder / "next").replace(folder / "model")
+    load_parameters(module, load_model(folder / "model").parameters, {})
+    return accuracy(module, validation)
+
+
+def reached_alone(clients: list[Dataset], validation: Dataset) -> float:
+    """The mean accuracy of clients that train alone, for as many steps."""
+    work, reached = LocalWork(steps=ROUNDS * (PLAN.local.steps or 0), epochs=None, batch_size=64), []
+    for client, dataset in enumerate(clients):
+        module = new_module()
+        train(module, dataset, optimizer=PLAN.optimizer, work=work, anchor=None, strength=0.0, seed=client)
+        reached.append(accuracy(module, validation))
+    return float(np.mean(reached))
+
+
+def test_together_clients_learn_ten_digits_of_which_each_has_seen_two(tmp_path: Path) -> None:
+    clients, validation = digits_partition(5, seed=0)
+    assert reached_alone(clients, validation) <= 0.21
+    assert reached_together(tmp_path, clients, validation, seed=0) >= 0.85
