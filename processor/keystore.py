@@ -62,7 +62,7 @@ def import_key(directory: Path, private_key: str, passphrase: str, *, iterations
 def list_wallets(directory: Path) -> list[Wallet]:
     """The wallets in a directory, oldest first; other files are passed over."""
     paths = sorted(directory.iterdir()) if directory.is_dir() else []
-    return [Wallet(address, path) for path in paths if path.is_file() and (address := _address_in(path))]
+    return [Wallet(address, path) for path in paths if path.is_file() and (address := address_in(path))]
 
 
 def unlock(path: Path, passphrase: str) -> LocalAccount:
@@ -76,7 +76,7 @@ def unlock(path: Path, passphrase: str) -> LocalAccount:
         raise KeystoreError(f"there is no wallet at {path}: `koinon wallet new` makes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise KeystoreError(f"the wallet {path} cannot be read: {error}") from error
-    address = _address_in(path)
+    address = address_in(path)
     if address is None:
         raise KeystoreError(f"{path} is not a wallet: expected a version 3 Ethereum key file")
     try:
@@ -173,7 +173,7 @@ def _save(directory: Path, account: LocalAccount, passphrase: str, iterations: i
     return account.address
 
 
-def _address_in(path: Path) -> Address | None:
+def address_in(path: Path) -> Address | None:
     """The address that a key file says it holds; None for a file that is no key file."""
     try:
         content: Any = json.loads(path.read_text())

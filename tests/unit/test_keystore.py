@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from processor import keystore
 from processor.errors import KeystoreError
-from processor.types import Address
 
 FAST = 2
 KEY = "0x" + "4c" * 32
@@ -219,6 +218,7 @@ def test_the_state_key_is_not_the_private_key() -> None:
     assert len(key) == 32 and key.hex() != KEY[2:]
 
 
-def test_an_address_is_as_the_chain_writes_it(tmp_path: Path) -> None:
-    address: Address = keystore.list_wallets(new_wallet(tmp_path).parent)[0].address
+def test_the_address_of_a_wallet_needs_no_passphrase_and_is_as_the_chain_writes_it(tmp_path: Path) -> None:
+    address = keystore.address_in(new_wallet(tmp_path))
     assert address == ADDRESS and address != address.lower()
+    assert keystore.address_in(tmp_path / "nothing") is None
