@@ -220,5 +220,5 @@ def test_the_state_key_is_not_the_private_key() -> None:
 
 def test_the_address_of_a_wallet_needs_no_passphrase_and_is_as_the_chain_writes_it(tmp_path: Path) -> None:
     address = keystore.address_in(new_wallet(tmp_path))
-    assert address == ADDRESS and address != address.lower()
+    assert address == ADDRESS != ADDRESS.lower()
     assert keystore.address_in(tmp_path / "nothing") is None
