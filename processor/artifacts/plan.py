@@ -6,12 +6,14 @@ and model exist is for the learning code to say.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, ValidationInfo
 
 from processor.artifacts.canonical import Count, Fields, checked_cid, decode, encode, read, tagged
+from processor.errors import ArtifactError, ConfigurationError
 
 KIND = "plan"
 PLAN_LIMIT = 64 << 10
@@ -168,3 +170,16 @@ class Plan(Fields):
     def decode(data: bytes) -> Plan:
         """The plan in `data`; one ArtifactError names all mistakes."""
         return read(Plan, KIND, decode(data, KIND, PLAN_LIMIT))
+
+    @staticmethod
+    def from_table(table: Mapping[str, Any]) -> Plan:
+        """The plan of a configuration file, which has no null: of steps and epochs it names one.
+
+        Raises ConfigurationError for all mistakes together.
+        """
+        local = table.get("local")
+        complete = {**table, "local": {"steps": None, "epochs": None, **local}} if isinstance(local, Mapping) else table
+        try:
+            return read(Plan, KIND, dict(complete))
+        except ArtifactError as error:
+            raise ConfigurationError(f"the [plan] of the configuration cannot be used: {error}") from None

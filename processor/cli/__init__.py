@@ -1,0 +1,1 @@
+"""The command line `koinon`: one module per command group, put together in `app`."""

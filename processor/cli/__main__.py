@@ -1,0 +1,3 @@
+from processor.cli.app import main
+
+main()

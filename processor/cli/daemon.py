@@ -1,0 +1,53 @@
+"""What the commands that run daemons share."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from processor import observability
+from processor.chain.federation import Federation
+from processor.daemons.base import journal_path
+from processor.errors import ConfigurationError
+from processor.journal import Journal
+from processor.types import Address
+
+
+def logger() -> FilteringBoundLogger:
+    """The daemon's log: for a person, or a JSON object a line where KOINON_LOG is `json`."""
+    observability.configure()
+    log: FilteringBoundLogger = structlog.get_logger()
+    return log
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGINT and SIGTERM set: the step that runs is finished, and no other begun."""
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    return stopping
+
+
+def journal_of(state: Path, federation: Federation, address: Address) -> Journal:
+    return Journal(journal_path(state), federation.chain_id, federation.address, address)
+
+
+def write_template(out: Path, template: str) -> None:
+    """Writes a configuration to start from, never over one that is there."""
+    try:
+        with out.open("x") as file:
+            file.write(template)
+    except FileExistsError:
+        raise ConfigurationError(f"{out} exists already: it is left as it is; give another name with --out") from None
+    except OSError as error:
+        raise ConfigurationError(f"{out} cannot be written: {error}") from error
+    print(f"{out}: fill in what is empty, then run the daemon with --config {out}")

@@ -1,0 +1,40 @@
+"""`koinon demo`: see everything work, on this machine alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from processor.cli.options import Ipfs
+
+
+def demo(
+    clients: Annotated[int, typer.Option("--clients", min=2, max=50, help="Number of clients.")] = 5,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=100, help="Number of rounds.")] = 10,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Decides data, model and batches.")] = 0,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the closing page to this file as JSON.")] = None,
+    ipfs: Ipfs = None,
+    store: Annotated[Path | None, typer.Option("--store", help="Use this local directory instead of IPFS.")] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", help="Leave artifacts, journals, logs, keystores and the chain's state in this folder."),
+    ] = None,
+) -> None:
+    """Run a federation of processes on a private chain: contracts, training, rewards and an audit; status 0 only if
+    everything holds.
+
+    Example: koinon demo --clients 5 --rounds 10 --json demo.json --keep demo
+    """
+    from processor.demo.federation import how_to_audit, run
+    from processor.demo.settings import DemoSettings
+
+    settings = DemoSettings(clients, rounds, seed, json, ipfs, store, keep)
+    page = run(settings, lambda line: print(line, flush=True))
+    print(page.as_text())
+    commands = how_to_audit(settings, page.federation)
+    if commands:
+        print("\nTo start this chain again and audit it:", *commands, sep="\n  ")
+    if page.failures():
+        raise typer.Exit(1)

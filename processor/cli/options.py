@@ -1,0 +1,43 @@
+"""Options that several commands share, and how a command prints results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Rpc = Annotated[
+    str | None,
+    typer.Option("--rpc", help="Address of an Ethereum node, http://HOST:PORT. Also KOINON_RPC, or rpc in the file."),
+]
+Ipfs = Annotated[
+    str | None,
+    typer.Option("--ipfs", help="Address of an IPFS node, /ip4/127.0.0.1/tcp/5001. Also KOINON_IPFS."),
+]
+Store = Annotated[
+    Path | None,
+    typer.Option("--store", help="A local directory of artifacts, instead of IPFS. Also KOINON_STORE."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="A TOML file with a [network] table (and more, for daemons). Also KOINON_CONFIG."),
+]
+FederationAddress = Annotated[str, typer.Argument(metavar="FEDERATION", help="Address of the federation's contract.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, amounts as decimal strings.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending a transaction.")]
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output, and nothing else."""
+    print(json.dumps(value, indent=2))
+
+
+def table(headers: list[str], rows: list[list[str]]) -> str:
+    """A plain table: columns as wide as their widest cell, numbers as they come."""
+    widths = [max(len(row[column]) for row in [headers, *rows]) for column in range(len(headers))]
+    lines = [headers, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

@@ -1,0 +1,61 @@
+"""`koinon organization`: run the rounds of a federation that is yours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from processor.artifacts.plan import Plan
+from processor.chain.federation import Federation
+from processor.chain.transactions import Sender
+from processor.cli.connections import chain_of, storage_of, unlock
+from processor.cli.daemon import journal_of, logger, stop_on_signals, write_template
+from processor.cli.options import Config, Ipfs, Rpc, Store
+from processor.config import load_organization, organization_template
+from processor.daemons.base import Transactions, run
+from processor.errors import ConfigurationError
+from processor.keystore import state_key
+
+app = typer.Typer(help="Run a federation of your own.", no_args_is_help=True)
+
+
+@app.command(epilog="Example: koinon organization init --out organization.toml")
+def init(out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("organization.toml")) -> None:
+    """Write a commented configuration to start from: network, wallet, rewards, and the plan of the learning."""
+    write_template(out, organization_template())
+
+
+@app.command("run", epilog="Example: koinon organization run --config organization.toml")
+def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store = None) -> None:
+    """Publish the plan and the initial model, open rounds, aggregate, evaluate and finalize, until the stopping rule
+    holds."""
+    from processor.daemons.organization import OrganizationDaemon
+
+    settings = load_organization({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
+    plan = Plan.from_table(settings.plan)
+    account = unlock(settings.wallet, settings.passphrase_file)
+    web3 = chain_of(settings.network)
+    federation = Federation(web3, settings.federation)
+    if federation.owner() != account.address:
+        raise ConfigurationError(
+            f"the federation {federation.address} belongs to {federation.owner()}, and the wallet is "
+            f"{account.address}: name the owner's wallet, or your own federation"
+        )
+    log = logger()
+    with journal_of(settings.state, federation, account.address) as journal:
+        daemon = OrganizationDaemon(
+            address=account.address,
+            settings=settings,
+            plan=plan,
+            federation=federation,
+            transactions=Transactions(Sender(web3, account), journal, log),
+            storage=storage_of(settings.network),
+            journal=journal,
+            log=log,
+            state_key=state_key(account),
+        )
+        daemon.check()
+        log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
+        run(daemon.cycle, settings.poll_interval, stop_on_signals(), log)

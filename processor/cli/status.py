@@ -1,0 +1,90 @@
+"""`koinon status`: where a federation stands, for anyone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from processor.chain.amounts import format_ether
+from processor.chain.federation import Federation
+from processor.cli.connections import open_chain
+from processor.cli.options import AsJson, Config, FederationAddress, Rpc, print_json
+from processor.types import Block, RoundView
+
+
+def status(federation: FederationAddress, rpc: Rpc = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show the phase, deadlines, updates, pool, guaranteed floor and current model of a federation.
+
+    Example: koinon status 0x1234… --rpc http://127.0.0.1:8545
+    """
+    reader = Federation(open_chain(rpc, config), federation)
+    block = reader.block()
+    count = reader.round_count(at=block)
+    view = reader.round_view(count, at=block) if count else None
+    summary = _summary(reader, block, view)
+    if as_json:
+        print_json(summary)
+    else:
+        print(_text(summary))
+
+
+def _summary(reader: Federation, block: Block, view: RoundView | None) -> dict[str, Any]:
+    release = reader.latest_release(at=block)
+    return {
+        "federation": reader.address,
+        "chain_id": reader.chain_id,
+        "block": block.number,
+        "owner": reader.owner(at=block),
+        "closed": reader.closed(at=block),
+        "members": sum(member is not None for member in reader.members(at=block)),
+        "model": release.model,
+        "report": release.report,
+        "carried_wei": str(reader.carried(at=block)),
+        "round": None if view is None else _round(view),
+    }
+
+
+def _round(view: RoundView) -> dict[str, Any]:
+    return {
+        "round": view.round,
+        "phase": view.phase.name.lower(),
+        "training_deadline": view.training_deadline,
+        "aggregation_deadline": view.aggregation_deadline,
+        "plan": view.plan,
+        "updates": view.update_count,
+        "selected": view.selected_count,
+        "claimed_ms": view.claimed_ms,
+        "pool_wei": str(view.pool),
+        "reward_rate_cap_wei": str(view.reward_rate_cap),
+        "guaranteed_rate_wei": str(view.guaranteed_rate),
+    }
+
+
+def _text(summary: dict[str, Any]) -> str:
+    lines = [
+        f"federation        {summary['federation']} on chain {summary['chain_id']}, block {summary['block']}",
+        f"owner             {summary['owner']}{' (closed)' if summary['closed'] else ''}",
+        f"members           {summary['members']}",
+        f"current model     {summary['model'] or 'none yet'}",
+        f"its report        {summary['report'] or 'none'}",
+        f"carried           {format_ether(int(summary['carried_wei']))} ETH",
+    ]
+    view = summary["round"]
+    if view is None:
+        return "\n".join([*lines, "round             none has been opened"])
+    return "\n".join(
+        [
+            *lines,
+            f"round             {view['round']}, {view['phase']}",
+            f"training ends     {_time(view['training_deadline'])}, or when every selected client has submitted",
+            f"aggregation ends  {_time(view['aggregation_deadline'])}",
+            f"updates           {view['updates']} of {view['selected']} selected, {view['claimed_ms']} ms of compute",
+            f"pool              {format_ether(int(view['pool_wei']))} ETH",
+            f"wage              {format_ether(int(view['reward_rate_cap_wei']))} ETH for a second of compute at most",
+            f"guaranteed        {format_ether(int(view['guaranteed_rate_wei']))} ETH for a second, whatever others do",
+        ]
+    )
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,1 @@
+"""The processes that run for weeks: read one block, ask what to do, do one thing, read again."""

@@ -1,0 +1,225 @@
+"""The client's daemon: for every round that selects it, fetch, verify, train, meter, seal, publish, submit; claim."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from structlog.typing import FilteringBoundLogger
+from torch import nn
+
+from processor.artifacts.model import MODEL_LIMIT, Model, load_model
+from processor.artifacts.plan import PLAN_LIMIT, Plan
+from processor.artifacts.update import write_update
+from processor.chain.federation import Federation
+from processor.cid import cid_of_file
+from processor.config import ClientSettings
+from processor.daemons.base import Transactions
+from processor.daemons.meter import Meter, claimable_ms
+from processor.errors import ConfigurationError, IntegrityError, TrainingError
+from processor.journal import Journal, SavedUpdate
+from processor.keystore import private_directory
+from processor.learning.ewc import Anchor, fisher_information
+from processor.learning.models import buffers_of, load_parameters, parameters_of
+from processor.learning.tasks import Dataset
+from processor.learning.trainer import train
+from processor.privacy.sealing import seal_file
+from processor.protocol.decide import Claim, ClientAction, ClientSituation, Owed, Register, Submit, Train, decide_client
+from processor.protocol.resolve import module_of, task_of
+from processor.protocol.settlement import Identity, update_header, wants_fisher
+from processor.storage.base import Storage, get_bytes
+from processor.types import Address, Block, Cid, Phase, RoundView
+
+
+@dataclass
+class ClientDaemon:
+    """One wallet in one federation. `cycle` reads one block, decides, does at most one thing, and says what it did."""
+
+    address: Address
+    settings: ClientSettings
+    federation: Federation
+    transactions: Transactions
+    storage: Storage
+    journal: Journal
+    log: FilteringBoundLogger
+    _plans: dict[Cid, Plan] = field(default_factory=dict)
+    _datasets: dict[Cid, Dataset] = field(default_factory=dict)
+    _nothing_owed: set[int] = field(default_factory=set)
+
+    def cycle(self) -> ClientAction:
+        block = self.federation.block()
+        view = self._latest_round(block)
+        action = decide_client(self._situation(view, block))
+        match action:
+            case Register():
+                self.transactions.send("registered", self.federation.register())
+            case Train():
+                self._train(view)
+            case Submit():
+                self._submit(view)
+            case Claim():
+                call = self.federation.claim(action.rounds, self.address)
+                self.transactions.send("claimed", call, amount_wei=str(action.amount), rounds=len(action.rounds))
+        return action
+
+    # --------------------------------------------------------------------------------------------------- reading
+
+    def _latest_round(self, block: Block) -> RoundView:
+        """The latest round with this client in it; of phase NONE before the first opens."""
+        return self.federation.round_view(max(1, self.federation.round_count(at=block)), self.address, at=block)
+
+    def _situation(self, view: RoundView, block: Block) -> ClientSituation:
+        return ClientSituation(
+            closed=self.federation.closed(at=block),
+            registered=view.client.member,
+            round=None if view.phase is Phase.NONE else view,
+            has_update=self.journal.update_for(view.round, view.sealing_key) is not None,
+            refusal=self._refusal(view),
+            owed=self._owed(view, block),
+            claim_threshold=self.settings.claim_threshold,
+            transaction_pending=self.transactions.pending(),
+        )
+
+    def _refusal(self, view: RoundView) -> str | None:
+        """Why this client's own limits rule the round out; looked into only where it is asked to train."""
+        if view.phase is not Phase.TRAINING or not view.client.selected or view.client.update is not None:
+            return None
+        if view.guaranteed_rate < self.settings.minimum_rate:
+            return (
+                f"it guarantees {view.guaranteed_rate} wei for a second of compute, "
+                f"less than the minimum_rate of {self.settings.minimum_rate} that is configured"
+            )
+        plan = self._plan(view)
+        if plan.privacy.where == "none" and not self.settings.accept_public_updates:
+            return (
+                "its updates carry no noise and become public when the round is finalized; "
+                "set accept_public_updates = true if your data may be"
+            )
+        try:
+            task_of(plan)
+            module_of(plan)
+        except ConfigurationError as error:
+            return str(error)
+        return None
+
+    def _owed(self, latest: RoundView, block: Block) -> tuple[Owed, ...]:
+        """The rewards that can be claimed. A round that is over and owes nothing never will: it is asked about once."""
+        owed = []
+        for number in range(1, latest.round + 1):
+            if number in self._nothing_owed:
+                continue
+            view = latest if number == latest.round else self.federation.round_view(number, self.address, at=block)
+            if not view.phase.over:
+                continue
+            if view.client.claimed or view.client.reward == 0:
+                self._nothing_owed.add(number)
+            else:
+                owed.append(Owed(number, view.client.reward))
+        return tuple(owed)
+
+    def _plan(self, view: RoundView) -> Plan:
+        cid = view.plan
+        if cid is None:
+            raise ValueError(f"round {view.round} was never opened")
+        if cid not in self._plans:
+            self._plans[cid] = Plan.decode(get_bytes(self.storage, cid, PLAN_LIMIT))
+        return self._plans[cid]
+
+    def _dataset(self, view: RoundView, plan: Plan) -> Dataset:
+        cid = view.plan or ""
+        if cid not in self._datasets:
+            self._datasets = {cid: task_of(plan).load(self.settings.data)}
+        return self._datasets[cid]
+
+    # ---------------------------------------------------------------------------------------------------- acting
+
+    def _train(self, view: RoundView) -> None:
+        """Trains and seals the round's one update, and writes it into the journal before anyone sees it."""
+        plan = self._plan(view)
+        dataset = self._dataset(view, plan)
+        updates = private_directory(self.settings.state / "updates")
+        with tempfile.TemporaryDirectory(prefix="training-", dir=self.settings.state) as folder:
+            plain, sealed = Path(folder) / "update", Path(folder) / "sealed"
+            base = self._fetch_base(view, plan, Path(folder) / "base")
+            module = module_of(plan)
+            load_parameters(module, base.parameters, base.buffers)
+            with Meter(self.journal, view.round, view.sealing_key) as meter:
+                fisher = self._local_work(module, plan, base, dataset, meter)
+            header = update_header(self._identity, view, self.address)
+            write_update(plain, header, _delta(module, base), buffers_of(module), fisher)
+            seal_file(plain, sealed, view.sealing_key)
+            cid = cid_of_file(sealed)
+            for earlier in updates.iterdir():
+                earlier.unlink()
+            path = sealed.rename(updates / cid)
+        metered = self.journal.metered_ms(view.round, view.sealing_key)
+        self.journal.save_update(SavedUpdate(view.round, view.sealing_key, cid, path, metered, len(dataset)))
+        self.log.info("trained", round=view.round, compute_ms=metered, samples=len(dataset), update=cid)
+
+    def _fetch_base(self, view: RoundView, plan: Plan, path: Path) -> Model:
+        if view.base.model is None:
+            raise ValueError(f"round {view.round} was never opened")
+        self.storage.get(view.base.model, path, MODEL_LIMIT)
+        return load_model(path)
+
+    def _local_work(
+        self, module: nn.Module, plan: Plan, base: Model, dataset: Dataset, meter: Meter
+    ) -> dict[str, np.ndarray]:
+        """What the plan asks of every client: the training and, where EWC is on, the Fisher information at its end."""
+        train(
+            module,
+            dataset,
+            optimizer=plan.optimizer,
+            work=plan.local,
+            anchor=_anchor(base) if plan.ewc.strength > 0 else None,
+            strength=plan.ewc.strength,
+            seed=secrets.randbits(63),
+            on_step=lambda step, steps: meter.tick(),
+        )
+        if not wants_fisher(plan):
+            return {}
+        return fisher_information(module, dataset.features, plan.ewc.fisher_samples)
+
+    def _submit(self, view: RoundView) -> None:
+        """Publishes the saved update and hands it to the chain; after a restart, the very same bytes again."""
+        saved = self.journal.update_for(view.round, view.sealing_key)
+        if saved is None:
+            raise ValueError(f"no update of round {view.round} is in the journal")
+        published = self.storage.put(saved.path)
+        if published != saved.cid:
+            raise IntegrityError(f"the saved update {saved.path} has the CID {published}, expected {saved.cid}")
+        now = self.federation.block().timestamp
+        claimed = claimable_ms(saved.compute_ms, view.max_compute_ms, view.opened_at, now)
+        call = self.federation.submit_update(view.round, view.sealing_key, saved.cid, claimed, saved.samples)
+        self.transactions.send("submitted", call, view.round, update=saved.cid, compute_ms=claimed)
+
+    @property
+    def _identity(self) -> Identity:
+        return Identity(self.federation.chain_id, self.federation.address)
+
+
+def use_threads(count: int) -> None:
+    """How many threads training may use; 0 leaves it to torch."""
+    if count:
+        torch.set_num_threads(count)
+
+
+def _anchor(base: Model) -> Anchor | None:
+    """Where EWC pulls: the base model, as hard as its Fisher information says; a model without one has no pull yet."""
+    if not base.fisher:
+        return None
+    return Anchor(
+        centre={name: torch.from_numpy(value) for name, value in base.parameters.items()},
+        fisher={name: torch.from_numpy(value) for name, value in base.fisher.items()},
+    )
+
+
+def _delta(module: nn.Module, base: Model) -> dict[str, np.ndarray]:
+    delta = {name: value - base.parameters[name] for name, value in parameters_of(module).items()}
+    if not all(np.isfinite(value).all() for value in delta.values()):
+        raise TrainingError("training ended in numbers that are not finite: the plan's learning rate may be too high")
+    return delta

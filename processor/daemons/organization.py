@@ -1,0 +1,254 @@
+"""The organization's daemon: publish the initial model and the plan, open a round, wait, settle, evaluate, finalize;
+again, until the stopping rule holds."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from structlog.typing import FilteringBoundLogger
+
+from processor.artifacts.model import ModelHeader, load_model, write_model
+from processor.artifacts.plan import PLAN_LIMIT, Plan
+from processor.artifacts.report import REPORT_LIMIT, Metrics, Report
+from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state, write_state
+from processor.chain.federation import Federation
+from processor.config import OrganizationSettings
+from processor.daemons.base import Transactions
+from processor.errors import ArtifactError, JournalError
+from processor.journal import Journal
+from processor.keystore import decrypt, encrypt
+from processor.learning.aggregation import next_state, should_stop
+from processor.learning.evaluation import accuracy
+from processor.learning.models import buffers_of, load_parameters, parameters_of
+from processor.learning.tasks import Dataset
+from processor.privacy.sealing import generate_key_pair
+from processor.protocol.decide import (
+    Finalize,
+    OpenRound,
+    OrganizationAction,
+    OrganizationSituation,
+    SetInitialModel,
+    Wait,
+    decide_organization,
+)
+from processor.protocol.resolve import module_of, task_of
+from processor.protocol.settlement import Identity, Settlement, settle
+from processor.storage.base import Storage, get_bytes, put_bytes
+from processor.types import Address, Block, Cid, RoundTerms, RoundView
+
+METRIC = "accuracy"
+
+
+@dataclass
+class OrganizationDaemon:
+    """The owner's wallet of one federation. `cycle` reads one block, decides, does at most one thing, and says what.
+
+    `state_key` encrypts the rounds' sealing secrets in the journal.
+    """
+
+    address: Address
+    settings: OrganizationSettings
+    plan: Plan
+    federation: Federation
+    transactions: Transactions
+    storage: Storage
+    journal: Journal
+    log: FilteringBoundLogger
+    state_key: bytes = field(repr=False)
+    _validation: Dataset | None = None
+    _reports: dict[Cid, Report] = field(default_factory=dict)
+
+    def cycle(self) -> OrganizationAction:
+        block = self.federation.block()
+        count = self.federation.round_count(at=block)
+        view = self.federation.round_view(count, at=block) if count else None
+        action = decide_organization(self._situation(view, block))
+        match action:
+            case SetInitialModel():
+                self._set_initial_model()
+            case OpenRound():
+                self._open_round()
+            case Finalize() if view is not None:
+                return self._finalize(view, block) or action
+        return action
+
+    def check(self) -> None:
+        """Raises ConfigurationError or DatasetError now for what would otherwise fail in the middle of a round."""
+        module_of(self.plan)
+        self._validation_data(self.plan)
+
+    # --------------------------------------------------------------------------------------------------- reading
+
+    def _situation(self, view: RoundView | None, block: Block) -> OrganizationSituation:
+        release = self.federation.latest_release(at=block)
+        report = self._report(release.report)
+        return OrganizationSituation(
+            closed=self.federation.closed(at=block),
+            has_initial_model=release.model is not None,
+            round=view,
+            members=sum(member is not None for member in self.federation.members(at=block)),
+            min_members=self.settings.min_members,
+            stop=report.stop if report is not None else None,
+            transaction_pending=self.transactions.pending(),
+        )
+
+    def _report(self, cid: Cid | None) -> Report | None:
+        if cid is None:
+            return None
+        if cid not in self._reports:
+            self._reports = {cid: Report.decode(get_bytes(self.storage, cid, REPORT_LIMIT))}
+        return self._reports[cid]
+
+    def _state(self, report: Report | None, folder: Path) -> StateHeader | None:
+        if report is None:
+            return None
+        self.storage.get(report.server_state, folder / "previous-state", STATE_LIMIT)
+        return load_state(folder / "previous-state").header
+
+    # ---------------------------------------------------------------------------------------------------- acting
+
+    def _set_initial_model(self) -> None:
+        module = module_of(self.plan)
+        plan = put_bytes(self.storage, self.plan.encode())
+        with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
+            path = Path(folder) / "model"
+            header = ModelHeader(round=0, parent=None, plan=plan)
+            write_model(path, header, parameters_of(module), buffers_of(module), {})
+            model = self.storage.put(path)
+        self.transactions.send("initial model set", self.federation.set_initial_model(model), model=model)
+
+    def _open_round(self) -> None:
+        """Opens the next round under a fresh sealing key, whose secret is in the journal before the key is known."""
+        plan = put_bytes(self.storage, self.plan.encode())
+        pair = generate_key_pair()
+        self.journal.save_secret(pair.public, encrypt(self.state_key, pair.secret))
+        rounds = self.settings.round
+        terms = RoundTerms(
+            plan=plan,
+            sealing_key=pair.public,
+            training_period=rounds.training_period,
+            aggregation_period=rounds.aggregation_period,
+            max_updates=rounds.max_updates,
+            max_compute_ms=rounds.max_compute_ms,
+            selection_rate=rounds.selection_rate,
+            reward_rate_cap=rounds.reward_rate_cap,
+            reward=rounds.reward,
+        )
+        self.transactions.send("round opened", self.federation.open_round(terms), plan=plan)
+
+    def _finalize(self, view: RoundView, block: Block) -> Wait | None:
+        """Settles the round and releases the next model; waits while an update cannot be had and time is left."""
+        secret = self._secret(view)
+        plan = self._plan(view)
+        clients = self.federation.updates(view.round, at=block)
+        identity = Identity(self.federation.chain_id, self.federation.address)
+        work = self.settings.state / "work"
+        with settle(view, clients, plan, secret, identity, self.storage, work) as settlement:
+            half = (view.training_deadline + view.aggregation_deadline) // 2
+            if settlement.unavailable and block.timestamp < half:
+                return Wait(f"round {view.round}: {settlement.unavailable} updates cannot be fetched yet")
+            self._pin(view, settlement)
+            report = self._publish(view, plan, settlement)
+            call = self.federation.finalize_round(
+                view.round,
+                view.update_count,
+                view.claimed_ms,
+                settlement.model,
+                put_bytes(self.storage, report.encode()),
+                settlement.adjustments,
+                secret,
+            )
+        self.transactions.send(
+            "round finalized",
+            call,
+            view.round,
+            model=settlement.model,
+            metric=report.metrics.after,
+            updates=view.update_count,
+            adjusted=len(settlement.adjustments),
+        )
+        return None
+
+    def _secret(self, view: RoundView) -> bytes:
+        encrypted = self.journal.secret_for(view.sealing_key)
+        if encrypted is None:
+            raise JournalError(
+                f"the journal holds no secret for the sealing key of round {view.round}: it was opened with another "
+                f"journal than {self.settings.state}. Run the daemon there; otherwise the round is abandoned when its "
+                "aggregation deadline passes, and its clients are paid what they claimed"
+            )
+        return decrypt(self.state_key, encrypted)
+
+    def _plan(self, view: RoundView) -> Plan:
+        """The plan that the round was opened with, which need not be the one that is configured now."""
+        if view.plan is None:
+            raise ValueError(f"round {view.round} was never opened")
+        return Plan.decode(get_bytes(self.storage, view.plan, PLAN_LIMIT))
+
+    def _pin(self, view: RoundView, settlement: Settlement) -> None:
+        """Keeps the updates, which only their senders hold so far, for the audit."""
+        for update in settlement.updates:
+            if update.reason != "unavailable":
+                self.storage.pin(update.update)
+
+    def _publish(self, view: RoundView, plan: Plan, settlement: Settlement) -> Report:
+        """Publishes model and server state and writes the report about them."""
+        if view.plan is None or view.base.model is None:
+            raise ValueError(f"round {view.round} was never opened")
+        before = self._report(view.base.report)
+        metrics = Metrics(
+            name=METRIC,
+            before=self._evaluate(plan, settlement.base_path),
+            after=self._evaluate(plan, settlement.model_path),
+        )
+        published = self.storage.put(settlement.model_path)
+        if published != settlement.model:
+            raise ArtifactError(f"the storage gave the model the CID {published}, expected {settlement.model}")
+        with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
+            previous = self._state(before, Path(folder))
+            parent = before.server_state if before is not None else None
+            state = next_state(previous, parent, view.round, metrics.after, plan.stopping)
+            write_state(Path(folder) / "state", state)
+            server_state = self.storage.put(Path(folder) / "state")
+        return Report(
+            chain_id=self.federation.chain_id,
+            federation=self.federation.address,
+            round=view.round,
+            plan=view.plan,
+            base_model=view.base.model,
+            model=settlement.model,
+            server_state=server_state,
+            updates=settlement.updates,
+            metrics=metrics,
+            privacy={"where": plan.privacy.where},
+            versions=versions(),
+            initialization_seed=plan.initialization_seed,
+            stop=should_stop(state, view.round, plan.stopping),
+        )
+
+    def _evaluate(self, plan: Plan, path: Path) -> float:
+        module = module_of(plan)
+        model = load_model(path)
+        load_parameters(module, model.parameters, model.buffers)
+        return accuracy(module, self._validation_data(plan))
+
+    def _validation_data(self, plan: Plan) -> Dataset:
+        if self._validation is None:
+            self._validation = task_of(plan).load(self.settings.validation)
+        return self._validation
+
+
+def versions() -> dict[str, str]:
+    """What made the numbers of a report."""
+    return {
+        "koinon": version("koinon"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }

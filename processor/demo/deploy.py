@@ -1,0 +1,57 @@
+"""Puts a federation on the demo's chain: with the brownie scripts of a checkout, or from the shipped bytecode."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from web3 import Web3
+
+from processor.chain.federation import Factory, deploy_factory
+from processor.chain.transactions import Sender
+from processor.demo.nodes import CHECKOUT
+from processor.demo.processes import Party
+from processor.demo.scripts import Scripts
+from processor.errors import KoinonError
+from processor.keystore import passphrase, unlock
+from processor.types import Address
+
+
+def deploy(web3: Web3, rpc_url: str, organization: Party, folder: Path, say: Callable[[str], None]) -> Address:
+    """A new federation that belongs to the organization. Raises KoinonError where it cannot be made."""
+    if _in_checkout():
+        say("contracts: deployed by the brownie scripts")
+        scripts = Scripts(
+            rpc_url,
+            web3.eth.chain_id,
+            organization.wallet,
+            organization.passphrase_file,
+            home=folder / "home",
+            deployments=folder / "deployments",
+        )
+        return _deploy_with_brownie(scripts)
+    say("contracts: deployed from the bytecode that the package ships")
+    return _deploy_from_package(web3, organization)
+
+
+def _in_checkout() -> bool:
+    """Whether the scripts and brownie are here: a package that was installed alone has neither."""
+    return (CHECKOUT / "scripts" / "deploy.py").exists() and importlib.util.find_spec("brownie") is not None
+
+
+def _deploy_with_brownie(scripts: Scripts) -> Address:
+    scripts.run("deploy")
+    said = scripts.run("create_federation")
+    found = re.search(r"^federation (0x[0-9a-fA-F]{40})", said, re.MULTILINE)
+    if found is None:
+        raise KoinonError(f"the script `create_federation` named no federation: {said.strip()}")
+    return found[1]
+
+
+def _deploy_from_package(web3: Web3, organization: Party) -> Address:
+    account = unlock(organization.wallet, passphrase(False, organization.passphrase_file))
+    sender = Sender(web3, account)
+    factory = Factory(web3, deploy_factory(sender))
+    return factory.created(sender.send(factory.create()))

@@ -1,0 +1,409 @@
+"""The audit: without a key, recompute every round from the chain and the artifacts, and compare.
+
+Nothing the organization says is taken on trust but what it keeps private by the plan: its validation data, and with it
+the metric and the stopping rule. Those are listed as claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
+from processor.artifacts.plan import PLAN_LIMIT, Plan
+from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state
+from processor.chain.federation import Federation
+from processor.errors import ArtifactError, StorageError
+from processor.learning.aggregation import next_state, should_stop
+from processor.privacy.sealing import public_key_of
+from processor.protocol.rewards import guaranteed_rate, money_of, payable
+from processor.protocol.settlement import Identity, Settlement, settle
+from processor.storage.base import Storage, get_bytes
+from processor.types import Block, Cid, ClientView, Phase, Release, RoundView
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that is not as it should be. `round` is 0 for what concerns the whole federation."""
+
+    round: int
+    subject: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True)
+class RoundAudit:
+    """What the audit found out about one round."""
+
+    round: int
+    phase: Phase
+    updates: int
+    rejected: int
+    metric: float | None
+    pool: int
+    paid: int
+    carried: int
+    forfeited: int
+    checks: int
+    recomputed: bool
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The verdict: `ok` means that every check held."""
+
+    federation: str
+    chain_id: int
+    block: int
+    rounds: tuple[RoundAudit, ...]
+    checks: int
+    violations: tuple[Violation, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.violations
+
+
+@dataclass
+class Checks:
+    """Counts checks and keeps the violations."""
+
+    count: int = 0
+    violations: list[Violation] = field(default_factory=list)
+
+    def equal(self, round: int, subject: str, expected: object, found: object) -> bool:
+        self.count += 1
+        if expected != found:
+            self.violations.append(Violation(round, subject, _text(expected), _text(found)))
+        return expected == found
+
+    def holds(self, round: int, subject: str, holds: bool, expected: str, found: str) -> bool:
+        return self.equal(round, subject, expected, expected if holds else found)
+
+    def artifact(self, round: int, subject: str, use: Callable[[], T]) -> T | None:
+        """What `use` makes of artifacts that must be there and be what they say; None, and a violation, otherwise."""
+        self.count += 1
+        try:
+            return use()
+        except (ArtifactError, StorageError) as error:
+            self.violations.append(Violation(round, subject, "an artifact that is available and intact", str(error)))
+            return None
+
+
+def _text(value: object) -> str:
+    return "nothing" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class _Lineage:
+    """What one round hands to the next: what it released, the server state, and the money that it carries."""
+
+    release: Release
+    state: StateHeader | None
+    state_cid: Cid | None
+    carried: int
+
+
+def audit(
+    federation: Federation,
+    storage: Storage,
+    directory: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Audit:
+    """Audits every round of a federation at its latest block.
+
+    `progress(done, total)` is called after every round. Raises ChainError where the chain cannot be read, and
+    StorageError where no storage can be reached at all; a single artifact that is missing is a violation.
+    """
+    block = federation.block()
+    checks = Checks()
+    total = federation.round_count(at=block)
+    lineage: _Lineage | None = None
+    rounds = []
+    for number in range(1, total + 1):
+        view = federation.round_view(number, None, at=block)
+        clients = federation.updates(number, at=block)
+        before = checks.count
+        if lineage is None:
+            lineage = _Lineage(Release(view.base.model, None), None, None, 0)
+        _check_opening(checks, view, lineage)
+        _check_money(checks, view, clients)
+        settled = _check_outcome(checks, federation, view, clients, lineage, storage, directory)
+        rounds.append(_summary(view, clients, settled.metric, checks.count - before, settled.recomputed))
+        lineage = settled.lineage
+        progress(number, total)
+    _check_federation(checks, federation, block, rounds, lineage)
+    return Audit(
+        federation.address, federation.chain_id, block.number, tuple(rounds), checks.count, tuple(checks.violations)
+    )
+
+
+# ------------------------------------------------------------------------------------------------- what the chain says
+
+
+def _check_opening(checks: Checks, view: RoundView, before: _Lineage) -> None:
+    checks.equal(view.round, "base model", before.release.model, view.base.model)
+    checks.equal(view.round, "report of the base model", before.release.report, view.base.report)
+    checks.holds(
+        view.round,
+        "pool holds what the round before carried",
+        view.pool >= before.carried,
+        f"at least {before.carried} wei",
+        f"{view.pool} wei",
+    )
+    checks.equal(
+        view.round,
+        "guaranteed rate",
+        guaranteed_rate(view.pool, view.reward_rate_cap, view.max_updates, view.max_compute_ms),
+        view.guaranteed_rate,
+    )
+
+
+def _check_money(checks: Checks, view: RoundView, clients: list[ClientView]) -> None:
+    """Counts, totals and every reward, recomputed from what each client claimed and was credited."""
+    number = view.round
+    checks.equal(number, "number of updates", view.update_count, len(clients))
+    checks.equal(number, "claimed compute time in total", sum(client.compute_ms for client in clients), view.claimed_ms)
+    for client in clients:
+        checks.holds(
+            number,
+            f"claimed compute time of {client.client}",
+            1 <= client.compute_ms <= view.max_compute_ms,
+            f"1 to {view.max_compute_ms} ms",
+            f"{client.compute_ms} ms",
+        )
+        checks.holds(
+            number,
+            f"credited compute time of {client.client}",
+            client.credited_ms <= client.compute_ms,
+            f"at most the {client.compute_ms} ms claimed",
+            f"{client.credited_ms} ms",
+        )
+    if not view.phase.over:
+        return
+    credited = {client.client: client.credited_ms for client in clients}
+    checks.equal(number, "credited compute time in total", sum(credited.values()), view.credited_ms)
+    money = money_of(view.pool, view.reward_rate_cap, view.claimed_ms, credited)
+    for client in clients:
+        checks.equal(number, f"reward of {client.client} in wei", money.rewards[client.client], client.reward)
+    checks.equal(number, "wei payable", payable(view.pool, view.reward_rate_cap, sum(credited.values())), view.payable)
+    checks.equal(number, "wei carried", money.carried, view.surplus)
+    checks.equal(number, "wei forfeited", money.forfeited, view.forfeited)
+
+
+def _check_federation(
+    checks: Checks, federation: Federation, block: Block, rounds: list[RoundAudit], lineage: _Lineage | None
+) -> None:
+    """Nobody's money is missing: the balance covers what is owed, what is carried, and what is forfeited for ever."""
+    carried = federation.carried(at=block)
+    latest = federation.latest_release(at=block)
+    if lineage is not None:
+        checks.equal(0, "latest model", lineage.release.model, latest.model)
+        checks.equal(0, "latest report", lineage.release.report, latest.report)
+    live = sum(row.pool for row in rounds if row.phase.live)
+    owed = sum(row.pool - row.carried - row.forfeited - row.paid for row in rounds if row.phase.over)
+    forfeited = sum(row.forfeited for row in rounds)
+    needed = carried + live + owed + forfeited
+    balance = federation.balance(at=block)
+    checks.holds(
+        0,
+        "balance of the contract",
+        balance >= needed,
+        f"at least {needed} wei (owed {owed}, carried {carried}, live {live}, forfeited {forfeited})",
+        f"{balance} wei",
+    )
+
+
+# --------------------------------------------------------------------------------------- what the artifacts must say
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    lineage: _Lineage
+    metric: float | None
+    recomputed: bool
+
+
+def _check_outcome(
+    checks: Checks,
+    federation: Federation,
+    view: RoundView,
+    clients: list[ClientView],
+    before: _Lineage,
+    storage: Storage,
+    directory: Path,
+) -> _Outcome:
+    plan = _read_plan(checks, view, storage)
+    if view.phase is not Phase.FINALIZED:
+        unchanged = _Lineage(before.release, before.state, before.state_cid, view.surplus)
+        _check_nothing_released(checks, view, clients)
+        return _Outcome(unchanged, None, False)
+    if view.released.model is None or view.released.report is None:
+        checks.holds(view.round, "release", False, "a model and a report", _text(view.released))
+    checks.equal(
+        view.round, "sealing key of the published secret", view.sealing_key.hex(), public_key_of(view.secret).hex()
+    )
+    report = _read_report(checks, view, storage)
+    _check_model(checks, view, storage, directory)
+    state_cid = report.server_state if report is not None else before.state_cid
+    state = before.state
+    if plan is not None and report is not None:
+        _check_report(checks, federation, view, clients, plan, report)
+        state = _check_state(checks, view, plan, report, before, storage, directory)
+        _check_recomputed(checks, federation, view, clients, plan, report, storage, directory)
+    lineage = _Lineage(view.released, state, state_cid, view.surplus)
+    metric = report.metrics.after if report is not None else None
+    return _Outcome(lineage, metric, plan is not None and report is not None)
+
+
+def _check_nothing_released(checks: Checks, view: RoundView, clients: list[ClientView]) -> None:
+    """A round that is live or abandoned has published nothing and adjusted nobody."""
+    checks.equal(view.round, "release", Release(None, None), view.released)
+    checks.equal(view.round, "published secret", bytes(32).hex(), view.secret.hex())
+    for client in clients:
+        checks.equal(view.round, f"credited compute time of {client.client}", client.compute_ms, client.credited_ms)
+
+
+def _read_plan(checks: Checks, view: RoundView, storage: Storage) -> Plan | None:
+    def read() -> Plan:
+        return Plan.decode(get_bytes(storage, _named(view.plan), PLAN_LIMIT))
+
+    return checks.artifact(view.round, f"plan {view.plan}", read)
+
+
+def _read_report(checks: Checks, view: RoundView, storage: Storage) -> Report | None:
+    def read() -> Report:
+        return Report.decode(get_bytes(storage, _named(view.released.report), REPORT_LIMIT))
+
+    return checks.artifact(view.round, f"report {view.released.report}", read)
+
+
+def _check_model(checks: Checks, view: RoundView, storage: Storage, directory: Path) -> None:
+    """The released model is there, intact, and says where it comes from. An unchanged model keeps its older header."""
+    path = directory / "model"
+
+    def header() -> ModelHeader:
+        storage.get(_named(view.released.model), path, MODEL_LIMIT)
+        with open_model(path) as model:
+            return model.header
+
+    found = checks.artifact(view.round, f"model {view.released.model}", header)
+    if found is not None and view.released.model != view.base.model:
+        checks.equal(view.round, "round in the model's header", view.round, found.round)
+        checks.equal(view.round, "parent in the model's header", view.base.model, found.parent)
+        checks.equal(view.round, "plan in the model's header", view.plan, found.plan)
+    path.unlink(missing_ok=True)
+
+
+def _named(cid: Cid | None) -> Cid:
+    if cid is None:
+        raise ArtifactError("the chain names no CID")
+    return cid
+
+
+def _check_report(
+    checks: Checks, federation: Federation, view: RoundView, clients: list[ClientView], plan: Plan, report: Report
+) -> None:
+    """The report speaks of this round, and of exactly the updates and the credits that the chain holds."""
+    number = view.round
+    for subject, expected, found in (
+        ("chain id", federation.chain_id, report.chain_id),
+        ("federation", federation.address, report.federation),
+        ("round", number, report.round),
+        ("plan", view.plan, report.plan),
+        ("base model", view.base.model, report.base_model),
+        ("model", view.released.model, report.model),
+        ("model-initialization seed", plan.initialization_seed, report.initialization_seed),
+    ):
+        checks.equal(number, f"{subject} in the report", expected, found)
+    reported = {update.client: update for update in report.updates}
+    checks.equal(number, "clients in the report", sorted(client.client for client in clients), sorted(reported))
+    for client in clients:
+        entry = reported.get(client.client)
+        if entry is not None:
+            checks.equal(number, f"update of {client.client} in the report", client.update, entry.update)
+            checks.equal(number, f"credited time of {client.client} on chain", entry.credited_ms, client.credited_ms)
+
+
+def _check_recomputed(
+    checks: Checks,
+    federation: Federation,
+    view: RoundView,
+    clients: list[ClientView],
+    plan: Plan,
+    report: Report,
+    storage: Storage,
+    directory: Path,
+) -> None:
+    """Opens every update with the published secret and settles the round again."""
+    identity = Identity(federation.chain_id, federation.address)
+
+    def settle_again() -> None:
+        with settle(view, clients, plan, view.secret, identity, storage, directory) as settlement:
+            _compare_settlement(checks, view, report, settlement)
+
+    checks.artifact(view.round, "inputs of the aggregate", settle_again)
+
+
+def _compare_settlement(checks: Checks, view: RoundView, report: Report, settlement: Settlement) -> None:
+    reported = {update.client: update for update in report.updates}
+    for update in settlement.updates:
+        entry = reported.get(update.client)
+        if entry is None:
+            continue
+        for subject, expected, found in (
+            ("reason for", update.reason, entry.reason),
+            ("weight of", update.weight, entry.weight),
+            ("credited time of", update.credited_ms, entry.credited_ms),
+        ):
+            checks.equal(view.round, f"{subject} {update.client} in the report", expected, found)
+    checks.equal(view.round, "recomputed model", settlement.model, view.released.model)
+
+
+def _check_state(
+    checks: Checks, view: RoundView, plan: Plan, report: Report, before: _Lineage, storage: Storage, directory: Path
+) -> StateHeader:
+    """The server state follows from the one before and the metric; with the stopping rule it decides what is next."""
+    expected = next_state(before.state, before.state_cid, view.round, report.metrics.after, plan.stopping)
+    path = directory / "state"
+
+    def header() -> StateHeader:
+        storage.get(report.server_state, path, STATE_LIMIT)
+        return load_state(path).header
+
+    found = checks.artifact(view.round, f"server state {report.server_state}", header)
+    if found is not None:
+        checks.equal(view.round, "server state", expected, found)
+    path.unlink(missing_ok=True)
+    checks.equal(view.round, "stopping rule", should_stop(expected, view.round, plan.stopping), report.stop)
+    return expected
+
+
+def _summary(
+    view: RoundView, clients: list[ClientView], metric: float | None, checks: int, recomputed: bool
+) -> RoundAudit:
+    return RoundAudit(
+        round=view.round,
+        phase=view.phase,
+        updates=view.update_count,
+        rejected=sum(client.credited_ms == 0 for client in clients),
+        metric=metric,
+        pool=view.pool,
+        paid=sum(client.reward for client in clients if client.claimed),
+        carried=view.surplus,
+        forfeited=view.forfeited,
+        checks=checks,
+        recomputed=recomputed,
+    )
+
+
+def describe(violation: Violation) -> str:
+    """A violation as one sentence."""
+    where = f"round {violation.round}" if violation.round else "federation"
+    return f"{where}: {violation.subject}: expected {violation.expected}, found {violation.found}"

@@ -1,0 +1,34 @@
+"""Resolves the names in a plan: its task and its model. A plan's shape is checked where it is read, its names here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from processor.artifacts.model import load_model
+from processor.artifacts.plan import Plan
+from processor.learning.models import build_model, load_parameters
+from processor.learning.tasks import Task, get_task
+
+
+def task_of(plan: Plan) -> Task:
+    """Raises ConfigurationError where the plan names a task that this version does not know."""
+    return get_task(plan.task.name, plan.task.arguments)
+
+
+def module_of(plan: Plan) -> nn.Module:
+    """The plan's model, initialized from its seed. Raises ConfigurationError where it is unknown or cannot be built."""
+    return build_model(plan.model.name, plan.model.arguments, plan.initialization_seed)
+
+
+def load_trained(path: Path | str, model: str, **arguments: Any) -> nn.Module:
+    """A released model, ready to use: the file that `koinon model get` wrote, in the model that its plan names.
+
+    Raises ArtifactError where the file does not fit, ConfigurationError for an unknown model or wrong arguments.
+    """
+    module = build_model(model, arguments, seed=0)
+    trained = load_model(Path(path))
+    load_parameters(module, trained.parameters, trained.buffers)
+    return module.eval()

@@ -1,0 +1,207 @@
+"""Settles a round: fetch every update, verify, open, check, weigh, average. Organization and audit run the same code.
+
+A rejection rests only on what anyone can recompute from the chain and the bytes behind its CIDs; each has one of the
+reason codes of `REASONS`. Opened updates are private to their senders until the secret is published: they are working
+files in a folder that only the owner can enter, and are gone when the settlement is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
+from processor.artifacts.plan import Plan
+from processor.artifacts.report import ReportedUpdate
+from processor.artifacts.update import UpdateHeader, check_update, open_update
+from processor.cid import cid_of_file
+from processor.errors import ArtifactError, ArtifactUnavailable, IntegrityError
+from processor.learning.aggregation import Accepted, aggregate
+from processor.privacy.sealing import open_file, sealed_size
+from processor.protocol.metering import credited_ms
+from processor.storage.base import Storage
+from processor.types import Address, Adjustment, Cid, ClientView, RoundView
+
+REASONS = {
+    "unavailable": "nobody served the update, or what was served does not hash to its CID",
+    "too_large": "the update is larger than the model allows",
+    "sealed_wrong": "the update cannot be opened with the round's secret",
+    "malformed": "the opened bytes are not an update",
+    "header": "the update was made for another chain, federation, round, client or base model",
+    "shape": "the update's tensors are not those of the base model",
+    "dtype": "the update's tensors have the wrong type",
+    "not_finite": "the update holds a number that is not finite",
+    "negative_fisher": "the update's Fisher information is negative",
+    "metering": "the claimed compute time is above the tolerance over the median of the accepted claims",
+}
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which federation, on which chain."""
+
+    chain_id: int
+    federation: Address
+
+
+@dataclass(frozen=True)
+class Examined:
+    """An update after fetching, opening and checking: a working file, or the reason why it is rejected."""
+
+    client: ClientView
+    path: Path | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What a round comes to. The files live as long as the `settle` block that made them."""
+
+    updates: tuple[ReportedUpdate, ...]
+    adjustments: tuple[Adjustment, ...]
+    base_path: Path
+    model: Cid
+    model_path: Path
+
+    @property
+    def unavailable(self) -> int:
+        return sum(update.reason == "unavailable" for update in self.updates)
+
+
+@contextlib.contextmanager
+def settle(
+    view: RoundView,
+    clients: Sequence[ClientView],
+    plan: Plan,
+    secret: bytes,
+    identity: Identity,
+    storage: Storage,
+    directory: Path,
+) -> Iterator[Settlement]:
+    """Settles the round `view` with the updates of `clients`, working in a private folder under `directory`.
+
+    With fewer accepted updates than the plan's `min_updates` the model is the base model, unchanged.
+
+    Raises StorageError or ArtifactError where the base model itself cannot be had: then nothing can be settled.
+    """
+    if view.base.model is None or view.plan is None:
+        raise ValueError(f"round {view.round} was never opened")
+    directory.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"round-{view.round}-", dir=directory))
+    try:
+        base_path = folder / "base"
+        storage.get(view.base.model, base_path, MODEL_LIMIT)
+        _check_base(base_path)
+        examined = [_examine(view, client, plan, secret, identity, storage, base_path, folder) for client in clients]
+        updates = judge(examined, plan)
+        model, model_path = _average(view, updates, examined, plan, base_path, folder)
+        yield Settlement(updates, adjustments_of(updates, clients), base_path, model, model_path)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _check_base(path: Path) -> None:
+    """Reads the base model once, so that what is wrong with it is not blamed on the updates."""
+    with open_model(path) as base:
+        for name in base.layout:
+            base.read(name)
+
+
+def judge(examined: Sequence[Examined], plan: Plan) -> tuple[ReportedUpdate, ...]:
+    """Weight and credited time of every update, in ascending order of client address. Pure."""
+    accepted = {item.client.client: item.client.compute_ms for item in examined if item.reason is None}
+    credited = credited_ms(accepted, plan.metering.tolerance_percent)
+    return tuple(
+        _verdict(item, credited, plan) for item in sorted(examined, key=lambda item: int(item.client.client, 16))
+    )
+
+
+def _verdict(item: Examined, credited: dict[Address, int], plan: Plan) -> ReportedUpdate:
+    client = item.client
+    if client.update is None:
+        raise ValueError(f"{client.client} submitted no update")
+    if item.reason is not None:
+        return ReportedUpdate(client=client.client, update=client.update, weight=0, credited_ms=0, reason=item.reason)
+    ms = credited[client.client]
+    return ReportedUpdate(
+        client=client.client,
+        update=client.update,
+        weight=min(client.samples, plan.aggregation.max_weight),
+        credited_ms=ms,
+        reason="metering" if ms < client.compute_ms else None,
+    )
+
+
+def adjustments_of(updates: Sequence[ReportedUpdate], clients: Sequence[ClientView]) -> tuple[Adjustment, ...]:
+    """What the contract is told: the clients credited less than they claimed, in ascending order. Pure."""
+    claimed = {client.client: client.compute_ms for client in clients}
+    return tuple(
+        Adjustment(update.client, update.credited_ms)
+        for update in updates
+        if update.credited_ms < claimed[update.client]
+    )
+
+
+def _examine(
+    view: RoundView,
+    client: ClientView,
+    plan: Plan,
+    secret: bytes,
+    identity: Identity,
+    storage: Storage,
+    base_path: Path,
+    folder: Path,
+) -> Examined:
+    """Fetches, opens and checks one update. Whatever a client may have sent ends in a reason, not in an exception."""
+    if client.update is None:
+        raise ValueError(f"{client.client} submitted no update in round {view.round}")
+    sealed, plain = folder / f"{client.client}.sealed", folder / f"{client.client}.update"
+    # An update holds a delta and a Fisher for each parameter: twice the model, and room for headers.
+    limit = 2 * base_path.stat().st_size + MIB
+    try:
+        storage.get(client.update, sealed, sealed_size(limit))
+        open_file(sealed, plain, secret, limit)
+        with open_model(base_path) as base, open_update(plain) as update:
+            check_update(update, update_header(identity, view, client.client), base, wants_fisher(plan))
+    except (ArtifactUnavailable, IntegrityError):
+        return Examined(client, None, "unavailable")
+    except ArtifactError as error:
+        return Examined(client, None, error.code)
+    finally:
+        sealed.unlink(missing_ok=True)
+    return Examined(client, plain, None)
+
+
+def _average(
+    view: RoundView,
+    updates: Sequence[ReportedUpdate],
+    examined: Sequence[Examined],
+    plan: Plan,
+    base_path: Path,
+    folder: Path,
+) -> tuple[Cid, Path]:
+    paths = {item.client.client: item.path for item in examined if item.path is not None}
+    accepted = [Accepted(update.client, paths[update.client], update.weight) for update in updates if update.weight > 0]
+    if view.base.model is None or view.plan is None or len(accepted) < max(1, plan.aggregation.min_updates):
+        return cid_of_file(base_path), base_path
+    model_path = folder / "model"
+    header = ModelHeader(round=view.round, parent=view.base.model, plan=view.plan)
+    return aggregate(base_path, accepted, plan, header, model_path), model_path
+
+
+def update_header(identity: Identity, view: RoundView, client: Address) -> UpdateHeader:
+    """The header that binds an update to its sender, its round and its base model."""
+    if view.base.model is None:
+        raise ValueError(f"round {view.round} was never opened")
+    return UpdateHeader(identity.chain_id, identity.federation, view.round, client, view.base.model)
+
+
+def wants_fisher(plan: Plan) -> bool:
+    """Whether updates carry Fisher information: only where EWC uses it."""
+    return plan.ewc.strength > 0

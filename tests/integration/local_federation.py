@@ -1,0 +1,180 @@
+"""A small federation whose daemons a test drives by hand, cycle by cycle, on a real chain: it can be stopped anywhere,
+and its organization can be made to lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from eth_account import Account
+from web3 import Web3
+
+from processor.artifacts.plan import Plan
+from processor.chain.federation import Factory, Federation, deploy_factory
+from processor.chain.transactions import Sender
+from processor.config import ClientSettings, NetworkSettings, OrganizationSettings, RoundSettings
+from processor.daemons.base import Transactions
+from processor.daemons.client import ClientDaemon
+from processor.daemons.organization import OrganizationDaemon
+from processor.demo.federation import plan_of
+from processor.demo.settings import DemoSettings
+from processor.journal import Journal
+from processor.keystore import state_key
+from processor.learning.tasks import digits_partition, save_dataset
+from processor.protocol.audit import Audit, audit, describe
+from processor.protocol.decide import Finalize, OpenRound, Stop, Wait
+from processor.storage import LocalStorage
+
+ETHER = 10**18
+LOG = structlog.get_logger()
+
+
+@dataclass
+class LocalFederation:
+    """One organization and some clients, in this process."""
+
+    web3: Web3
+    folder: Path
+    clients_wanted: int = 3
+    rounds_wanted: int = 2
+    organization_type: Callable[..., OrganizationDaemon] = OrganizationDaemon
+    training_period: int = 120
+    aggregation_period: int = 120
+    storage: LocalStorage = field(init=False)
+    federation: Federation = field(init=False)
+    organization: OrganizationDaemon = field(init=False)
+    clients: list[ClientDaemon] = field(init=False)
+    accounts: list[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.storage = LocalStorage(self.folder / "store")
+        self.accounts = [self._rich_account() for _ in range(self.clients_wanted + 1)]
+        owner = Sender(self.web3, self.accounts[0])
+        factory = Factory(self.web3, deploy_factory(owner))
+        self.federation = Federation(self.web3, factory.created(owner.send(factory.create())))
+        shares, validation = digits_partition(self.clients_wanted, seed=0)
+        save_dataset(self.folder / "validation.npz", validation)
+        for number, share in enumerate(shares):
+            save_dataset(self.folder / f"data-{number}.npz", share)
+        self.organization = self._organization()
+        self.clients = [self.client(number) for number in range(self.clients_wanted)]
+
+    def client(self, number: int) -> ClientDaemon:
+        """A fresh daemon of a client, as after a restart: with what is on disk and nothing else."""
+        account = self.accounts[number + 1]
+        settings = ClientSettings(
+            network=self._network,
+            federation=self.federation.address,
+            wallet=self.folder / "unused",
+            passphrase_file=None,
+            state=self.folder / f"client-{number}",
+            data=self.folder / f"data-{number}.npz",
+            accept_public_updates=True,
+            minimum_rate=0,
+            claim_threshold=1,
+            poll_interval=0.1,
+            threads=0,
+        )
+        journal = self._journal(settings.state, account.address)
+        return ClientDaemon(
+            address=account.address,
+            settings=settings,
+            federation=self.federation,
+            transactions=Transactions(Sender(self.web3, account), journal, LOG),
+            storage=self.storage,
+            journal=journal,
+            log=LOG,
+        )
+
+    def _organization(self) -> OrganizationDaemon:
+        account = self.accounts[0]
+        demo = DemoSettings(clients=self.clients_wanted, rounds=self.rounds_wanted)
+        settings = OrganizationSettings(
+            network=self._network,
+            federation=self.federation.address,
+            wallet=self.folder / "unused",
+            passphrase_file=None,
+            state=self.folder / "organization",
+            validation=self.folder / "validation.npz",
+            poll_interval=0.1,
+            min_members=self.clients_wanted,
+            round=RoundSettings(
+                training_period=self.training_period,
+                aggregation_period=self.aggregation_period,
+                max_updates=self.clients_wanted,
+                max_compute_ms=60_000,
+                selection_rate=10_000,
+                reward_rate_cap=ETHER // 100,
+                reward=ETHER // 10,
+            ),
+            plan=plan_of(demo),
+        )
+        journal = self._journal(settings.state, account.address)
+        return self.organization_type(
+            address=account.address,
+            settings=settings,
+            plan=Plan.from_table(settings.plan),
+            federation=self.federation,
+            transactions=Transactions(Sender(self.web3, account), journal, LOG),
+            storage=self.storage,
+            journal=journal,
+            log=LOG,
+            state_key=state_key(account),
+        )
+
+    @property
+    def _network(self) -> NetworkSettings:
+        return NetworkSettings(rpc="", ipfs=None, store=self.folder / "store", chain_id=None, timeout=10)
+
+    def _journal(self, state: Path, address: str) -> Journal:
+        return Journal(state / "journal.db", self.federation.chain_id, self.federation.address, address)
+
+    def _rich_account(self) -> Any:
+        account = Account.create()
+        self.web3.provider.make_request("anvil_setBalance", [account.address, hex(100 * ETHER)])  # type: ignore[arg-type]
+        return account
+
+    # ------------------------------------------------------------------------------------------------------- driving
+
+    def register(self) -> None:
+        for client in self.clients:
+            client.cycle()
+
+    def open_round(self) -> None:
+        """Cycles the organization until it has opened a round."""
+        for _ in range(5):
+            if isinstance(self.organization.cycle(), OpenRound):
+                return
+        raise AssertionError("the organization opened no round")
+
+    def train_and_submit(self, *numbers: int) -> None:
+        for number in numbers or range(self.clients_wanted):
+            self.clients[number].cycle()
+            self.clients[number].cycle()
+
+    def finalize(self) -> None:
+        action = self.organization.cycle()
+        assert isinstance(action, Finalize), action
+
+    def play(self) -> None:
+        """Every round from the registration to the claims."""
+        self.register()
+        for _ in range(self.rounds_wanted):
+            self.open_round()
+            self.train_and_submit()
+            self.finalize()
+            for client in self.clients:
+                client.cycle()
+        assert isinstance(self.organization.cycle(), Stop)
+        assert all(isinstance(client.cycle(), Wait) for client in self.clients)
+
+    def audit(self) -> Audit:
+        work = self.folder / "audit"
+        work.mkdir(exist_ok=True)
+        return audit(self.federation, self.storage, work)
+
+    def violations(self) -> list[str]:
+        return [describe(violation) for violation in self.audit().violations]
