@@ -29,7 +29,7 @@ def test_a_chain_is_dumped_when_it_stops_and_goes_on_with_its_past(tmp_path: Pat
     state = tmp_path / "state.json"
     with start_anvil(tmp_path / "first", dump_state=state) as node:
         web3 = connect(node.rpc_url)
-        sender, receiver = web3.eth.accounts[0], web3.eth.accounts[1]
+        sender, receiver, *_ = list(web3.eth.accounts)
         before = web3.eth.get_balance(receiver)
         web3.eth.send_transaction({"from": sender, "to": receiver, "value": Web3.to_wei(1, "ether")})
     with start_anvil(tmp_path / "second", load_state=state) as node:
