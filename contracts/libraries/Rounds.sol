@@ -152,9 +152,12 @@ library Rounds {
         update.creditedMs = computeMs;
         update.samples = samples;
         update.index = index;
-        ++self.updateCount;
-        self.claimedMs += computeMs;
-        self.creditedMs += computeMs;
+        // MAX_UPDATES times a uint32 fits: written together, the three are one write.
+        unchecked {
+            ++self.updateCount;
+            self.claimedMs += computeMs;
+            self.creditedMs += computeMs;
+        }
     }
 
     /// @notice Aggregating to Finalized.
@@ -163,28 +166,31 @@ library Rounds {
     {
         if (secret == 0) revert IFederation.ZeroValue("secret");
 
-        uint48 creditedMs = self.creditedMs;
+        uint256 loweredMs;
         address previous;
         for (uint256 i; i < adjustments.length; ++i) {
-            address client = adjustments[i].client;
+            IFederation.Adjustment calldata adjustment = adjustments[i];
+            address client = adjustment.client;
             if (client <= previous) revert IFederation.AdjustmentsNotAscending(previous, client);
-            creditedMs -= _adjust(self, round, client, adjustments[i].creditedMs);
+            loweredMs += _adjust(self.updates[client], round, client, adjustment.creditedMs);
             previous = client;
         }
-        self.creditedMs = creditedMs;
+        self.creditedMs -= uint48(loweredMs);
         self.finalized = true;
         self.secret = secret;
     }
 
     /// @dev Returns by how much the client's credited time falls.
-    function _adjust(Round storage self, uint32 round, address client, uint32 creditedMs) private returns (uint32) {
-        Update storage update = self.updates[client];
+    function _adjust(Update storage update, uint32 round, address client, uint32 creditedMs) private returns (uint256) {
         uint32 claimedMs = update.computeMs;
         if (claimedMs == 0) revert IFederation.NoUpdate(round, client);
         if (creditedMs >= claimedMs) revert IFederation.AdjustmentNotLower(client, claimedMs, creditedMs);
+
         update.creditedMs = creditedMs;
         emit IFederation.UpdateAdjusted(round, client, claimedMs, creditedMs);
-        return claimedMs - creditedMs;
+        unchecked {
+            return claimedMs - creditedMs;
+        }
     }
 
     function _isOver(IFederation.Phase phase_) private pure returns (bool) {
