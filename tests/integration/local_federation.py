@@ -19,8 +19,8 @@ from processor.config import ClientSettings, NetworkSettings, OrganizationSettin
 from processor.daemons.base import Transactions
 from processor.daemons.client import ClientDaemon
 from processor.daemons.organization import OrganizationDaemon
-from processor.demo.federation import plan_of
 from processor.demo.settings import DemoSettings
+from processor.demo.stage import plan_of
 from processor.journal import Journal
 from processor.keystore import state_key
 from processor.learning.tasks import digits_partition, save_dataset
