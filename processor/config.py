@@ -119,18 +119,24 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClientSettings:
-    """What a client's daemon needs. Rates are in wei for a second of compute, `claim_threshold` is in wei.
-
-    `accept_public_updates` is the client's word that its updates may be published without noise; `threads` of 0 leaves
-    their number to torch.
-    """
+class MemberSettings:
+    """Who a client is and where: enough to look at its membership, to claim and to leave."""
 
     network: NetworkSettings
     federation: Address = _setting(ADDRESS)
     wallet: Path = _setting(PATH)
     passphrase_file: Path | None = _setting(PATH, None)
     state: Path = _setting(PATH)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings(MemberSettings):
+    """What a client's daemon needs. Rates are in wei for a second of compute, `claim_threshold` is in wei.
+
+    `accept_public_updates` is the client's word that its updates may be published without noise; `threads` of 0 leaves
+    their number to torch.
+    """
+
     data: Path = _setting(PATH)
     accept_public_updates: bool = _setting(FLAG, False)
     minimum_rate: int = _setting(WEI, 0)
@@ -190,6 +196,17 @@ def load_network(
     network = reader.network(storage)
     reader.finish()
     return NetworkSettings(**network)
+
+
+def load_member(
+    options: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> MemberSettings:
+    """A client's settings without those of its daemon: neither storage nor data need to be named."""
+    reader = _Reader(options, file, environment)
+    network = reader.network(storage=False)
+    values = reader.values(MemberSettings, "client", part_of=ClientSettings)
+    reader.finish()
+    return MemberSettings(network=NetworkSettings(**network), **_with_state("client", values))
 
 
 def load_client(
@@ -271,12 +288,16 @@ class _Reader:
             )
         return values
 
-    def values(self, settings: type, table: str, file_only: bool = False) -> dict[str, Any]:
-        """The settings that are given and right, by key."""
-        known = [each for each in fields(settings) if "kind" in each.metadata]
-        self._refuse_unknown(f"{table}.", self.table(table), [each.name for each in known])
+    def values(
+        self, settings: type, table: str, file_only: bool = False, part_of: type | None = None
+    ) -> dict[str, Any]:
+        """The settings that are given and right, by key; the table may have all that `part_of` knows."""
+        known = [each.name for each in fields(part_of or settings) if "kind" in each.metadata]
+        self._refuse_unknown(f"{table}.", self.table(table), known)
         values = {}
-        for each in known:
+        for each in fields(settings):
+            if "kind" not in each.metadata:
+                continue
             kind: _Kind = each.metadata["kind"]
             found = self._find(table, each.name, file_only)
             if found is None:

@@ -100,6 +100,23 @@ def test_each_wallet_has_a_state_of_its_own_in_each_federation(write: Write) -> 
     assert state.parts[-4:] == ("koinon", "client", FEDERATION, "wallet")
 
 
+def test_a_member_needs_neither_storage_nor_data(write: Write) -> None:
+    member = config.load_member(
+        {"rpc": "http://node:8545"}, None, {"KOINON_FEDERATION": FEDERATION, "KOINON_WALLET": "w"}
+    )
+    assert (member.federation, member.wallet) == (FEDERATION, Path.cwd() / "w")
+    assert "data" not in mistakes(config.load_member, {}, None, {})
+
+
+def test_a_member_is_who_the_clients_whole_file_says(write: Write) -> None:
+    file = write(NETWORK + STORE + CLIENT + "threads = 2\n")
+    member, client = config.load_member({}, file, {}), config.load_client({}, file, {})
+    assert (member.wallet, member.state) == (client.wallet, client.state)
+    assert "client.thread is unknown: did you mean threads?" in mistakes(
+        config.load_member, {}, write(NETWORK + CLIENT + "thread = 2\n"), {}
+    )
+
+
 def test_all_mistakes_are_reported_together_with_their_places(write: Write) -> None:
     file = write(
         '[network]\ntimeout = -1\nstore = "s"\n[client]\nfederation = "0x12"\nwalet = "w"\n'
