@@ -56,15 +56,12 @@ def redact(logger: WrappedLogger | None, method: str, event: MutableMapping[str,
 
 
 def one_line(logger: WrappedLogger | None, method: str, event: MutableMapping[str, Any]) -> str:
-    """An event for a person: time, event, values; the level where it is not `info`.
-
-    What others wrote cannot start a line of its own or steer the terminal.
-    """
+    """An event for a person: time, event, values; the level where it is not `info`."""
     fields = dict(event)
     time, level, said = fields.pop("timestamp", ""), fields.pop("level", "info"), fields.pop("event", "")
     words = [str(time), *([] if level == "info" else [level.upper()]), str(said)]
     words += [f"{name}={value}" for name, value in fields.items() if value is not None]
-    return "  ".join(_printable(word) for word in words)
+    return "  ".join(printable(word) for word in words)
 
 
 def _clock(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -88,5 +85,6 @@ def _redacted(value: Any) -> Any:
     return value
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text that cannot start a line of its own or steer the terminal, whoever wrote it."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
+from typing import Annotated
 
 import typer
 
 from processor.cli import audit, client, data, demo, model, organization, status, wallet
 from processor.errors import KoinonError
+from processor.observability import printable
 
 app = typer.Typer(
     name="koinon",
     help="Federated learning that nobody has to trust: one model from data that never leaves its owner.",
+    epilog="Example: koinon demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -22,18 +26,33 @@ app.add_typer(client.app, name="client")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(model.app, name="model")
 app.add_typer(data.app, name="data")
-app.command("status")(status.status)
-app.command("audit")(audit.audit)
-app.command("demo")(demo.demo)
+app.add_typer(status.app)
+app.add_typer(audit.app)
+app.add_typer(demo.app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"koinon {importlib.metadata.version('koinon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What every command may be preceded by."""
 
 
 def main() -> None:
-    """Runs a command. What a user can mend ends in one message and status 1; a bug keeps its traceback."""
+    """Runs a command. What a user can mend ends in one message and status 1; a bug keeps its traceback.
+
+    A message may quote what others wrote: it cannot steer the terminal.
+    """
     try:
-        app()
+        app(prog_name="koinon")
     except KoinonError as error:
-        print(f"koinon: {error}", file=sys.stderr)
+        print("koinon: " + "\n".join(map(printable, str(error).split("\n"))), file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("koinon: interrupted", file=sys.stderr)
-        sys.exit(130)

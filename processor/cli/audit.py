@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +12,20 @@ import typer
 from processor.chain.amounts import format_ether
 from processor.chain.federation import Federation
 from processor.cli.connections import open_chain_and_storage
-from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Rpc, Store, print_json, table
+from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Rpc, Store, print_json, progress, table
+from processor.observability import printable
 from processor.protocol.audit import Audit, RoundAudit, describe
 from processor.protocol.audit import audit as run_audit
 
 HEADERS = ["round", "phase", "updates", "rejected", "metric*", "pool", "paid", "carried", "forfeited", "checks"]
 
 
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Example: koinon audit 0x1234… --rpc http://127.0.0.1:8545 --ipfs /ip4/127.0.0.1/tcp/5001",
+)
 def audit(
     federation: FederationAddress,
     rpc: Rpc = None,
@@ -28,10 +34,7 @@ def audit(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute every round of a federation from the chain and the artifacts; status 1 on any violation.
-
-    Example: koinon audit 0x1234… --rpc http://127.0.0.1:8545 --ipfs /ip4/127.0.0.1/tcp/5001
-    """
+    """Recompute every round of a federation from the chain and the artifacts; status 1 on any violation."""
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
     reader = Federation(web3, federation)
     with tempfile.TemporaryDirectory(prefix="koinon-audit-") as directory:
@@ -45,8 +48,7 @@ def audit(
 
 
 def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\raudited {done} of {total} rounds", end="\n" if done == total else "", file=sys.stderr, flush=True)
+    progress(f"\raudited {done} of {total} rounds", end="\n" if done == total else "")
 
 
 def _as_json(result: Audit) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def _as_text(result: Audit) -> str:
     if settled_on_claims:
         lines.append(f"settled on claims, not recomputed: round {', '.join(settled_on_claims)}")
     lines.append(f"{result.checks} checks, {len(result.violations)} violations")
-    lines += [f"VIOLATION {describe(violation)}" for violation in result.violations]
+    lines += [f"VIOLATION {printable(describe(violation))}" for violation in result.violations]
     return "\n".join(lines)
 
 

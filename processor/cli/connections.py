@@ -10,6 +10,7 @@ from web3 import Web3
 from processor import keystore
 from processor.chain.provider import connect
 from processor.config import NetworkSettings, load_network
+from processor.errors import ConfigurationError
 from processor.storage import Storage, open_storage
 
 
@@ -21,8 +22,10 @@ def open_chain(rpc: str | None, config: Path | None) -> Web3:
 def open_chain_and_storage(
     rpc: str | None, ipfs: str | None, store: Path | None, config: Path | None
 ) -> tuple[Web3, Storage]:
-    """Chain and storage for a command that only reads."""
+    """Chain and storage for a command that only reads: a store that is not there is a mistake, not a new one."""
     network = load_network({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
+    if network.store is not None and not network.store.is_dir():
+        raise ConfigurationError(f"there is no directory {network.store}: expected the store of the artifacts")
     return chain_of(network), storage_of(network)
 
 

@@ -12,8 +12,8 @@ from structlog.typing import FilteringBoundLogger
 
 from processor import observability
 from processor.chain.federation import Federation
+from processor.cli.files import new_file
 from processor.daemons.base import journal_path
-from processor.errors import ConfigurationError
 from processor.journal import Journal
 from processor.types import Address
 
@@ -43,11 +43,6 @@ def journal_of(state: Path, federation: Federation, address: Address) -> Journal
 
 def write_template(out: Path, template: str) -> None:
     """Writes a configuration to start from, never over one that is there."""
-    try:
-        with out.open("x") as file:
-            file.write(template)
-    except FileExistsError:
-        raise ConfigurationError(f"{out} exists already: it is left as it is; give another name with --out") from None
-    except OSError as error:
-        raise ConfigurationError(f"{out} cannot be written: {error}") from error
+    with new_file(out):
+        out.write_text(template)
     print(f"{out}: fill in what is empty, then run the daemon with --config {out}")

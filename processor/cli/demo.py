@@ -7,27 +7,32 @@ from typing import Annotated
 
 import typer
 
-from processor.cli.options import Ipfs
+app = typer.Typer()
 
 
+@app.command(epilog="Example: koinon demo --clients 5 --rounds 10 --json demo.json --keep demo")
 def demo(
     clients: Annotated[int, typer.Option("--clients", min=2, max=50, help="Number of clients.")] = 5,
     rounds: Annotated[int, typer.Option("--rounds", min=1, max=100, help="Number of rounds.")] = 10,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Decides data, model and batches.")] = 0,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the closing page to this file as JSON.")] = None,
-    ipfs: Ipfs = None,
-    store: Annotated[Path | None, typer.Option("--store", help="Use this local directory instead of IPFS.")] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", dir_okay=False, writable=True, help="Write the closing page to this file as JSON."),
+    ] = None,
+    ipfs: Annotated[
+        str | None, typer.Option("--ipfs", help="Use this IPFS node, /ip4/127.0.0.1/tcp/5001, not a private one.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", file_okay=False, help="Use this local directory instead of IPFS.")
+    ] = None,
     keep: Annotated[
         Path | None,
         typer.Option("--keep", help="Leave artifacts, journals, logs, keystores and the chain's state in this folder."),
     ] = None,
 ) -> None:
     """Run a federation of processes on a private chain: contracts, training, rewards and an audit; status 0 only if
-    everything holds.
-
-    Example: koinon demo --clients 5 --rounds 10 --json demo.json --keep demo
-    """
-    from processor.demo.federation import how_to_audit, run
+    everything holds."""
+    from processor.demo.federation import how_to_audit, run  # torch takes seconds to import, and only training needs it
     from processor.demo.settings import DemoSettings
 
     settings = DemoSettings(clients, rounds, seed, json, ipfs, store, keep)

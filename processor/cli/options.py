@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,9 +23,10 @@ Store = Annotated[
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help="A TOML file with a [network] table (and more, for daemons). Also KOINON_CONFIG."),
+    typer.Option("--config", help="A TOML file, as the init commands write it. Also KOINON_CONFIG."),
 ]
 FederationAddress = Annotated[str, typer.Argument(metavar="FEDERATION", help="Address of the federation's contract.")]
+Out = Annotated[Path, typer.Option("--out", help="File to write; one that exists is left as it is.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, amounts as decimal strings.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending a transaction.")]
 
@@ -32,6 +34,12 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sendin
 def print_json(value: Any) -> None:
     """JSON on standard output, and nothing else."""
     print(json.dumps(value, indent=2))
+
+
+def progress(line: str, end: str = "\n") -> None:
+    """Says how long work gets on, to a person who watches: never to a file, and never on standard output."""
+    if sys.stderr.isatty():
+        print(line, end=end, file=sys.stderr, flush=True)
 
 
 def table(headers: list[str], rows: list[list[str]]) -> str:

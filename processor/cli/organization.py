@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -12,17 +11,21 @@ from processor.chain.federation import Federation
 from processor.chain.transactions import Sender
 from processor.cli.connections import chain_of, storage_of, unlock
 from processor.cli.daemon import journal_of, logger, stop_on_signals, write_template
-from processor.cli.options import Config, Ipfs, Rpc, Store
+from processor.cli.options import Config, Ipfs, Out, Rpc, Store
 from processor.config import load_organization, organization_template
 from processor.daemons.base import Transactions, run
 from processor.errors import ConfigurationError
 from processor.keystore import state_key
 
-app = typer.Typer(help="Run a federation of your own.", no_args_is_help=True)
+app = typer.Typer(
+    help="Run a federation of your own.",
+    no_args_is_help=True,
+    epilog="Example: koinon organization run --config organization.toml",
+)
 
 
 @app.command(epilog="Example: koinon organization init --out organization.toml")
-def init(out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("organization.toml")) -> None:
+def init(out: Out = Path("organization.toml")) -> None:
     """Write a commented configuration to start from: network, wallet, rewards, and the plan of the learning."""
     write_template(out, organization_template())
 
@@ -31,8 +34,6 @@ def init(out: Annotated[Path, typer.Option("--out", help="File to write.")] = Pa
 def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store = None) -> None:
     """Publish the plan and the initial model, open rounds, aggregate, evaluate and finalize, until the stopping rule
     holds."""
-    from processor.daemons.organization import OrganizationDaemon
-
     settings = load_organization({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
     plan = Plan.from_table(settings.plan)
     account = unlock(settings.wallet, settings.passphrase_file)
@@ -43,6 +44,9 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
             f"the federation {federation.address} belongs to {federation.owner()}, and the wallet is "
             f"{account.address}: name the owner's wallet, or your own federation"
         )
+
+    from processor.daemons.organization import OrganizationDaemon  # torch takes seconds; mistakes are said at once
+
     log = logger()
     with journal_of(settings.state, federation, account.address) as journal:
         daemon = OrganizationDaemon(

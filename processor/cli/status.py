@@ -5,18 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import typer
+
 from processor.chain.amounts import format_ether
 from processor.chain.federation import Federation
 from processor.cli.connections import open_chain
 from processor.cli.options import AsJson, Config, FederationAddress, Rpc, print_json
 from processor.types import Block, RoundView
 
+app = typer.Typer()
 
+
+@app.command(epilog="Example: koinon status 0x1234… --rpc http://127.0.0.1:8545")
 def status(federation: FederationAddress, rpc: Rpc = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show the phase, deadlines, updates, pool, guaranteed floor and current model of a federation.
-
-    Example: koinon status 0x1234… --rpc http://127.0.0.1:8545
-    """
+    """Show the phase, deadlines, updates, pool, guaranteed floor and current model of a federation."""
     reader = Federation(open_chain(rpc, config), federation)
     block = reader.block()
     count = reader.round_count(at=block)

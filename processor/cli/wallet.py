@@ -14,7 +14,9 @@ from processor import keystore
 from processor.cli.options import AsJson, print_json
 from processor.errors import KeystoreError
 
-app = typer.Typer(help="Encrypted wallets.", no_args_is_help=True)
+app = typer.Typer(
+    help="Encrypted wallets.", no_args_is_help=True, epilog="Example: koinon wallet new --directory wallets"
+)
 
 Directory = Annotated[Path, typer.Option("--directory", "-d", help="Folder of the wallets.")]
 PassphraseFile = Annotated[

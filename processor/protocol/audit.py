@@ -16,7 +16,7 @@ from processor.artifacts.plan import PLAN_LIMIT, Plan
 from processor.artifacts.report import REPORT_LIMIT, Report
 from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state
 from processor.chain.federation import Federation
-from processor.errors import ArtifactError, StorageError
+from processor.errors import ArtifactError, ArtifactUnavailable
 from processor.learning.aggregation import next_state, should_stop
 from processor.privacy.sealing import public_key_of
 from processor.protocol.rewards import guaranteed_rate, money_of, payable
@@ -91,7 +91,7 @@ class Checks:
         self.count += 1
         try:
             return use()
-        except (ArtifactError, StorageError) as error:
+        except (ArtifactError, ArtifactUnavailable) as error:
             self.violations.append(Violation(round, subject, "an artifact that is available and intact", str(error)))
             return None
 
