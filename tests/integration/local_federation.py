@@ -12,7 +12,9 @@ import structlog
 from eth_account import Account
 from web3 import Web3
 
+from processor.artifacts.model import MODEL_LIMIT, Model, load_model
 from processor.artifacts.plan import Plan
+from processor.artifacts.report import REPORT_LIMIT, Report
 from processor.chain.federation import Factory, Federation, deploy_factory
 from processor.chain.transactions import Sender
 from processor.config import ClientSettings, NetworkSettings, OrganizationSettings, RoundSettings
@@ -26,7 +28,7 @@ from processor.keystore import state_key
 from processor.learning.tasks import digits_partition, save_dataset
 from processor.protocol.audit import Audit, audit, describe
 from processor.protocol.decide import Finalize, OpenRound, Stop, Wait
-from processor.storage import LocalStorage
+from processor.storage import LocalStorage, get_bytes
 
 ETHER = 10**18
 LOG = structlog.get_logger()
@@ -43,6 +45,7 @@ class LocalFederation:
     organization_type: Callable[..., OrganizationDaemon] = OrganizationDaemon
     training_period: int = 120
     aggregation_period: int = 120
+    min_updates: int = 1
     storage: LocalStorage = field(init=False)
     federation: Federation = field(init=False)
     organization: OrganizationDaemon = field(init=False)
@@ -59,7 +62,7 @@ class LocalFederation:
         save_dataset(self.folder / "validation.npz", validation)
         for number, share in enumerate(shares):
             save_dataset(self.folder / f"data-{number}.npz", share)
-        self.organization = self._organization()
+        self.organization = self.restarted_organization()
         self.clients = [self.client(number) for number in range(self.clients_wanted)]
 
     def client(self, number: int) -> ClientDaemon:
@@ -89,9 +92,11 @@ class LocalFederation:
             log=LOG,
         )
 
-    def _organization(self) -> OrganizationDaemon:
+    def restarted_organization(self) -> OrganizationDaemon:
+        """A fresh daemon of the organization, as after a restart."""
         account = self.accounts[0]
-        demo = DemoSettings(clients=self.clients_wanted, rounds=self.rounds_wanted)
+        plan = plan_of(DemoSettings(clients=self.clients_wanted, rounds=self.rounds_wanted))
+        plan["aggregation"] = {**plan["aggregation"], "min_updates": self.min_updates}
         settings = OrganizationSettings(
             network=self._network,
             federation=self.federation.address,
@@ -110,7 +115,7 @@ class LocalFederation:
                 reward_rate_cap=ETHER // 100,
                 reward=ETHER // 10,
             ),
-            plan=plan_of(demo),
+            plan=plan,
         )
         journal = self._journal(settings.state, account.address)
         return self.organization_type(
@@ -170,6 +175,16 @@ class LocalFederation:
                 client.cycle()
         assert isinstance(self.organization.cycle(), Stop)
         assert all(isinstance(client.cycle(), Wait) for client in self.clients)
+
+    def model(self, cid: str) -> Model:
+        path = self.folder / "model"
+        self.storage.get(cid, path, MODEL_LIMIT)
+        return load_model(path)
+
+    def report(self, number: int) -> Report:
+        return Report.decode(
+            get_bytes(self.storage, self.federation.round_view(number).released.report or "", REPORT_LIMIT)
+        )
 
     def audit(self) -> Audit:
         work = self.folder / "audit"

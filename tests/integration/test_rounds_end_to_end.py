@@ -1,0 +1,312 @@
+"""What daemons do when something goes wrong: restarts, hostile updates, an absent organization, rounds refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from web3 import Web3
+
+from processor.artifacts.update import write_update
+from processor.chain.provider import connect
+from processor.daemons.client import ClientDaemon
+from processor.errors import ChainError, JournalError
+from processor.privacy.sealing import seal_file
+from processor.protocol.decide import Claim, Register, Submit, Train, Wait
+from processor.protocol.settlement import Identity, update_header
+from processor.tensors import write_tensors
+from processor.types import Phase, RoundView
+from tests.integration.local_federation import LocalFederation
+from tests.nodes import start_anvil
+
+MINUTE = 60
+
+
+@pytest.fixture(scope="module")
+def web3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web3]:
+    with start_anvil(tmp_path_factory.mktemp("anvil")) as node:
+        yield connect(node.rpc_url)
+
+
+@pytest.fixture
+def opened(web3: Web3, tmp_path: Path) -> LocalFederation:
+    """Three clients in the first round, none of which has trained."""
+    federation = LocalFederation(web3, tmp_path, rounds_wanted=1, training_period=10 * MINUTE)
+    federation.register()
+    federation.open_round()
+    return federation
+
+
+def pass_time(web3: Web3, seconds: int) -> None:
+    web3.provider.make_request("evm_increaseTime", [seconds])  # type: ignore[arg-type]
+    web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
+
+
+# -------------------------------------------------------------------------------------------------------- restarts
+
+
+def test_restart_between_training_and_submission_submits_the_very_same_update(opened: LocalFederation) -> None:
+    assert isinstance(opened.clients[0].cycle(), Train)
+    view = opened.federation.round_view(1)
+    saved = opened.clients[0].journal.update_for(1, view.sealing_key)
+    assert saved is not None
+    restarted = opened.client(0)
+    assert isinstance(restarted.cycle(), Submit)
+    assert opened.federation.round_view(1, restarted.address).client.update == saved.cid
+
+
+def test_restart_after_the_submission_submits_nothing_more(opened: LocalFederation, web3: Web3) -> None:
+    opened.train_and_submit(0)
+    restarted = opened.client(0)
+    before = web3.eth.get_transaction_count(Web3.to_checksum_address(restarted.address))
+    assert isinstance(restarted.cycle(), Wait)
+    assert web3.eth.get_transaction_count(Web3.to_checksum_address(restarted.address)) == before
+
+
+def test_transaction_that_was_sent_before_the_crash_is_waited_for_and_not_repeated(
+    opened: LocalFederation, web3: Web3
+) -> None:
+    client = opened.clients[0]
+    client.cycle()
+    web3.provider.make_request("evm_setAutomine", [False])  # type: ignore[arg-type]
+    try:
+        client.transactions._sender._timeout = 0.2
+        with pytest.raises(ChainError, match="in no block after"):
+            client.cycle()
+        restarted = opened.client(0)
+        assert restarted.cycle() == Wait("an earlier transaction is not mined yet")
+    finally:
+        web3.provider.make_request("evm_setAutomine", [True])  # type: ignore[arg-type]
+        web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
+    assert isinstance(restarted.cycle(), Wait)
+    assert [intent.status for intent in restarted.journal.intents()] == ["mined", "mined"]
+    assert opened.federation.round_view(1).update_count == 1
+
+
+def test_compute_time_of_an_interrupted_training_is_kept(
+    opened: LocalFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, view = opened.clients[0], opened.federation.round_view(1)
+
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("processor.daemons.client.fisher_information", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.cycle()
+    metered = client.journal.metered_ms(1, view.sealing_key)
+    assert metered > 0
+    restarted = opened.client(0)
+    restarted.cycle()
+    saved = restarted.journal.update_for(1, view.sealing_key)
+    assert saved is not None and saved.compute_ms > metered
+
+
+def test_organization_without_its_journal_says_what_will_happen(opened: LocalFederation) -> None:
+    opened.train_and_submit()
+    (opened.folder / "organization" / "journal.db").unlink()
+    with pytest.raises(JournalError, match="no secret for the sealing key of round 1.*abandoned"):
+        opened.restarted_organization().cycle()
+
+
+# ------------------------------------------------------------------------------------------------- hostile updates
+
+
+class Hostile:
+    """Makes clients submit something else than what they trained."""
+
+    def __init__(self, federation: LocalFederation) -> None:
+        self.federation = federation
+        self.view: RoundView = federation.federation.round_view(1)
+        self.identity = Identity(federation.federation.chain_id, federation.federation.address)
+
+    def submit(self, number: int, cid: str, compute_ms: int = 100) -> None:
+        client = self.federation.clients[number]
+        call = self.federation.federation.submit_update(1, self.view.sealing_key, cid, compute_ms, 10)
+        client.transactions.send("submitted", call, 1)
+
+    def seal(self, plain: Path) -> str:
+        sealed = plain.with_suffix(".sealed")
+        seal_file(plain, sealed, self.view.sealing_key)
+        return self.federation.storage.put(sealed)
+
+    def path(self) -> Path:
+        return self.federation.folder / "hostile"
+
+    def update(self, client: ClientDaemon, **changes: Any) -> str:
+        """A sealed update that is good but for `changes` of its header, or a tensor of the name `delta`."""
+        header = update_header(self.identity, self.view, client.address)
+        fields = {name: value for name, value in changes.items() if name != "tensors"}
+        base = self.federation.model(self.view.base.model or "")
+        delta = {name: np.zeros_like(value) for name, value in base.parameters.items()}
+        write_update(self.path(), replace(header, **fields), changes.get("tensors", delta), {}, delta)
+        return self.seal(self.path())
+
+
+def reasons(federation: LocalFederation) -> dict[str, str | None]:
+    report = federation.report(1)
+    return {update.client: update.reason for update in report.updates}
+
+
+def test_every_kind_of_bad_update_is_rejected_with_its_reason_and_the_round_goes_on(web3: Web3, tmp_path: Path) -> None:
+    federation = LocalFederation(web3, tmp_path, clients_wanted=8, rounds_wanted=1)
+    federation.register()
+    federation.open_round()
+    hostile, clients = Hostile(federation), federation.clients
+    garbage = federation.folder / "garbage"
+
+    federation.train_and_submit(0)
+    honest = federation.federation.round_view(1, clients[0].address).client
+    hostile.submit(1, honest.update or "")  # a copy
+    garbage.write_bytes(b"not sealed at all" * 50)
+    hostile.submit(2, federation.storage.put(garbage))
+    hostile.submit(3, hostile.seal(garbage))
+    hostile.submit(4, hostile.update(clients[4], round=2))
+    hostile.submit(5, hostile.update(clients[5], tensors={"weight": np.zeros(3, np.float32)}))
+    base = federation.model(hostile.view.base.model or "").parameters
+    not_finite = {f"delta/{name}": np.full_like(value, np.nan) for name, value in base.items()}
+    fisher = {f"fisher/{name}": np.zeros_like(value) for name, value in base.items()}
+    header = vars(update_header(hostile.identity, hostile.view, clients[6].address))
+    write_tensors(hostile.path(), {**not_finite, **fisher}, {"kind": "update", "version": 1, **header})
+    hostile.submit(6, hostile.seal(hostile.path()))
+    garbage.write_bytes(b"\0" * (8 << 20))
+    hostile.submit(7, federation.storage.put(garbage))
+
+    federation.finalize()
+    found = reasons(federation)
+    assert [found[client.address] for client in clients] == [
+        None,
+        "header",
+        "sealed_wrong",
+        "malformed",
+        "header",
+        "shape",
+        "not_finite",
+        "too_large",
+    ]
+    view = federation.federation.round_view(1, clients[1].address)
+    assert view.phase is Phase.FINALIZED
+    assert view.released.model != view.base.model
+    assert view.client.reward == 0
+    assert federation.violations() == []
+
+
+def test_update_that_nobody_serves_is_waited_for_and_then_rejected(opened: LocalFederation, web3: Web3) -> None:
+    opened.train_and_submit()
+    withheld = opened.federation.updates(1)[0]
+    path = opened.folder / "store" / str(withheld.update)
+    content = path.read_bytes()
+    path.unlink()
+    action = opened.organization.cycle()
+    assert isinstance(action, Wait) and "cannot be fetched" in action.reason
+    view = opened.federation.round_view(1)
+    pass_time(web3, (view.training_deadline + view.aggregation_deadline) // 2 - opened.federation.block().timestamp + 1)
+    opened.finalize()
+    assert reasons(opened)[withheld.client] == "unavailable"
+    assert opened.violations() == []
+    path.write_bytes(content)
+    assert any("expected nothing, found unavailable" in line for line in opened.violations())
+
+
+def test_claim_far_above_the_others_is_lowered_and_the_rest_forfeited(opened: LocalFederation, web3: Web3) -> None:
+    opened.train_and_submit(0, 1)
+    pass_time(web3, MINUTE)
+    greedy = opened.clients[2]
+    greedy.cycle()
+    saved = greedy.journal.update_for(1, opened.federation.round_view(1).sealing_key)
+    assert saved is not None
+    opened.storage.put(saved.path)
+    Hostile(opened).submit(2, saved.cid, compute_ms=50_000)
+    opened.finalize()
+    view = opened.federation.round_view(1, greedy.address)
+    honest = sorted(update.compute_ms for update in opened.federation.updates(1))[:2]
+    assert view.client.credited_ms == 3 * honest[1]
+    assert view.forfeited > 0
+    assert reasons(opened)[greedy.address] == "metering"
+    assert opened.violations() == []
+
+
+# ------------------------------------------------------------------------------------------------ rounds that fail
+
+
+def test_clients_of_an_organization_that_is_gone_are_paid_what_they_claimed(
+    opened: LocalFederation, web3: Web3
+) -> None:
+    opened.train_and_submit()
+    view = opened.federation.round_view(1)
+    pass_time(web3, view.aggregation_deadline - opened.federation.block().timestamp)
+    assert opened.federation.round_view(1).phase is Phase.ABANDONED
+    for client in opened.clients:
+        assert isinstance(client.cycle(), Claim)
+        claimed = opened.federation.round_view(1, client.address).client
+        assert claimed.claimed and claimed.reward > 0 and claimed.credited_ms == claimed.compute_ms
+    result = opened.audit()
+    assert result.ok
+    assert [row.recomputed for row in result.rounds] == [False]
+
+
+def test_round_without_updates_is_abandoned_and_its_pool_is_carried_to_the_next(
+    opened: LocalFederation, web3: Web3
+) -> None:
+    before = opened.federation.round_view(1)
+    pass_time(web3, before.training_deadline - opened.federation.block().timestamp)
+    opened.open_round()
+    view = opened.federation.round_view(2)
+    assert view.pool == 2 * before.pool
+    assert view.base == before.base
+    assert opened.violations() == []
+
+
+def test_round_with_too_few_good_updates_keeps_the_model(web3: Web3, tmp_path: Path) -> None:
+    federation = LocalFederation(web3, tmp_path, rounds_wanted=1, min_updates=3)
+    federation.register()
+    federation.open_round()
+    hostile = Hostile(federation)
+    garbage = federation.folder / "garbage"
+    garbage.write_bytes(b"garbage" * 100)
+    hostile.submit(2, federation.storage.put(garbage))
+    federation.train_and_submit(0, 1)
+    federation.finalize()
+    view = federation.federation.round_view(1)
+    assert view.released.model == view.base.model
+    assert federation.federation.round_view(1, federation.clients[0].address).client.reward > 0
+    assert federation.violations() == []
+
+
+# -------------------------------------------------------------------------------------------------- client's limits
+
+
+def test_client_that_does_not_accept_public_updates_skips_the_round_and_says_why(opened: LocalFederation) -> None:
+    client = opened.clients[0]
+    client.settings = replace(client.settings, accept_public_updates=False)
+    action = client.cycle()
+    assert isinstance(action, Wait) and "accept_public_updates = true" in action.reason
+
+
+def test_client_skips_a_round_that_guarantees_less_than_its_minimum(opened: LocalFederation) -> None:
+    client = opened.clients[0]
+    rate = opened.federation.round_view(1).guaranteed_rate
+    client.settings = replace(client.settings, minimum_rate=rate + 1)
+    action = client.cycle()
+    assert isinstance(action, Wait) and f"guarantees {rate} wei" in action.reason
+
+
+def test_client_that_left_registers_again_and_waits_for_the_next_round(opened: LocalFederation) -> None:
+    client = opened.clients[0]
+    client.transactions.send("left", opened.federation.leave())
+    assert isinstance(client.cycle(), Register)
+    action = client.cycle()
+    assert isinstance(action, Wait) and "did not select" in action.reason
+
+
+def test_client_leaves_small_rewards_until_they_are_worth_the_gas(opened: LocalFederation) -> None:
+    for client in opened.clients:
+        client.settings = replace(client.settings, claim_threshold=10**18)
+    opened.train_and_submit()
+    opened.finalize()
+    assert all(isinstance(client.cycle(), Wait) for client in opened.clients)
