@@ -54,9 +54,7 @@ def set_the_stage(
     web3 = connect(rpc_url)
     organization = make_party(folder / "organization", "organization")
     clients = [make_party(folder / f"client-{number}", f"client-{number}") for number in range(1, settings.clients + 1)]
-    _fund(web3, organization, knobs.BALANCE + settings.rounds * knobs.REWARD)
-    for client in clients:
-        _fund(web3, client, knobs.BALANCE)
+    _fund(web3, {organization: knobs.BALANCE + settings.rounds * knobs.REWARD, **dict.fromkeys(clients, knobs.BALANCE)})
     federation = Federation(web3, deploy(web3, rpc_url, organization, folder, say))
     say(f"federation {federation.address} on chain {federation.chain_id}")
 
@@ -150,11 +148,15 @@ def _common(party: Party, federation: Federation) -> dict[str, Any]:
     }
 
 
-def _fund(web3: Web3, party: Party, wei: int) -> None:
-    """Gives a new account exactly this much, from the chain's own."""
-    address = Web3.to_checksum_address(party.address)
-    gift: TxParams = {"from": web3.eth.accounts[0], "to": address, "value": Wei(wei)}
-    web3.eth.wait_for_transaction_receipt(web3.eth.send_transaction(gift), poll_latency=0.1)
+def _fund(web3: Web3, amounts: Mapping[Party, int]) -> None:
+    """Gives each new account exactly so many wei, from the chain's own."""
+    sent = []
+    for party, wei in amounts.items():
+        address = Web3.to_checksum_address(party.address)
+        gift: TxParams = {"from": web3.eth.accounts[0], "to": address, "value": Wei(wei)}
+        sent.append(web3.eth.send_transaction(gift))
+    for transaction in sent:
+        web3.eth.wait_for_transaction_receipt(transaction, poll_latency=0.1)
 
 
 def _path(text: str | None) -> Path | None:
