@@ -31,7 +31,8 @@ def test_a_chain_is_dumped_when_it_stops_and_goes_on_with_its_past(tmp_path: Pat
         web3 = connect(node.rpc_url)
         sender, receiver, *_ = list(web3.eth.accounts)
         before = web3.eth.get_balance(receiver)
-        web3.eth.send_transaction({"from": sender, "to": receiver, "value": Web3.to_wei(1, "ether")})
+        paid = web3.eth.send_transaction({"from": sender, "to": receiver, "value": Web3.to_wei(1, "ether")})
+        web3.eth.wait_for_transaction_receipt(paid, poll_latency=0.05)
     with start_anvil(tmp_path / "second", load_state=state) as node:
         web3 = connect(node.rpc_url)
         assert web3.eth.get_balance(receiver, 0) == before
