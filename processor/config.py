@@ -165,7 +165,8 @@ class RoundSettings:
 class OrganizationSettings:
     """What an organization's daemon needs; `plan` is as the file has it, for the plan's own rules to judge.
 
-    `validation` is a data file; no round opens before `min_members` clients are registered.
+    `validation` is a data file, which `publish_validation` makes public; no round opens before `min_members` clients
+    are registered.
     """
 
     network: NetworkSettings
@@ -176,6 +177,7 @@ class OrganizationSettings:
     passphrase_file: Path | None = _setting(PATH, None)
     state: Path = _setting(PATH)
     validation: Path = _setting(PATH)
+    publish_validation: bool = _setting(FLAG, False)
     poll_interval: float = _setting(SECONDS, 2.0)
     min_members: int = _setting(_whole(1), 1)
 

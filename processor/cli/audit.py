@@ -17,8 +17,6 @@ from processor.observability import printable
 from processor.protocol.audit import Audit, RoundAudit, describe
 from processor.protocol.audit import audit as run_audit
 
-HEADERS = ["round", "phase", "updates", "rejected", "metric*", "pool", "paid", "carried", "forfeited", "checks"]
-
 
 app = typer.Typer()
 
@@ -40,67 +38,12 @@ def audit(
     with tempfile.TemporaryDirectory(prefix="koinon-audit-") as directory:
         result = run_audit(reader, storage, Path(directory), _progress)
     if as_json:
-        print_json(_as_json(result))
+        print_json(as_json(result))
     else:
-        print(_as_text(result))
+        print(as_text(result))
     if not result.ok:
         raise typer.Exit(1)
 
 
 def _progress(done: int, total: int) -> None:
     progress(f"\raudited {done} of {total} rounds", end="\n" if done == total else "")
-
-
-def _as_json(result: Audit) -> dict[str, Any]:
-    return {
-        "federation": result.federation,
-        "chain_id": result.chain_id,
-        "block": result.block,
-        "ok": result.ok,
-        "checks": result.checks,
-        "violations": [asdict(violation) for violation in result.violations],
-        "rounds": [
-            {
-                "round": row.round,
-                "phase": row.phase.name.lower(),
-                "updates": row.updates,
-                "rejected": row.rejected,
-                "claimed_metric": row.metric,
-                "pool_wei": str(row.pool),
-                "paid_wei": str(row.paid),
-                "carried_wei": str(row.carried),
-                "forfeited_wei": str(row.forfeited),
-                "recomputed": row.recomputed,
-                "checks": row.checks,
-            }
-            for row in result.rounds
-        ],
-    }
-
-
-def _as_text(result: Audit) -> str:
-    lines = [
-        f"federation {result.federation} on chain {result.chain_id} at block {result.block}",
-        "(amounts in ETH; * as the organization claims)",
-        "",
-        table(HEADERS, [_row(row) for row in result.rounds]) if result.rounds else "no round has been opened",
-        "",
-    ]
-    settled_on_claims = [str(row.round) for row in result.rounds if row.phase.over and not row.recomputed]
-    if settled_on_claims:
-        lines.append(f"settled on claims, not recomputed: round {', '.join(settled_on_claims)}")
-    lines.append(f"{result.checks} checks, {len(result.violations)} violations")
-    lines += [f"VIOLATION {printable(describe(violation))}" for violation in result.violations]
-    return "\n".join(lines)
-
-
-def _row(row: RoundAudit) -> list[str]:
-    return [
-        str(row.round),
-        row.phase.name.lower(),
-        str(row.updates),
-        str(row.rejected),
-        "" if row.metric is None else f"{row.metric:.4f}",
-        *(format_ether(amount) for amount in (row.pool, row.paid, row.carried, row.forfeited)),
-        str(row.checks),
-    ]

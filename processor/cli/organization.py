@@ -60,6 +60,6 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
             log=log,
             state_key=state_key(account),
         )
-        daemon.check()
+        daemon.prepare()
         log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
         run(daemon.cycle, settings.poll_interval, stop_on_signals(), log)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from structlog.typing import FilteringBoundLogger
 
-from processor.artifacts.model import ModelHeader, load_model, write_model
+from processor.artifacts.model import ModelHeader, write_model
 from processor.artifacts.plan import PLAN_LIMIT, Plan
 from processor.artifacts.report import REPORT_LIMIT, Metrics, Report
 from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state, write_state
@@ -24,8 +24,7 @@ from processor.errors import ArtifactError, JournalError
 from processor.journal import Journal
 from processor.keystore import decrypt, encrypt
 from processor.learning.aggregation import next_state, should_stop
-from processor.learning.evaluation import accuracy
-from processor.learning.models import buffers_of, load_parameters, parameters_of
+from processor.learning.models import buffers_of, parameters_of
 from processor.learning.tasks import Dataset
 from processor.privacy.sealing import generate_key_pair
 from processor.protocol.decide import (
@@ -39,10 +38,9 @@ from processor.protocol.decide import (
 )
 from processor.protocol.resolve import module_of, task_of
 from processor.protocol.settlement import Identity, Settlement, settle
+from processor.protocol.validation import METRIC, metric_of, publish_validation, published_validation
 from processor.storage.base import Storage, get_bytes, put_bytes
 from processor.types import Address, Block, Cid, RoundTerms, RoundView
-
-METRIC = "accuracy"
 
 
 @dataclass
@@ -61,7 +59,7 @@ class OrganizationDaemon:
     journal: Journal
     log: FilteringBoundLogger
     state_key: bytes = field(repr=False)
-    _validation: Dataset | None = None
+    _validation: dict[str, Dataset] = field(default_factory=dict)
     _reports: dict[Cid, Report] = field(default_factory=dict)
 
     def cycle(self) -> OrganizationAction:
@@ -78,9 +76,15 @@ class OrganizationDaemon:
                 return self._finalize(view, block) or action
         return action
 
-    def check(self) -> None:
-        """Raises ConfigurationError or DatasetError now for what would otherwise fail in the middle of a round."""
+    def prepare(self) -> None:
+        """Publishes the validation data where the settings say so, and checks what rounds will need.
+
+        Raises ConfigurationError or DatasetError now for what would otherwise fail in the middle of a round.
+        """
         module_of(self.plan)
+        if self.settings.publish_validation:
+            own = task_of(self.plan).load(self.settings.validation)
+            self.plan = replace(self.plan, validation=publish_validation(self.plan, own, self.storage))
         self._validation_data(self.plan)
 
     # --------------------------------------------------------------------------------------------------- reading
@@ -202,10 +206,11 @@ class OrganizationDaemon:
         if view.plan is None or view.base.model is None:
             raise ValueError(f"round {view.round} was never opened")
         before = self._report(view.base.report)
+        validation = self._validation_data(plan)
         metrics = Metrics(
             name=METRIC,
-            before=self._evaluate(plan, settlement.base_path),
-            after=self._evaluate(plan, settlement.model_path),
+            before=metric_of(plan, settlement.base_path, validation),
+            after=metric_of(plan, settlement.model_path, validation),
         )
         published = self.storage.put(settlement.model_path)
         if published != settlement.model:
@@ -232,16 +237,12 @@ class OrganizationDaemon:
             stop=should_stop(state, view.round, plan.stopping),
         )
 
-    def _evaluate(self, plan: Plan, path: Path) -> float:
-        module = module_of(plan)
-        model = load_model(path)
-        load_parameters(module, model.parameters, model.buffers)
-        return accuracy(module, self._validation_data(plan))
-
     def _validation_data(self, plan: Plan) -> Dataset:
-        if self._validation is None:
-            self._validation = task_of(plan).load(self.settings.validation)
-        return self._validation
+        """What the plan published, else the organization's own file."""
+        if plan.validation not in self._validation:
+            published = published_validation(plan, self.storage)
+            self._validation = {plan.validation: published or task_of(plan).load(self.settings.validation)}
+        return self._validation[plan.validation]
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from processor.artifacts.plan import PLAN_LIMIT, Plan
 from processor.artifacts.report import REPORT_LIMIT, Report
 from processor.demo import settings as knobs
 from processor.demo.nodes import CHAIN_ID, anvil_binary, start_anvil, start_kubo
@@ -111,7 +112,8 @@ def _artifacts(stage: Stage, page: ClosingPage) -> set[str]:
         if released.report is None:
             continue
         report = Report.decode(get_bytes(stage.storage, released.report, REPORT_LIMIT))
-        wanted |= {row.base_model, row.model, released.report, report.plan, report.server_state}
+        plan = Plan.decode(get_bytes(stage.storage, report.plan, PLAN_LIMIT))
+        wanted |= {plan.validation, row.base_model, row.model, released.report, report.plan, report.server_state}
         wanted |= {update.update for update in report.updates}
     return wanted
 

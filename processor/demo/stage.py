@@ -104,6 +104,7 @@ def _equip_organization(
             "organization": {
                 **_common(organization, federation),
                 "validation": str(data),
+                "publish_validation": True,
                 "min_members": settings.clients,
             },
             "round": {

@@ -49,6 +49,10 @@ class Task(Protocol):
         """The data set in a file, checked; raises DatasetError that names the file and what to change."""
         ...
 
+    def check(self, dataset: Dataset) -> None:
+        """Raises DatasetError for data that is not the task's."""
+        ...
+
 
 @dataclass(frozen=True)
 class Classification:
@@ -68,10 +72,19 @@ class Classification:
             self._check(dataset)
         except ValueError as error:
             raise DatasetError(
-                f"cannot use the data set {path}: {error}; expected an .npz file with features float32 "
-                f"[samples, {self.features}] and labels int64 [samples] from 0 to {self.classes - 1}"
+                f"cannot use the data set {path}: {error}; expected an .npz file with {self._expected}"
             ) from None
         return dataset
+
+    def check(self, dataset: Dataset) -> None:
+        try:
+            self._check(dataset)
+        except ValueError as error:
+            raise DatasetError(f"{error}; expected {self._expected}") from None
+
+    @property
+    def _expected(self) -> str:
+        return f"features float32 [samples, {self.features}] and labels int64 [samples] from 0 to {self.classes - 1}"
 
     def _check(self, dataset: Dataset) -> None:
         features, labels = dataset.features, dataset.labels

@@ -21,6 +21,7 @@ from processor.learning.aggregation import next_state, should_stop
 from processor.privacy.sealing import public_key_of
 from processor.protocol.rewards import guaranteed_rate, money_of, payable
 from processor.protocol.settlement import Identity, Settlement, settle
+from processor.protocol.validation import METRIC, TOLERANCE, metric_of, published_validation
 from processor.storage.base import Storage, get_bytes
 from processor.types import Block, Cid, ClientView, Phase, Release, RoundView
 
@@ -347,6 +348,7 @@ def _check_recomputed(
     def settle_again() -> None:
         with settle(view, clients, plan, view.secret, identity, storage, directory) as settlement:
             _compare_settlement(checks, view, report, settlement)
+            _compare_metrics(checks, view, plan, report, settlement, storage)
 
     checks.artifact(view.round, "inputs of the aggregate", settle_again)
 
@@ -364,6 +366,27 @@ def _compare_settlement(checks: Checks, view: RoundView, report: Report, settlem
         ):
             checks.equal(view.round, f"{subject} {update.client} in the report", expected, found)
     checks.equal(view.round, "recomputed model", settlement.model, view.released.model)
+
+
+def _compare_metrics(
+    checks: Checks, view: RoundView, plan: Plan, report: Report, settlement: Settlement, storage: Storage
+) -> None:
+    """Measures both models again where the validation data is published; private data leaves the metrics a claim."""
+    validation = published_validation(plan, storage)
+    if validation is None:
+        return
+    for subject, path, claimed in (
+        ("base model", settlement.base_path, report.metrics.before),
+        ("model", settlement.model_path, report.metrics.after),
+    ):
+        measured = metric_of(plan, path, validation)
+        checks.holds(
+            view.round,
+            f"{METRIC} of the {subject} in the report",
+            abs(measured - claimed) <= TOLERANCE,
+            f"{measured:.4f}, give or take {TOLERANCE}",
+            f"{claimed:.4f}",
+        )
 
 
 def _check_state(

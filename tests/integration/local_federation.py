@@ -46,6 +46,7 @@ class LocalFederation:
     training_period: int = 120
     aggregation_period: int = 120
     min_updates: int = 1
+    publish_validation: bool = False
     storage: LocalStorage = field(init=False)
     federation: Federation = field(init=False)
     organization: OrganizationDaemon = field(init=False)
@@ -104,6 +105,7 @@ class LocalFederation:
             passphrase_file=None,
             state=self.folder / "organization",
             validation=self.folder / "validation.npz",
+            publish_validation=self.publish_validation,
             poll_interval=0.1,
             min_members=self.clients_wanted,
             round=RoundSettings(
@@ -118,7 +120,7 @@ class LocalFederation:
             plan=plan,
         )
         journal = self._journal(settings.state, account.address)
-        return self.organization_type(
+        daemon = self.organization_type(
             address=account.address,
             settings=settings,
             plan=Plan.from_table(settings.plan),
@@ -129,6 +131,8 @@ class LocalFederation:
             log=LOG,
             state_key=state_key(account),
         )
+        daemon.prepare()
+        return daemon
 
     @property
     def _network(self) -> NetworkSettings:

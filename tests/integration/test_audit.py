@@ -77,6 +77,25 @@ def test_missing_artifact_is_a_violation_and_not_an_error(honest: LocalFederatio
     assert any(f"round 1: plan {view.plan}" in line for line in honest.violations())
 
 
+class Boaster(OrganizationDaemon):
+    """Reports a better accuracy than it measured."""
+
+    def _publish(self, *arguments) -> Report:  # type: ignore[no-untyped-def]
+        report = super()._publish(*arguments)
+        return replace(report, metrics=replace(report.metrics, before=report.metrics.before + 0.3))
+
+
+def test_a_better_accuracy_is_found_where_the_validation_data_is_published(web3: Web3, tmp_path: Path) -> None:
+    played = LocalFederation(web3, tmp_path, rounds_wanted=1, organization_type=Boaster, publish_validation=True)
+    played.play()
+    found = played.violations()
+    assert len(found) == 1 and "round 1: accuracy of the base model in the report" in found[0]
+
+
+def test_accuracy_on_private_validation_data_is_taken_as_claimed(web3: Web3, tmp_path: Path) -> None:
+    assert play_with(web3, tmp_path, Boaster).violations() == []
+
+
 class HeavyHand(OrganizationDaemon):
     """Reports another weight than the one it averaged with."""
 

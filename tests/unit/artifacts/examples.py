@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from processor.artifacts.dataset import DatasetHeader, write_dataset
 from processor.artifacts.model import ModelHeader, write_model
 from processor.artifacts.plan import (
     Aggregation,
@@ -86,6 +87,7 @@ def cids(folder: Path) -> dict[str, str]:
         "report": cid_of(REPORT.encode()),
         "model": write_model(folder / "model", MODEL_HEADER, PARAMETERS, BUFFERS, FISHER),
         "update": cid_of_file(folder / "update"),
+        "dataset": write_dataset(folder / "dataset", DatasetHeader("digits"), np.float32([[0.5, 1.0]]), np.int64([3])),
         "state": write_state(folder / "state", STATE_HEADER, {"moment": np.array([1.5, 2.5])}),
     }
 

@@ -18,6 +18,7 @@ GOLDEN = {
     "report": "QmSU4AdzVtQjUyLoehyDnRVNYVsFdEAMkQ3G4Msttgg2bB",
     "model": "QmS2MAk2kYDo1cYCda88XtMGohNjtLddWcqdFQaUWU7QRk",
     "update": "QmYbkEhxRaUpis8YqXh6aVYJZQN7D1znaTz9nCz5ZCWGqW",
+    "dataset": "QmNn6E1Jm6jGdnnFaeA6eAZsDmbvvanmwBa9tCWqWfjmk1",
     "state": "QmZJpEmNCsAvSgvuj4cE1CmtJCdH3TS5xhi75UkyLFFJUy",
 }
 
