@@ -187,7 +187,7 @@ library Rounds {
         if (creditedMs >= claimedMs) revert IFederation.AdjustmentNotLower(client, claimedMs, creditedMs);
 
         update.creditedMs = creditedMs;
-        emit IFederation.UpdateAdjusted(round, client, claimedMs, creditedMs);
+        emit IFederation.UpdateAdjusted(round, client, creditedMs);
         unchecked {
             return claimedMs - creditedMs;
         }

@@ -56,10 +56,7 @@ class Watch:
                     f"{values['computeMs']} ms of compute on {values['samples']} samples"
                 )
             case "UpdateAdjusted":
-                yield (
-                    f"round {values['round']}: {who} is credited {values['creditedMs']} of "
-                    f"{values['claimedMs']} ms claimed"
-                )
+                yield f"round {values['round']}: {who} is credited {values['creditedMs']} ms, less than it claimed"
             case "RoundFinalized":
                 line = self._finalized(event)
                 self.rounds.append(line)

@@ -72,7 +72,6 @@ def test_adjustments_lower_what_is_credited(federation, clients, round):
     assert dict(adjusted[clients[3]]) == {
         "round": round,
         "client": clients[3],
-        "claimedMs": 4000,
         "creditedMs": 2500,
     }
     assert adjusted[clients[1]]["creditedMs"] == 0

@@ -24,7 +24,7 @@ SUBMIT = 88_000
 CLAIM = 47_000
 CLAIM_FURTHER = 14_000
 FINALIZE = 82_000
-ADJUSTMENT = 8_700  # 7,632 of it are calldata, storage and event
+ADJUSTMENT = 8_000
 TRANSACTION = 2**24  # the most gas of one transaction (EIP-7825)
 
 
