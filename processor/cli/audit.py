@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import typer
 
-from processor.chain.amounts import format_ether
 from processor.chain.federation import Federation
 from processor.cli.connections import open_chain_and_storage
-from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Rpc, Store, print_json, progress, table
-from processor.observability import printable
-from processor.protocol.audit import Audit, RoundAudit, describe
-from processor.protocol.audit import audit as run_audit
-
+from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Rpc, Store, print_json, progress
 
 app = typer.Typer()
 
 
-@app.command(
-    epilog="Example: koinon audit 0x1234… --rpc http://127.0.0.1:8545 --ipfs /ip4/127.0.0.1/tcp/5001",
-)
+@app.command(epilog="Example: koinon audit 0x1234… --rpc http://127.0.0.1:8545 --ipfs /ip4/127.0.0.1/tcp/5001")
 def audit(
     federation: FederationAddress,
     rpc: Rpc = None,
@@ -35,12 +26,16 @@ def audit(
     """Recompute every round of a federation from the chain and the artifacts; status 1 on any violation."""
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
     reader = Federation(web3, federation)
+
+    from processor.cli import audit_page  # torch, to evaluate models, takes seconds; mistakes are said at once
+    from processor.protocol.audit import audit as recompute
+
     with tempfile.TemporaryDirectory(prefix="koinon-audit-") as directory:
-        result = run_audit(reader, storage, Path(directory), _progress)
+        result = recompute(reader, storage, Path(directory), _progress)
     if as_json:
-        print_json(as_json(result))
+        print_json(audit_page.as_json(result))
     else:
-        print(as_text(result))
+        print(audit_page.as_text(result))
     if not result.ok:
         raise typer.Exit(1)
 
