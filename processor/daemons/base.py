@@ -10,7 +10,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from processor.chain.transactions import Call, Receipt, Sender, SignedIntent
-from processor.errors import ChainError, StorageError, TrainingError
+from processor.errors import ArtifactError, ChainError, StorageError, TrainingError
 from processor.journal import Journal
 from processor.protocol.decide import Stop, Wait
 
@@ -29,13 +29,14 @@ def run(
     """Repeats `cycle` until it returns Stop or `stopping` is set.
 
     A cycle that did something is followed by the next at once, one that waits by a pause of `poll_interval` seconds.
-    Trouble with the chain or the storage is waited out with growing pauses; every other error ends the daemon.
+    Trouble with chain, storage or what others published is waited out with growing pauses; every other error ends the
+    daemon.
     """
     pause, said = poll_interval, ""
     while not stopping.is_set():
         try:
             action = cycle()
-        except (ChainError, StorageError, TrainingError) as error:
+        except (ArtifactError, ChainError, StorageError, TrainingError) as error:
             pause = min(2 * pause, LONGEST_PAUSE)
             log.warning("trouble", error=str(error), retry_in_seconds=pause)
             stopping.wait(pause)

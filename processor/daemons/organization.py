@@ -91,16 +91,20 @@ class OrganizationDaemon:
 
     def _situation(self, view: RoundView | None, block: Block) -> OrganizationSituation:
         release = self.federation.latest_release(at=block)
+        may_open = view is None or view.phase.over
         report = self._report(release.report)
         return OrganizationSituation(
             closed=self.federation.closed(at=block),
             has_initial_model=release.model is not None,
             round=view,
-            members=sum(member is not None for member in self.federation.members(at=block)),
+            members=self._members(block) if may_open else 0,
             min_members=self.settings.min_members,
             stop=report.stop if report is not None else None,
             transaction_pending=self.transactions.pending(),
         )
+
+    def _members(self, block: Block) -> int:
+        return sum(member is not None for member in self.federation.members(at=block))
 
     def _report(self, cid: Cid | None) -> Report | None:
         if cid is None:

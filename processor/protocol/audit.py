@@ -125,6 +125,10 @@ def audit(
     block = federation.block()
     checks = Checks()
     total = federation.round_count(at=block)
+    genuine = federation.genuine(at=block)
+    checks.holds(
+        0, "code of the contract", genuine, "the code that this version ships", "another, which may say anything"
+    )
     lineage: _Lineage | None = None
     rounds = []
     for number in range(1, total + 1):

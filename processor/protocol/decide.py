@@ -153,7 +153,10 @@ def _claim_step(situation: ClientSituation) -> Claim | None:
 
 @dataclass(frozen=True)
 class OrganizationSituation:
-    """What an organization knows at one block. `stop` is the reason that the last report gives, if the rule holds."""
+    """What an organization knows at one block.
+
+    `members` counts only where no round is live. `stop` is the reason that the last report gives, if the rule holds.
+    """
 
     closed: bool
     has_initial_model: bool

@@ -77,6 +77,7 @@ FISHER: dict[str, Array] = {name: np.square(array) for name, array in PARAMETERS
 MODEL_HEADER = ModelHeader(round=2, parent=CID, plan=CID)
 UPDATE_HEADER = UpdateHeader(31337, FEDERATION, 3, CLIENTS[0], CID)
 STATE_HEADER = StateHeader(round=3, parent=None, best_metric=0.875, rounds_without_improvement=1)
+FEATURES, LABELS = np.array([[0.5, 1.0]], np.float32), np.array([3], np.int64)
 
 
 def cids(folder: Path) -> dict[str, str]:
@@ -87,7 +88,7 @@ def cids(folder: Path) -> dict[str, str]:
         "report": cid_of(REPORT.encode()),
         "model": write_model(folder / "model", MODEL_HEADER, PARAMETERS, BUFFERS, FISHER),
         "update": cid_of_file(folder / "update"),
-        "dataset": write_dataset(folder / "dataset", DatasetHeader("digits"), np.float32([[0.5, 1.0]]), np.int64([3])),
+        "dataset": write_dataset(folder / "dataset", DatasetHeader("digits"), FEATURES, LABELS),
         "state": write_state(folder / "state", STATE_HEADER, {"moment": np.array([1.5, 2.5])}),
     }
 
