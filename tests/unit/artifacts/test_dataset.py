@@ -5,7 +5,7 @@ import pytest
 
 from processor.artifacts.dataset import DatasetHeader, load_dataset, write_dataset
 from processor.errors import ArtifactError
-from processor.tensors import write_tensors
+from processor.tensors import Array, write_tensors
 
 
 def test_dataset_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_dataset_with_other_tensors_is_refused_with_their_names(tmp_path: Path) 
 
 def test_features_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     header = {"kind": "dataset", "version": 1, "task": "digits"}
-    tensors = {"features": np.full((1, 3), np.nan, np.float32), "labels": np.array([1], np.int64)}
+    tensors: dict[str, Array] = {"features": np.full((1, 3), np.nan, np.float32), "labels": np.array([1], np.int64)}
     write_tensors(tmp_path / "dataset", tensors, header)
     with pytest.raises(ArtifactError, match="NaN"):
         load_dataset(tmp_path / "dataset")
