@@ -45,7 +45,6 @@ CREATE TABLE metered (
     PRIMARY KEY (round, sealing_key)
 ) STRICT;
 CREATE TABLE secrets (public_key BLOB PRIMARY KEY, encrypted BLOB NOT NULL) STRICT;
-CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
 PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""
@@ -178,17 +177,6 @@ class Journal:
 
     def secret_for(self, public_key: bytes) -> bytes | None:
         rows = self._read("SELECT encrypted FROM secrets WHERE public_key = ?", (public_key,))
-        return rows[0][0] if rows else None
-
-    def put(self, key: str, value: str) -> None:
-        """Keeps a small fact, in place of the one it had."""
-        self._write(
-            "INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-            (key, value),
-        )
-
-    def get(self, key: str) -> str | None:
-        rows = self._read("SELECT value FROM facts WHERE key = ?", (key,))
         return rows[0][0] if rows else None
 
     def _open(self, identity: tuple[int, Address, Address]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from processor.chain.amounts import format_ether
 from processor.cli.options import table
 from processor.observability import printable
-from processor.protocol.audit import Audit, RoundAudit, describe
+from processor.protocol.audit import Audit, Lowered, RoundAudit, describe
+from processor.protocol.settlement import REASONS
 
 HEADERS = ["round", "phase", "updates", "rejected", "metric*", "pool", "paid", "carried", "forfeited", "checks"]
 
@@ -32,6 +33,7 @@ def as_json(result: Audit) -> dict[str, Any]:
                 "paid_wei": str(row.paid),
                 "carried_wei": str(row.carried),
                 "forfeited_wei": str(row.forfeited),
+                "lowered": [asdict(lowered) for lowered in row.lowered],
                 "recomputed": row.recomputed,
                 "checks": row.checks,
             }
@@ -48,12 +50,19 @@ def as_text(result: Audit) -> str:
         table(HEADERS, [_row(row) for row in result.rounds]) if result.rounds else "no round has been opened",
         "",
     ]
+    for row in result.rounds:
+        lines += [f"round {row.round}: {_lowered(lowered)}" for lowered in row.lowered]
     settled_on_claims = [str(row.round) for row in result.rounds if row.phase.over and not row.recomputed]
     if settled_on_claims:
         lines.append(f"settled on claims, not recomputed: round {', '.join(settled_on_claims)}")
     lines.append(f"{result.checks} checks, {len(result.violations)} violations")
     lines += [f"VIOLATION {printable(describe(violation))}" for violation in result.violations]
     return "\n".join(lines)
+
+
+def _lowered(lowered: Lowered) -> str:
+    why = REASONS.get(lowered.reason or "", "for a reason that this version does not know")
+    return f"{lowered.client} is credited {lowered.credited_ms} of {lowered.claimed_ms} ms: {why}"
 
 
 def _row(row: RoundAudit) -> list[str]:

@@ -109,12 +109,7 @@ def _rounded(values: Array) -> Array:
 @contextmanager
 def _opened(accepted: Sequence[Accepted], ewc: Ewc) -> Iterator[list[_Voice]]:
     """All updates, open, in the order of their clients' addresses."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = len(accepted) + 256
-    if soft != resource.RLIM_INFINITY and soft < needed:  # a round's 1,000 updates pass the usual limit of 1,024 files
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else min(needed, hard), hard)
-        )
+    _allow_open_files(len(accepted) + 256)
     with ExitStack() as stack:
         voices = []
         for vote in sorted(accepted, key=lambda vote: int(vote.client, 16)):

@@ -23,7 +23,7 @@ from processor.protocol.rewards import guaranteed_rate, money_of, payable
 from processor.protocol.settlement import Identity, Settlement, settle
 from processor.protocol.validation import METRIC, TOLERANCE, metric_of, published_validation
 from processor.storage.base import Storage, get_bytes
-from processor.types import Block, Cid, ClientView, Phase, Release, RoundView
+from processor.types import Address, Block, Cid, ClientView, Phase, Release, RoundView
 
 T = TypeVar("T")
 
@@ -39,6 +39,16 @@ class Violation:
 
 
 @dataclass(frozen=True)
+class Lowered:
+    """An update that is credited less than was claimed, 0 if it was rejected, with the reason that the report gives."""
+
+    client: Address
+    claimed_ms: int
+    credited_ms: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class RoundAudit:
     """What the audit found out about one round."""
 
@@ -51,6 +61,7 @@ class RoundAudit:
     paid: int
     carried: int
     forfeited: int
+    lowered: tuple[Lowered, ...]
     checks: int
     recomputed: bool
 
@@ -140,7 +151,7 @@ def audit(
         _check_opening(checks, view, lineage)
         _check_money(checks, view, clients)
         settled = _check_outcome(checks, federation, view, clients, lineage, storage, directory)
-        rounds.append(_summary(view, clients, settled.metric, checks.count - before, settled.recomputed))
+        rounds.append(_summary(view, clients, settled, checks.count - before))
         lineage = settled.lineage
         progress(number, total)
     _check_federation(checks, federation, block, rounds, lineage)
@@ -231,7 +242,7 @@ def _check_federation(
 @dataclass(frozen=True)
 class _Outcome:
     lineage: _Lineage
-    metric: float | None
+    report: Report | None
     recomputed: bool
 
 
@@ -248,7 +259,7 @@ def _check_outcome(
     if view.phase is not Phase.FINALIZED:
         unchanged = _Lineage(before.release, before.state, before.state_cid, view.surplus)
         _check_nothing_released(checks, view, clients)
-        return _Outcome(unchanged, None, False)
+        return _Outcome(unchanged, None, recomputed=False)
     if view.released.model is None or view.released.report is None:
         checks.holds(view.round, "release", False, "a model and a report", _text(view.released))
     checks.equal(
@@ -263,8 +274,7 @@ def _check_outcome(
         state = _check_state(checks, view, plan, report, before, storage, directory)
         _check_recomputed(checks, federation, view, clients, plan, report, storage, directory)
     lineage = _Lineage(view.released, state, state_cid, view.surplus)
-    metric = report.metrics.after if report is not None else None
-    return _Outcome(lineage, metric, plan is not None and report is not None)
+    return _Outcome(lineage, report, recomputed=plan is not None and report is not None)
 
 
 def _check_nothing_released(checks: Checks, view: RoundView, clients: list[ClientView]) -> None:
@@ -412,21 +422,26 @@ def _check_state(
     return expected
 
 
-def _summary(
-    view: RoundView, clients: list[ClientView], metric: float | None, checks: int, recomputed: bool
-) -> RoundAudit:
+def _summary(view: RoundView, clients: list[ClientView], settled: _Outcome, checks: int) -> RoundAudit:
+    report = settled.report
+    reasons = {update.client: update.reason for update in report.updates} if report is not None else {}
     return RoundAudit(
         round=view.round,
         phase=view.phase,
         updates=view.update_count,
         rejected=sum(client.credited_ms == 0 for client in clients),
-        metric=metric,
+        metric=report.metrics.after if report is not None else None,
         pool=view.pool,
         paid=sum(client.reward for client in clients if client.claimed),
         carried=view.surplus,
         forfeited=view.forfeited,
+        lowered=tuple(
+            Lowered(client.client, client.compute_ms, client.credited_ms, reasons.get(client.client))
+            for client in clients
+            if client.credited_ms < client.compute_ms
+        ),
         checks=checks,
-        recomputed=recomputed,
+        recomputed=settled.recomputed,
     )
 
 

@@ -89,13 +89,6 @@ def test_a_sealing_secret_is_kept_as_the_caller_encrypted_it_and_once(journal: J
         journal.save_secret(KEY, b"another")
 
 
-def test_a_fact_takes_the_place_of_the_one_before(journal: Journal) -> None:
-    assert journal.get("plan") is None
-    journal.put("plan", "first")
-    journal.put("plan", "second")
-    assert journal.get("plan") == "second"
-
-
 @pytest.mark.parametrize(
     "other", [{"chain_id": 1}, {"federation": CLIENT}, {"address": FEDERATION}], ids=["chain", "federation", "wallet"]
 )
@@ -126,15 +119,15 @@ def test_a_directory_in_its_place_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_file_of_a_journal_is_its_owners_alone(journal: Journal, path: Path) -> None:
-    journal.put("plan", "something")
+    journal.save_secret(b"key", b"something")
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
 
 
 def test_a_second_process_reads_while_the_first_writes(journal: Journal, path: Path) -> None:
     with opened(path) as reader:
-        journal.put("plan", "something")
-        assert reader.get("plan") == "something"
+        journal.save_secret(b"key", b"something")
+        assert reader.secret_for(b"key") == b"something"
 
 
 WRITER = """
@@ -166,7 +159,7 @@ def test_a_journal_survives_a_kill_at_any_moment(path: Path, lines: int) -> None
         saved = sum(journal.update_for(count, bytes(32)) is not None for count in range(1, reported + 3))
         assert saved in (reported, reported + 1)
         assert journal.metered_ms(0, bytes(32)) in (saved, saved + 1)
-        journal.put("plan", "it goes on")
+        journal.save_secret(b"it", b"goes on")
     with sqlite3.connect(path) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
@@ -178,10 +171,10 @@ def test_a_transaction_that_was_cut_off_leaves_nothing(path: Path) -> None:
         "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
         "database.execute('PRAGMA cache_size = 1')\n"
         "database.execute('BEGIN IMMEDIATE')\n"
-        "database.executemany('INSERT INTO facts VALUES (?, ?)', ((str(n), 'v' * 1000) for n in range(1000)))\n"
+        "database.executemany('INSERT INTO secrets VALUES (?, ?)', ((b'%d' % n, b'v' * 1000) for n in range(1000)))\n"
         "os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", cut_off, str(path)], check=False).returncode == -9
     with opened(path) as journal:
-        assert journal.get("0") is None
-        journal.put("0", "still writable")
+        assert journal.secret_for(b"0") is None
+        journal.save_secret(b"0", b"still writable")
