@@ -21,14 +21,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(demo.app)
 app.add_typer(organization.app, name="organization")
 app.add_typer(client.app, name="client")
 app.add_typer(wallet.app, name="wallet")
-app.add_typer(model.app, name="model")
-app.add_typer(data.app, name="data")
 app.add_typer(status.app)
 app.add_typer(audit.app)
-app.add_typer(demo.app)
+app.add_typer(model.app, name="model")
+app.add_typer(data.app, name="data")
 
 
 def _version(wanted: bool) -> None:
@@ -38,7 +38,7 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def common(
+def koinon(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,

@@ -25,8 +25,7 @@ def digits(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides who gets which classes.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Write one party's share of scikit-learn's handwritten digits: a client's (two classes of five clients' ten), or
-    the held-out validation data of the organization."""
+    """Write a client's share of scikit-learn's handwritten digits, or the validation data of the organization."""
     from processor.learning.tasks import digits_partition, save_dataset  # scikit-learn takes a second to import
 
     if client > clients:

@@ -30,8 +30,7 @@ def demo(
         typer.Option("--keep", help="Leave artifacts, journals, logs, keystores and the chain's state in this folder."),
     ] = None,
 ) -> None:
-    """Run a federation of processes on a private chain: contracts, training, rewards and an audit; status 0 only if
-    everything holds."""
+    """Run a federation of processes on a private chain, with an audit; status 0 only if everything holds."""
     from processor.demo.federation import how_to_audit, run  # torch takes seconds to import, and only training needs it
     from processor.demo.settings import DemoSettings
 

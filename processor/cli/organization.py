@@ -32,8 +32,7 @@ def init(out: Out = Path("organization.toml")) -> None:
 
 @app.command("run", epilog="Example: koinon organization run --config organization.toml")
 def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store = None) -> None:
-    """Publish the plan and the initial model, open rounds, aggregate, evaluate and finalize, until the stopping rule
-    holds."""
+    """Publish plan and initial model; open, aggregate, evaluate and finalize rounds until the stopping rule holds."""
     settings = load_organization({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
     plan = Plan.from_table(settings.plan)
     account = unlock(settings.wallet, settings.passphrase_file)
