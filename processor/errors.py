@@ -27,9 +27,6 @@ class ArtifactError(KoinonError):
 class IntegrityError(ArtifactError):
     """Bytes do not hash to the CID they were asked for by."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code="corrupt")
-
 
 class StorageError(KoinonError):
     """Storage cannot be reached, or does not hold what was asked for in the time allowed."""
@@ -76,6 +73,10 @@ class JournalError(KoinonError):
 
 class DatasetError(KoinonError):
     """Training or validation data cannot be used."""
+
+
+class Interrupted(KoinonError):
+    """A long step ended early, because the daemon was asked to stop."""
 
 
 class TrainingError(KoinonError):

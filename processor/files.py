@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,6 +11,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 PRIVATE = 0o600
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Holds the lock `path` during the block, for this process alone; False where another process has it.
+
+    The system lets go of it whatever becomes of the process.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "processor" / "chain" / "abi"
+WANTED = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
 CONTRACTS = ("Federation", "FederationFactory")
 
 
@@ -37,7 +38,7 @@ def compile_contracts() -> dict[str, str]:
     request = {
         "language": "Solidity",
         "sources": {path.as_posix(): {"content": (ROOT / path).read_text()} for path in paths},
-        "settings": {**compiler_settings(), "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}}},
+        "settings": {**compiler_settings(), "outputSelection": {"*": {"*": WANTED}}},
     }
     answer = subprocess.run(
         [ROOT / "tools" / "solc", "--standard-json"],
@@ -58,6 +59,7 @@ def compile_contracts() -> dict[str, str]:
             "contractName": name,
             "abi": contract["abi"],
             "bytecode": "0x" + contract["evm"]["bytecode"]["object"],
+            "deployedBytecode": "0x" + contract["evm"]["deployedBytecode"]["object"],
         }
         files[f"{name}.json"] = json.dumps(shipped, indent=1, sort_keys=True) + "\n"
     return files

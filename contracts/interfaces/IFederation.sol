@@ -99,7 +99,7 @@ interface IFederation {
         uint48 creditedMs;
         uint128 rewardRateCap;
         uint128 pool;
-        /// @dev Wei per second of compute that every client can count on, whatever sybils do:
+        /// @dev Wei that every credited second of compute is paid at least, whatever others claim:
         /// min(rewardRateCap, pool / (maxUpdates * maxComputeMs)).
         uint256 guaranteedRate;
         /// @dev P(T'), pool - P(T) and P(T) - P(T'); zero while the round is live.
@@ -248,7 +248,7 @@ interface IFederation {
 
     function phase(uint32 round) external view returns (Phase);
 
-    /// @notice A round and one client in it, `address(0)` for none. Reverts with nothing: an unopened round has phase None.
+    /// @notice A round and one client in it, `address(0)` for none. Never reverts: an unopened round has phase None.
     function roundView(uint32 round, address client) external view returns (RoundView memory);
 
     /// @notice Whether the member index takes part in the round.

@@ -117,19 +117,23 @@ class Privacy(Fields):
 class Aggregation(Fields):
     """How accepted updates become a model: weights are samples, at most `max_weight` each.
 
-    With fewer than `min_updates` accepted updates the base model stays.
+    With fewer than `min_updates` accepted updates the base model stays. An update whose delta has an L2 norm above
+    `max_norm` is rejected: one that is absurdly large would destroy the model for good.
     """
 
     rule: Literal["fedavg"]
     max_weight: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    max_norm: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
     min_updates: Annotated[int, Field(ge=1, le=1_000)]
 
 
 @dataclass(frozen=True)
 class Metering(Fields):
-    """Compute times above `tolerance_percent` % of the median of the accepted claims are lowered to it."""
+    """Compute times above `tolerance_percent` % of the median of the accepted claims are lowered to it, none below
+    `floor_ms`: what the plan's work may take whatever others claim."""
 
     tolerance_percent: Annotated[int, Field(ge=100, le=1_000_000)]
+    floor_ms: Annotated[int, Field(ge=1, le=2**32 - 1)]
 
 
 @dataclass(frozen=True)

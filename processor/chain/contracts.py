@@ -17,17 +17,19 @@ from processor.types import Address
 
 @dataclass(frozen=True)
 class Artifact:
-    """`abi` as the compiler writes it; `bytecode` is the creation code, "0x" and hexadecimal digits."""
+    """`abi` as the compiler writes it; `bytecode` is the creation code, `deployed_bytecode` what that leaves on chain:
+    "0x" and hexadecimal digits."""
 
     abi: list[dict[str, Any]]
     bytecode: str
+    deployed_bytecode: str
 
 
 @cache
 def load(name: str) -> Artifact:
     """The shipped contract `name`: "Federation" or "FederationFactory"."""
     shipped = json.loads((files("processor.chain") / "abi" / f"{name}.json").read_text("utf-8"))
-    return Artifact(shipped["abi"], shipped["bytecode"])
+    return Artifact(shipped["abi"], shipped["bytecode"], shipped["deployedBytecode"])
 
 
 @cache

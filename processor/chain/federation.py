@@ -99,7 +99,7 @@ class Federation(_Deployed):
         """Whether the contract has the code that this version ships: any other may answer whatever it likes."""
         with node_errors("read a contract", at):
             code = self._eth.get_code(self._contract.address, "latest" if at is None else at.number)
-        return bool(code) and code.hex() in contracts.load("Federation").bytecode
+        return "0x" + code.hex() == contracts.load("Federation").deployed_bytecode
 
     def owner(self, at: Block | None = None) -> Address:
         return str(self._read("owner", at=at))

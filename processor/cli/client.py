@@ -10,7 +10,7 @@ from processor.chain.federation import Federation
 from processor.chain.transactions import Sender
 from processor.cli import member
 from processor.cli.connections import chain_of, storage_of, unlock
-from processor.cli.daemon import journal_of, logger, stop_on_signals, write_template
+from processor.cli.daemon import journal_of, logger, only_daemon, stop_on_signals, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
 from processor.config import client_template, load_client
 from processor.daemons.base import Transactions, run
@@ -42,7 +42,7 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
 
     log = logger()
     use_threads(settings.threads)
-    with journal_of(settings.state, federation, account.address) as journal:
+    with only_daemon(settings.state), journal_of(settings.state, federation, account.address) as journal:
         daemon = ClientDaemon(
             address=account.address,
             settings=settings,
@@ -51,6 +51,7 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
             storage=storage_of(settings.network),
             journal=journal,
             log=log,
+            stopping=stop_on_signals(),
         )
         log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
-        run(daemon.cycle, settings.poll_interval, stop_on_signals(), log)
+        run(daemon.cycle, settings.poll_interval, daemon.stopping, log)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +16,8 @@ from processor import observability
 from processor.chain.federation import Federation
 from processor.cli.files import new_file
 from processor.daemons.base import journal_path
+from processor.errors import JournalError
+from processor.files import locked
 from processor.journal import Journal
 from processor.types import Address
 
@@ -39,6 +43,17 @@ def stop_on_signals() -> threading.Event:
 
 def journal_of(state: Path, federation: Federation, address: Address) -> Journal:
     return Journal(journal_path(state), federation.chain_id, federation.address, address)
+
+
+@contextmanager
+def only_daemon(state: Path) -> Iterator[None]:
+    """Raises JournalError where another daemon works with the same state: the two would undo each other's work."""
+    with locked(state / "lock") as mine:
+        if not mine:
+            raise JournalError(
+                f"another daemon works with {state}: stop that one first, or choose another state folder"
+            )
+        yield
 
 
 def write_template(out: Path, template: str) -> None:

@@ -10,7 +10,7 @@ from processor.artifacts.plan import Plan
 from processor.chain.federation import Federation
 from processor.chain.transactions import Sender
 from processor.cli.connections import chain_of, storage_of, unlock
-from processor.cli.daemon import journal_of, logger, stop_on_signals, write_template
+from processor.cli.daemon import journal_of, logger, only_daemon, stop_on_signals, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
 from processor.config import load_organization, organization_template
 from processor.daemons.base import Transactions, run
@@ -47,7 +47,7 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
     from processor.daemons.organization import OrganizationDaemon  # torch takes seconds; mistakes are said at once
 
     log = logger()
-    with journal_of(settings.state, federation, account.address) as journal:
+    with only_daemon(settings.state), journal_of(settings.state, federation, account.address) as journal:
         daemon = OrganizationDaemon(
             address=account.address,
             settings=settings,

@@ -10,7 +10,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from processor.chain.transactions import Call, Receipt, Sender, SignedIntent
-from processor.errors import ArtifactError, ChainError, StorageError, TrainingError
+from processor.errors import ArtifactError, ChainError, Interrupted, StorageError
 from processor.journal import Journal
 from processor.protocol.decide import Stop, Wait
 
@@ -36,7 +36,10 @@ def run(
     while not stopping.is_set():
         try:
             action = cycle()
-        except (ArtifactError, ChainError, StorageError, TrainingError) as error:
+        except Interrupted as error:
+            log.info("interrupted", reason=str(error))
+            continue
+        except (ArtifactError, ChainError, StorageError) as error:
             pause = min(2 * pause, LONGEST_PAUSE)
             log.warning("trouble", error=str(error), retry_in_seconds=pause)
             stopping.wait(pause)

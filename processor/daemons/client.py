@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import tempfile
+import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from processor.cid import cid_of_file
 from processor.config import ClientSettings
 from processor.daemons.base import Transactions
 from processor.daemons.meter import Meter, claimable_ms
-from processor.errors import ConfigurationError, IntegrityError, TrainingError
+from processor.errors import ConfigurationError, DatasetError, IntegrityError, Interrupted, TrainingError
 from processor.journal import Journal, SavedUpdate
 from processor.keystore import private_directory
 from processor.learning.ewc import Anchor, fisher_information
@@ -29,7 +32,7 @@ from processor.learning.tasks import Dataset
 from processor.learning.trainer import train
 from processor.privacy.sealing import seal_file
 from processor.protocol.decide import Claim, ClientAction, ClientSituation, Owed, Register, Submit, Train, decide_client
-from processor.protocol.resolve import module_of, task_of
+from processor.protocol.resolve import check_plan, module_of, task_of
 from processor.protocol.settlement import Identity, update_header, wants_fisher
 from processor.storage.base import Storage, get_bytes
 from processor.types import Address, Block, Cid, Phase, RoundView
@@ -46,9 +49,11 @@ class ClientDaemon:
     storage: Storage
     journal: Journal
     log: FilteringBoundLogger
+    stopping: threading.Event = field(default_factory=threading.Event)
     _plans: dict[Cid, Plan] = field(default_factory=dict)
     _datasets: dict[Cid, Dataset] = field(default_factory=dict)
     _nothing_owed: set[int] = field(default_factory=set)
+    _failed: dict[bytes, str] = field(default_factory=dict)
 
     def cycle(self) -> ClientAction:
         block = self.federation.block()
@@ -58,7 +63,7 @@ class ClientDaemon:
             case Register():
                 self.transactions.send("registered", self.federation.register())
             case Train():
-                self._train(view)
+                self._train(view, block)
             case Submit():
                 self._submit(view)
             case Claim():
@@ -93,6 +98,8 @@ class ClientDaemon:
                 f"it guarantees {view.guaranteed_rate} wei for a second of compute, "
                 f"less than the minimum_rate of {self.settings.minimum_rate} that is configured"
             )
+        if view.sealing_key in self._failed:
+            return self._failed[view.sealing_key]
         plan = self._plan(view)
         if plan.privacy.where == "none" and not self.settings.accept_public_updates:
             return (
@@ -100,9 +107,8 @@ class ClientDaemon:
                 "set accept_public_updates = true if your data may be"
             )
         try:
-            task_of(plan)
-            module_of(plan)
-        except ConfigurationError as error:
+            self._dataset(view, plan)
+        except (ConfigurationError, DatasetError) as error:
             return str(error)
         return None
 
@@ -130,34 +136,52 @@ class ClientDaemon:
         return self._plans[cid]
 
     def _dataset(self, view: RoundView, plan: Plan) -> Dataset:
+        """Our data for the plan. Raises ConfigurationError for a plan that cannot be carried out, DatasetError for data
+        that is not its task's."""
         cid = view.plan or ""
         if cid not in self._datasets:
+            check_plan(plan)
             self._datasets = {cid: task_of(plan).load(self.settings.data)}
         return self._datasets[cid]
 
     # ---------------------------------------------------------------------------------------------------- acting
 
-    def _train(self, view: RoundView) -> None:
-        """Trains and seals the round's one update, and writes it into the journal before anyone sees it."""
+    def _train(self, view: RoundView, block: Block) -> None:
+        """Trains and seals the round's one update, and writes it into the journal before anyone sees it.
+
+        A round in which training fails is not tried again: its time would only be metered for nothing.
+        """
         plan = self._plan(view)
         dataset = self._dataset(view, plan)
         updates = private_directory(self.settings.state / "updates")
-        with tempfile.TemporaryDirectory(prefix="training-", dir=self.settings.state) as folder:
+        work = self.settings.state / "work"
+        if work.exists():
+            shutil.rmtree(work)  # of a training that was killed
+        private_directory(work)
+        ends_at = time.monotonic() + view.training_deadline - block.timestamp
+        with tempfile.TemporaryDirectory(dir=work) as folder:
             plain, sealed = Path(folder) / "update", Path(folder) / "sealed"
             base = self._fetch_base(view, plan, Path(folder) / "base")
             module = module_of(plan)
             load_parameters(module, base.parameters, base.buffers)
-            with Meter(self.journal, view.round, view.sealing_key) as meter:
-                fisher = self._local_work(module, plan, base, dataset, meter)
+            try:
+                with Meter(self.journal, view.round, view.sealing_key) as meter:
+                    fisher = self._local_work(module, plan, base, dataset, meter, ends_at)
+                delta = _delta(module, base)
+            except TrainingError as error:
+                self._failed[view.sealing_key] = str(error)
+                self.log.warning("training failed", round=view.round, error=str(error))
+                return
             header = update_header(self._identity, view, self.address)
-            write_update(plain, header, _delta(module, base), buffers_of(module), fisher)
+            write_update(plain, header, delta, buffers_of(module), fisher)
             seal_file(plain, sealed, view.sealing_key)
             cid = cid_of_file(sealed)
-            for earlier in updates.iterdir():
-                earlier.unlink()
             path = sealed.rename(updates / cid)
         metered = self.journal.metered_ms(view.round, view.sealing_key)
         self.journal.save_update(SavedUpdate(view.round, view.sealing_key, cid, path, metered, len(dataset)))
+        for earlier in updates.iterdir():
+            if earlier != path:
+                earlier.unlink()
         self.log.info("trained", round=view.round, compute_ms=metered, samples=len(dataset), update=cid)
 
     def _fetch_base(self, view: RoundView, plan: Plan, path: Path) -> Model:
@@ -167,9 +191,17 @@ class ClientDaemon:
         return load_model(path)
 
     def _local_work(
-        self, module: nn.Module, plan: Plan, base: Model, dataset: Dataset, meter: Meter
+        self, module: nn.Module, plan: Plan, base: Model, dataset: Dataset, meter: Meter, ends_at: float
     ) -> dict[str, np.ndarray]:
         """What the plan asks of every client: the training and, where EWC is on, the Fisher information at its end."""
+
+        def on_step(step: int, steps: int) -> None:
+            meter.tick()
+            if time.monotonic() > ends_at:
+                raise TrainingError(f"the training period ended at step {step} of {steps}")
+            if self.stopping.is_set():
+                raise Interrupted(f"stopped at step {step} of {steps}")
+
         train(
             module,
             dataset,
@@ -178,7 +210,7 @@ class ClientDaemon:
             anchor=_anchor(base) if plan.ewc.strength > 0 else None,
             strength=plan.ewc.strength,
             seed=secrets.randbits(63),
-            on_step=lambda step, steps: meter.tick(),
+            on_step=on_step,
         )
         if not wants_fisher(plan):
             return {}
@@ -189,9 +221,12 @@ class ClientDaemon:
         saved = self.journal.update_for(view.round, view.sealing_key)
         if saved is None:
             raise ValueError(f"no update of round {view.round} is in the journal")
-        published = self.storage.put(saved.path)
-        if published != saved.cid:
-            raise IntegrityError(f"the saved update {saved.path} has the CID {published}, expected {saved.cid}")
+        if saved.path.exists():
+            published = self.storage.put(saved.path)
+            if published != saved.cid:
+                raise IntegrityError(f"the saved update {saved.path} has the CID {published}, expected {saved.cid}")
+        else:  # lost, but perhaps it was published
+            self.storage.pin(saved.cid)
         now = self.federation.block().timestamp
         claimed = claimable_ms(saved.compute_ms, view.max_compute_ms, view.opened_at, now)
         call = self.federation.submit_update(view.round, view.sealing_key, saved.cid, claimed, saved.samples)

@@ -4,6 +4,7 @@ again, until the stopping rule holds."""
 from __future__ import annotations
 
 import platform
+import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state, writ
 from processor.chain.federation import Federation
 from processor.config import OrganizationSettings
 from processor.daemons.base import Transactions
-from processor.errors import ArtifactError, JournalError
+from processor.errors import ArtifactError
 from processor.journal import Journal
 from processor.keystore import decrypt, encrypt
 from processor.learning.aggregation import next_state, should_stop
@@ -36,7 +37,7 @@ from processor.protocol.decide import (
     Wait,
     decide_organization,
 )
-from processor.protocol.resolve import module_of, task_of
+from processor.protocol.resolve import check_plan, module_of, task_of
 from processor.protocol.settlement import Identity, Settlement, settle
 from processor.protocol.validation import METRIC, metric_of, publish_validation, published_validation
 from processor.storage.base import Storage, get_bytes, put_bytes
@@ -61,6 +62,8 @@ class OrganizationDaemon:
     state_key: bytes = field(repr=False)
     _validation: dict[str, Dataset] = field(default_factory=dict)
     _reports: dict[Cid, Report] = field(default_factory=dict)
+    _states: dict[Cid, StateHeader] = field(default_factory=dict)
+    _first_look: dict[bytes, int] = field(default_factory=dict)
 
     def cycle(self) -> OrganizationAction:
         block = self.federation.block()
@@ -81,11 +84,17 @@ class OrganizationDaemon:
 
         Raises ConfigurationError or DatasetError now for what would otherwise fail in the middle of a round.
         """
-        module_of(self.plan)
+        check_plan(self.plan)
+        _clear(self._work)
         if self.settings.publish_validation:
             own = task_of(self.plan).load(self.settings.validation)
             self.plan = replace(self.plan, validation=publish_validation(self.plan, own, self.storage))
         self._validation_data(self.plan)
+
+    @property
+    def _work(self) -> Path:
+        """Where opened updates are while a round is settled."""
+        return self.settings.state / "work"
 
     # --------------------------------------------------------------------------------------------------- reading
 
@@ -99,7 +108,7 @@ class OrganizationDaemon:
             round=view,
             members=self._members(block) if may_open else 0,
             min_members=self.settings.min_members,
-            stop=report.stop if report is not None else None,
+            stop=self._stop_reason(report),
             transaction_pending=self.transactions.pending(),
         )
 
@@ -113,11 +122,20 @@ class OrganizationDaemon:
             self._reports = {cid: Report.decode(get_bytes(self.storage, cid, REPORT_LIMIT))}
         return self._reports[cid]
 
-    def _state(self, report: Report | None, folder: Path) -> StateHeader | None:
+    def _stop_reason(self, report: Report | None) -> str | None:
+        """Whether the rule of the plan that is configured now holds after the latest round."""
         if report is None:
             return None
-        self.storage.get(report.server_state, folder / "previous-state", STATE_LIMIT)
-        return load_state(folder / "previous-state").header
+        return should_stop(self._state(report), report.round, self.plan.stopping)
+
+    def _state(self, report: Report) -> StateHeader:
+        """The server state after the round of a report."""
+        cid = report.server_state
+        if cid not in self._states:
+            with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
+                self.storage.get(cid, Path(folder) / "state", STATE_LIMIT)
+                self._states = {cid: load_state(Path(folder) / "state").header}
+        return self._states[cid]
 
     # ---------------------------------------------------------------------------------------------------- acting
 
@@ -153,15 +171,25 @@ class OrganizationDaemon:
     def _finalize(self, view: RoundView, block: Block) -> Wait | None:
         """Settles the round and releases the next model; waits while an update cannot be had and time is left."""
         secret = self._secret(view)
+        if secret is None:
+            return Wait(
+                f"round {view.round}: the journal in {self.settings.state} does not hold the secret of its sealing "
+                "key. Run the daemon with the one it was opened with; otherwise the round is abandoned at its "
+                "aggregation deadline, and its clients are paid what they claimed"
+            )
+        patient_until, too_late = self._deadlines(view, block)
+        if block.timestamp >= too_late:
+            return Wait(f"round {view.round}: too late to finalize without risk of showing the secret in vain")
         plan = self._plan(view)
         clients = self.federation.updates(view.round, at=block)
         identity = Identity(self.federation.chain_id, self.federation.address)
-        work = self.settings.state / "work"
-        with settle(view, clients, plan, secret, identity, self.storage, work) as settlement:
-            half = (view.training_deadline + view.aggregation_deadline) // 2
-            if settlement.unavailable and block.timestamp < half:
+        _clear(self._work)
+        budget = (too_late - block.timestamp) / 2
+        with settle(view, clients, plan, secret, identity, self.storage, self._work, budget) as settlement:
+            now = self.federation.block().timestamp
+            if settlement.unavailable and now < patient_until:
                 return Wait(f"round {view.round}: {settlement.unavailable} updates cannot be fetched yet")
-            self._pin(view, settlement)
+            self._pin(settlement)
             report = self._publish(view, plan, settlement)
             call = self.federation.finalize_round(
                 view.round,
@@ -172,6 +200,8 @@ class OrganizationDaemon:
                 settlement.adjustments,
                 secret,
             )
+            if self.federation.block().timestamp >= too_late:
+                return Wait(f"round {view.round}: settled too late to finalize it")
         self.transactions.send(
             "round finalized",
             call,
@@ -183,15 +213,21 @@ class OrganizationDaemon:
         )
         return None
 
-    def _secret(self, view: RoundView) -> bytes:
+    def _deadlines(self, view: RoundView, block: Block) -> tuple[int, int]:
+        """Until when updates that cannot be had are waited for, and from when on it is too late, as block times.
+
+        The waiting is a quarter of what was left when the round was first looked at, so that whoever serves nothing
+        cannot hold the others up for long. The margin at the end keeps a transaction from being mined after the
+        deadline: it would fail, and its secret be public all the same.
+        """
+        margin = (view.aggregation_deadline - view.training_deadline) // 10
+        too_late = view.aggregation_deadline - margin
+        first = self._first_look.setdefault(view.sealing_key, block.timestamp)
+        return first + (too_late - first) // 4, too_late
+
+    def _secret(self, view: RoundView) -> bytes | None:
         encrypted = self.journal.secret_for(view.sealing_key)
-        if encrypted is None:
-            raise JournalError(
-                f"the journal holds no secret for the sealing key of round {view.round}: it was opened with another "
-                f"journal than {self.settings.state}. Run the daemon there; otherwise the round is abandoned when its "
-                "aggregation deadline passes, and its clients are paid what they claimed"
-            )
-        return decrypt(self.state_key, encrypted)
+        return None if encrypted is None else decrypt(self.state_key, encrypted)
 
     def _plan(self, view: RoundView) -> Plan:
         """The plan that the round was opened with, which need not be the one that is configured now."""
@@ -199,11 +235,10 @@ class OrganizationDaemon:
             raise ValueError(f"round {view.round} was never opened")
         return Plan.decode(get_bytes(self.storage, view.plan, PLAN_LIMIT))
 
-    def _pin(self, view: RoundView, settlement: Settlement) -> None:
-        """Keeps the updates, which only their senders hold so far, for the audit."""
-        for update in settlement.updates:
-            if update.reason != "unavailable":
-                self.storage.pin(update.update)
+    def _pin(self, settlement: Settlement) -> None:
+        """Keeps the updates, which only their senders hold so far, for the audit: those that were fetched whole."""
+        for update in settlement.fetched:
+            self.storage.pin(update)
 
     def _publish(self, view: RoundView, plan: Plan, settlement: Settlement) -> Report:
         """Publishes model and server state and writes the report about them."""
@@ -220,7 +255,7 @@ class OrganizationDaemon:
         if published != settlement.model:
             raise ArtifactError(f"the storage gave the model the CID {published}, expected {settlement.model}")
         with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
-            previous = self._state(before, Path(folder))
+            previous = self._state(before) if before is not None else None
             parent = before.server_state if before is not None else None
             state = next_state(previous, parent, view.round, metrics.after, plan.stopping)
             write_state(Path(folder) / "state", state)
@@ -247,6 +282,12 @@ class OrganizationDaemon:
             published = published_validation(plan, self.storage)
             self._validation = {plan.validation: published or task_of(plan).load(self.settings.validation)}
         return self._validation[plan.validation]
+
+
+def _clear(folder: Path) -> None:
+    """Removes what a settlement left that was killed: opened updates are nobody else's to read."""
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def versions() -> dict[str, str]:

@@ -154,7 +154,7 @@ class ClosingPage:
             "Clients                                        compute   share   reward (ETH)            balance (ETH)",
         ]
         lines += [
-            f"  {client.address}  {client.credited_ms:>6} ms  {_percent(client.credited_ms, credited)}  "
+            f"  {client.address}  {client.compute_ms:>6} ms  {_percent(client.credited_ms, credited)}  "
             f"{format_ether(client.reward_wei):<22}  {format_ether(client.balance_change_wei)}"
             for client in self.clients
         ]

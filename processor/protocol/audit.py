@@ -14,9 +14,9 @@ from typing import TypeVar
 from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
 from processor.artifacts.plan import PLAN_LIMIT, Plan
 from processor.artifacts.report import REPORT_LIMIT, Report
-from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state
+from processor.artifacts.state import STATE_LIMIT, StateHeader, open_state, write_state
 from processor.chain.federation import Federation
-from processor.errors import ArtifactError, ArtifactUnavailable
+from processor.errors import ArtifactError, ArtifactUnavailable, ConfigurationError
 from processor.learning.aggregation import next_state, should_stop
 from processor.privacy.sealing import public_key_of
 from processor.protocol.rewards import guaranteed_rate, money_of, payable
@@ -103,7 +103,7 @@ class Checks:
         self.count += 1
         try:
             return use()
-        except (ArtifactError, ArtifactUnavailable) as error:
+        except (ArtifactError, ArtifactUnavailable, ConfigurationError) as error:
             self.violations.append(Violation(round, subject, "an artifact that is available and intact", str(error)))
             return None
 
@@ -122,6 +122,31 @@ class _Lineage:
     carried: int
 
 
+@dataclass(frozen=True)
+class _Chain:
+    """All that the chain says at one block, read at once: a usual node forgets the past within minutes."""
+
+    block: Block
+    genuine: bool
+    rounds: list[tuple[RoundView, list[ClientView]]]
+    latest: Release
+    carried: int
+    balance: int
+
+
+def _read_chain(federation: Federation) -> _Chain:
+    block = federation.block()
+    numbers = range(1, federation.round_count(at=block) + 1)
+    return _Chain(
+        block=block,
+        genuine=federation.genuine(at=block),
+        rounds=[(federation.round_view(n, at=block), federation.updates(n, at=block)) for n in numbers],
+        latest=federation.latest_release(at=block),
+        carried=federation.carried(at=block),
+        balance=federation.balance(at=block),
+    )
+
+
 def audit(
     federation: Federation,
     storage: Storage,
@@ -133,30 +158,32 @@ def audit(
     `progress(done, total)` is called after every round. Raises ChainError where the chain cannot be read, and
     StorageError where no storage can be reached at all; a single artifact that is missing is a violation.
     """
-    block = federation.block()
+    chain = _read_chain(federation)
     checks = Checks()
-    total = federation.round_count(at=block)
-    genuine = federation.genuine(at=block)
     checks.holds(
-        0, "code of the contract", genuine, "the code that this version ships", "another, which may say anything"
+        0, "code of the contract", chain.genuine, "the code that this version ships", "another, which may say anything"
     )
     lineage: _Lineage | None = None
     rounds = []
-    for number in range(1, total + 1):
-        view = federation.round_view(number, None, at=block)
-        clients = federation.updates(number, at=block)
+    for view, clients in chain.rounds:
         before = checks.count
         if lineage is None:
+            _check_initial_model(checks, view, storage, directory)
             lineage = _Lineage(Release(view.base.model, None), None, None, 0)
         _check_opening(checks, view, lineage)
         _check_money(checks, view, clients)
         settled = _check_outcome(checks, federation, view, clients, lineage, storage, directory)
         rounds.append(_summary(view, clients, settled, checks.count - before))
         lineage = settled.lineage
-        progress(number, total)
-    _check_federation(checks, federation, block, rounds, lineage)
+        progress(view.round, len(chain.rounds))
+    _check_federation(checks, chain, rounds, lineage)
     return Audit(
-        federation.address, federation.chain_id, block.number, tuple(rounds), checks.count, tuple(checks.violations)
+        federation.address,
+        federation.chain_id,
+        chain.block.number,
+        tuple(rounds),
+        checks.count,
+        tuple(checks.violations),
     )
 
 
@@ -213,26 +240,21 @@ def _check_money(checks: Checks, view: RoundView, clients: list[ClientView]) -> 
     checks.equal(number, "wei forfeited", money.forfeited, view.forfeited)
 
 
-def _check_federation(
-    checks: Checks, federation: Federation, block: Block, rounds: list[RoundAudit], lineage: _Lineage | None
-) -> None:
+def _check_federation(checks: Checks, chain: _Chain, rounds: list[RoundAudit], lineage: _Lineage | None) -> None:
     """Nobody's money is missing: the balance covers what is owed, what is carried, and what is forfeited for ever."""
-    carried = federation.carried(at=block)
-    latest = federation.latest_release(at=block)
     if lineage is not None:
-        checks.equal(0, "latest model", lineage.release.model, latest.model)
-        checks.equal(0, "latest report", lineage.release.report, latest.report)
+        checks.equal(0, "latest model", lineage.release.model, chain.latest.model)
+        checks.equal(0, "latest report", lineage.release.report, chain.latest.report)
     live = sum(row.pool for row in rounds if row.phase.live)
     owed = sum(row.pool - row.carried - row.forfeited - row.paid for row in rounds if row.phase.over)
     forfeited = sum(row.forfeited for row in rounds)
-    needed = carried + live + owed + forfeited
-    balance = federation.balance(at=block)
+    needed = chain.carried + live + owed + forfeited
     checks.holds(
         0,
         "balance of the contract",
-        balance >= needed,
-        f"at least {needed} wei (owed {owed}, carried {carried}, live {live}, forfeited {forfeited})",
-        f"{balance} wei",
+        chain.balance >= needed,
+        f"at least {needed} wei (owed {owed}, carried {chain.carried}, live {live}, forfeited {forfeited})",
+        f"{chain.balance} wei",
     )
 
 
@@ -268,13 +290,13 @@ def _check_outcome(
     report = _read_report(checks, view, storage)
     _check_model(checks, view, storage, directory)
     state_cid = report.server_state if report is not None else before.state_cid
-    state = before.state
+    state, recomputed = before.state, False
     if plan is not None and report is not None:
         _check_report(checks, federation, view, clients, plan, report)
         state = _check_state(checks, view, plan, report, before, storage, directory)
-        _check_recomputed(checks, federation, view, clients, plan, report, storage, directory)
+        recomputed = _check_recomputed(checks, federation, view, clients, plan, report, storage, directory)
     lineage = _Lineage(view.released, state, state_cid, view.surplus)
-    return _Outcome(lineage, report, recomputed=plan is not None and report is not None)
+    return _Outcome(lineage, report, recomputed)
 
 
 def _check_nothing_released(checks: Checks, view: RoundView, clients: list[ClientView]) -> None:
@@ -301,19 +323,35 @@ def _read_report(checks: Checks, view: RoundView, storage: Storage) -> Report | 
 
 def _check_model(checks: Checks, view: RoundView, storage: Storage, directory: Path) -> None:
     """The released model is there, intact, and says where it comes from. An unchanged model keeps its older header."""
-    path = directory / "model"
-
-    def header() -> ModelHeader:
-        storage.get(_named(view.released.model), path, MODEL_LIMIT)
-        with open_model(path) as model:
-            return model.header
-
-    found = checks.artifact(view.round, f"model {view.released.model}", header)
-    if found is not None and view.released.model != view.base.model:
+    cid = view.released.model
+    found = _model_header(checks, view.round, f"model {cid}", cid, storage, directory)
+    if found is not None and cid != view.base.model:
         checks.equal(view.round, "round in the model's header", view.round, found.round)
         checks.equal(view.round, "parent in the model's header", view.base.model, found.parent)
         checks.equal(view.round, "plan in the model's header", view.plan, found.plan)
+
+
+def _check_initial_model(checks: Checks, view: RoundView, storage: Storage, directory: Path) -> None:
+    """The model that everything starts from is the organization's own choice; it says that it has no parent."""
+    found = _model_header(checks, view.round, f"initial model {view.base.model}", view.base.model, storage, directory)
+    if found is not None:
+        checks.equal(view.round, "round in the initial model's header", 0, found.round)
+        checks.equal(view.round, "parent in the initial model's header", None, found.parent)
+
+
+def _model_header(
+    checks: Checks, round: int, subject: str, cid: Cid | None, storage: Storage, directory: Path
+) -> ModelHeader | None:
+    path = directory / "model"
+
+    def header() -> ModelHeader:
+        storage.get(_named(cid), path, MODEL_LIMIT)
+        with open_model(path) as model:
+            return model.header
+
+    found = checks.artifact(round, subject, header)
     path.unlink(missing_ok=True)
+    return found
 
 
 def _named(cid: Cid | None) -> Cid:
@@ -355,16 +393,17 @@ def _check_recomputed(
     report: Report,
     storage: Storage,
     directory: Path,
-) -> None:
+) -> bool:
     """Opens every update with the published secret and settles the round again."""
     identity = Identity(federation.chain_id, federation.address)
 
-    def settle_again() -> None:
+    def settle_again() -> bool:
         with settle(view, clients, plan, view.secret, identity, storage, directory) as settlement:
             _compare_settlement(checks, view, report, settlement)
             _compare_metrics(checks, view, plan, report, settlement, storage)
+        return True
 
-    checks.artifact(view.round, "inputs of the aggregate", settle_again)
+    return checks.artifact(view.round, "inputs of the aggregate", settle_again) is not None
 
 
 def _compare_settlement(checks: Checks, view: RoundView, report: Report, settlement: Settlement) -> None:
@@ -412,12 +451,14 @@ def _check_state(
 
     def header() -> StateHeader:
         storage.get(report.server_state, path, STATE_LIMIT)
-        return load_state(path).header
+        with open_state(path) as state:
+            return state.header
 
     found = checks.artifact(view.round, f"server state {report.server_state}", header)
     if found is not None:
         checks.equal(view.round, "server state", expected, found)
-    path.unlink(missing_ok=True)
+    checks.equal(view.round, "CID of the server state", write_state(path, expected), report.server_state)
+    path.unlink()
     checks.equal(view.round, "stopping rule", should_stop(expected, view.round, plan.stopping), report.stop)
     return expected
 

@@ -1,7 +1,8 @@
 """The metering rule: claimed compute time is compared between clients, because it cannot be proved.
 
 A plan asks equal work of every client, so honest claims lie close together. A claim above `tolerance_percent` of the
-median of the accepted claims is lowered to that ceiling. Integers only, so that every machine agrees to the
+median of the accepted claims is lowered to that ceiling, but never below `floor_ms`: otherwise a majority of cheap
+wallets with tiny claims could take the others' pay. Integers only, so that every machine agrees to the
 millisecond.
 """
 
@@ -23,9 +24,9 @@ def median(values: Sequence[int]) -> int:
     return (ordered[middle - 1] + ordered[middle]) // 2
 
 
-def credited_ms(claims: Mapping[Address, int], tolerance_percent: int) -> dict[Address, int]:
+def credited_ms(claims: Mapping[Address, int], tolerance_percent: int, floor_ms: int) -> dict[Address, int]:
     """What each accepted client is credited, in milliseconds: its claim, or the ceiling where it claimed more."""
     if not claims:
         return {}
-    ceiling = tolerance_percent * median(list(claims.values())) // 100
+    ceiling = max(floor_ms, tolerance_percent * median(list(claims.values())) // 100)
     return {client: min(claim, ceiling) for client, claim in claims.items()}

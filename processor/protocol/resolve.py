@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from processor.artifacts.model import load_model
 from processor.artifacts.plan import Plan
+from processor.errors import ConfigurationError
 from processor.learning.models import build_model, load_parameters
 from processor.learning.tasks import Task, get_task
 
@@ -21,6 +23,24 @@ def task_of(plan: Plan) -> Task:
 def module_of(plan: Plan) -> nn.Module:
     """The plan's model, initialized from its seed. Raises ConfigurationError where it is unknown or cannot be built."""
     return build_model(plan.model.name, plan.model.arguments, plan.initialization_seed)
+
+
+def check_plan(plan: Plan) -> None:
+    """Raises ConfigurationError for a plan that cannot be carried out: unknown names, or a model that does not fit the
+    task."""
+    task, module = task_of(plan), module_of(plan)
+    try:
+        answered = tuple(module(torch.zeros(1, task.features)).shape)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"the plan's model {plan.model.name!r} cannot take the {task.features} features of the task "
+            f"{task.name!r}: {error}"
+        ) from None
+    if answered != (1, task.classes):
+        raise ConfigurationError(
+            f"the plan's model {plan.model.name!r} answers with shape {list(answered)} for a sample: expected "
+            f"{[1, task.classes]}, the classes of the task {task.name!r}"
+        )
 
 
 def load_trained(path: Path | str, model: str, **arguments: Any) -> nn.Module:

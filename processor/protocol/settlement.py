@@ -10,25 +10,28 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
 from processor.artifacts.plan import Plan
 from processor.artifacts.report import ReportedUpdate
-from processor.artifacts.update import UpdateHeader, check_update, open_update
+from processor.artifacts.update import DELTA, UpdateHeader, check_update, open_update
 from processor.cid import cid_of_file
-from processor.errors import ArtifactError, ArtifactUnavailable, IntegrityError
+from processor.errors import ArtifactError, ArtifactUnavailable
 from processor.learning.aggregation import Accepted, aggregate
 from processor.privacy.sealing import open_file, sealed_size
 from processor.protocol.metering import credited_ms
 from processor.storage.base import Storage
+from processor.tensors import norm
 from processor.types import Address, Adjustment, Cid, ClientView, RoundView
 
+UNAVAILABLE = "unavailable"
 REASONS = {
-    "unavailable": "nobody served the update, or what was served does not hash to its CID",
-    "too_large": "the update is larger than the model allows",
+    UNAVAILABLE: "nobody served the update whole, within the size that the model allows and hashing to its CID",
+    "too_large": "the sealed content is larger than the model allows",
     "sealed_wrong": "the update cannot be opened with the round's secret",
     "malformed": "the opened bytes are not an update",
     "header": "the update was made for another chain, federation, round, client or base model",
@@ -36,10 +39,13 @@ REASONS = {
     "dtype": "the update's tensors have the wrong type",
     "not_finite": "the update holds a number that is not finite",
     "negative_fisher": "the update's Fisher information is negative",
+    "norm": "the update is larger, by its L2 norm, than the plan allows",
     "metering": "the claimed compute time is above the tolerance over the median of the accepted claims",
 }
 
 MIB = 1 << 20
+AT_A_TIME = 8
+"""Updates that are fetched and opened at the same time."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,14 @@ class Settlement:
 
     updates: tuple[ReportedUpdate, ...]
     adjustments: tuple[Adjustment, ...]
+    fetched: tuple[Cid, ...]
     base_path: Path
     model: Cid
     model_path: Path
 
     @property
     def unavailable(self) -> int:
-        return sum(update.reason == "unavailable" for update in self.updates)
+        return sum(update.reason == UNAVAILABLE for update in self.updates)
 
 
 @contextlib.contextmanager
@@ -83,10 +90,12 @@ def settle(
     identity: Identity,
     storage: Storage,
     directory: Path,
+    budget: float | None = None,
 ) -> Iterator[Settlement]:
     """Settles the round `view` with the updates of `clients`, working in a private folder under `directory`.
 
-    With fewer accepted updates than the plan's `min_updates` the model is the base model, unchanged.
+    With fewer accepted updates than the plan's `min_updates` the model is the base model, unchanged. Several updates
+    are fetched at a time; after `budget` seconds, those that have not been begun count as unavailable.
 
     Raises StorageError or ArtifactError where the base model itself cannot be had: then nothing can be settled.
     """
@@ -98,12 +107,29 @@ def settle(
         base_path = folder / "base"
         storage.get(view.base.model, base_path, MODEL_LIMIT)
         _check_base(base_path)
-        examined = [_examine(view, client, plan, secret, identity, storage, base_path, folder) for client in clients]
+
+        def examine(client: ClientView) -> Examined:
+            return _examine(view, client, plan, secret, identity, storage, base_path, folder)
+
+        examined = _in_time(examine, clients, budget)
         updates = judge(examined, plan)
         model, model_path = _average(view, updates, examined, plan, base_path, folder)
-        yield Settlement(updates, adjustments_of(updates, clients), base_path, model, model_path)
+        fetched = tuple(item.client.update for item in examined if item.reason != UNAVAILABLE and item.client.update)
+        yield Settlement(updates, adjustments_of(updates, clients), fetched, base_path, model, model_path)
     finally:
         shutil.rmtree(folder)
+
+
+def _in_time(
+    examine: Callable[[ClientView], Examined], clients: Sequence[ClientView], budget: float | None
+) -> list[Examined]:
+    """What comes of all the updates. One that nobody serves takes the storage's whole time-out: others go on beside."""
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        begun = [(client, pool.submit(examine, client)) for client in clients]
+        wait([future for _, future in begun], budget)
+        for _, future in begun:
+            future.cancel()
+    return [Examined(client, None, UNAVAILABLE) if future.cancelled() else future.result() for client, future in begun]
 
 
 def _check_base(path: Path) -> None:
@@ -116,7 +142,7 @@ def _check_base(path: Path) -> None:
 def judge(examined: Sequence[Examined], plan: Plan) -> tuple[ReportedUpdate, ...]:
     """Weight and credited time of every update, in ascending order of client address. Pure."""
     accepted = {item.client.client: item.client.compute_ms for item in examined if item.reason is None}
-    credited = credited_ms(accepted, plan.metering.tolerance_percent)
+    credited = credited_ms(accepted, plan.metering.tolerance_percent, plan.metering.floor_ms)
     return tuple(
         _verdict(item, credited, plan) for item in sorted(examined, key=lambda item: int(item.client.client, 16))
     )
@@ -166,15 +192,19 @@ def _examine(
     limit = 2 * base_path.stat().st_size + MIB
     try:
         storage.get(client.update, sealed, sealed_size(limit))
+    except (ArtifactError, ArtifactUnavailable):
+        return Examined(client, None, UNAVAILABLE)
+    try:
         open_file(sealed, plain, secret, limit)
         with open_model(base_path) as base, open_update(plain) as update:
             check_update(update, update_header(identity, view, client.client), base, wants_fisher(plan))
-    except (ArtifactUnavailable, IntegrityError):
-        return Examined(client, None, "unavailable")
+            length = norm(update.group(DELTA))
+            if length > plan.aggregation.max_norm:
+                raise ArtifactError(f"the norm is {length}, above {plan.aggregation.max_norm}", code="norm")
     except ArtifactError as error:
         return Examined(client, None, error.code)
     finally:
-        sealed.unlink(missing_ok=True)
+        sealed.unlink()
     return Examined(client, plain, None)
 
 

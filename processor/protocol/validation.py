@@ -12,7 +12,7 @@ from processor.errors import ArtifactError, DatasetError
 from processor.learning.evaluation import accuracy
 from processor.learning.models import load_parameters
 from processor.learning.tasks import Dataset
-from processor.protocol.resolve import module_of, task_of
+from processor.protocol.resolve import check_plan, module_of, task_of
 from processor.storage.base import Storage
 from processor.types import Cid
 
@@ -53,6 +53,7 @@ def publish_validation(plan: Plan, validation: Dataset, storage: Storage) -> Cid
 
 def metric_of(plan: Plan, model: Path, validation: Dataset) -> float:
     """The accuracy of a model's file. Raises ArtifactError where it does not fit the plan's model."""
+    check_plan(plan)
     module = module_of(plan)
     trained = load_model(model)
     load_parameters(module, trained.parameters, trained.buffers)

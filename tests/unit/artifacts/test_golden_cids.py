@@ -14,7 +14,7 @@ from tests.unit.artifacts.examples import cids
 ROOT = Path(__file__).parents[3]
 
 GOLDEN = {
-    "plan": "QmTTmgxu4EjEgbXKPLtzqS9jRf6CXLHoEsfJrYvByuzRHZ",
+    "plan": "QmdZV25LZMCEMtKmmSe9jqWa2reL5rpEdPCQqhayPof8Mn",
     "report": "QmSU4AdzVtQjUyLoehyDnRVNYVsFdEAMkQ3G4Msttgg2bB",
     "model": "QmS2MAk2kYDo1cYCda88XtMGohNjtLddWcqdFQaUWU7QRk",
     "update": "QmYbkEhxRaUpis8YqXh6aVYJZQN7D1znaTz9nCz5ZCWGqW",

@@ -48,8 +48,10 @@ PLANS = st.builds(
     local=LOCAL,
     ewc=st.builds(Ewc, st.floats(0, 1e12), st.floats(0, 1, exclude_max=True), ROUNDS, st.floats(1e-300, 1e12)),
     privacy=st.just(Privacy("none")),
-    aggregation=st.builds(Aggregation, st.just("fedavg"), st.integers(1, 10**9), st.integers(1, 1_000)),
-    metering=st.builds(Metering, st.integers(100, 1_000_000)),
+    aggregation=st.builds(
+        Aggregation, st.just("fedavg"), st.integers(1, 10**9), st.floats(1e-9, 1e12), st.integers(1, 1_000)
+    ),
+    metering=st.builds(Metering, st.integers(100, 1_000_000), st.integers(1, 2**32 - 1)),
     stopping=st.builds(Stopping, st.integers(1, 10), st.integers(10, 1_000_000), ROUNDS, st.floats(0, 1e6)),
     validation=st.sampled_from(["private", CID]),
     public_data=st.just(True),

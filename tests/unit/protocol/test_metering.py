@@ -18,21 +18,30 @@ def test_median_of_nothing_is_refused() -> None:
 
 
 def test_claim_above_the_tolerance_is_lowered_to_it() -> None:
-    assert credited_ms({"a": 100, "b": 110, "c": 1000}, tolerance_percent=300) == {"a": 100, "b": 110, "c": 330}
+    assert credited_ms({"a": 100, "b": 110, "c": 1000}, tolerance_percent=300, floor_ms=1) == {
+        "a": 100,
+        "b": 110,
+        "c": 330,
+    }
 
 
 def test_ceiling_is_rounded_down_to_whole_milliseconds() -> None:
-    assert credited_ms({"a": 1, "b": 3, "c": 99}, tolerance_percent=150) == {"a": 1, "b": 3, "c": 4}
+    assert credited_ms({"a": 1, "b": 3, "c": 99}, tolerance_percent=150, floor_ms=1) == {"a": 1, "b": 3, "c": 4}
+
+
+def test_many_tiny_claims_cannot_lower_the_others_below_the_floor() -> None:
+    claims = {"honest": 10_000, "a": 1, "b": 1, "c": 1}
+    assert credited_ms(claims, tolerance_percent=300, floor_ms=8_000)["honest"] == 8_000
 
 
 @given(CLAIMS, st.integers(100, 10_000))
 def test_nobody_is_credited_more_than_claimed_nor_rejected_by_metering(claims: dict[str, int], tolerance: int) -> None:
-    credited = credited_ms(claims, tolerance)
+    credited = credited_ms(claims, tolerance, floor_ms=1)
     assert credited.keys() == claims.keys()
     assert all(1 <= credited[client] <= claim for client, claim in claims.items())
 
 
 @given(CLAIMS, st.integers(100, 10_000))
 def test_at_least_half_of_the_claims_are_credited_in_full(claims: dict[str, int], tolerance: int) -> None:
-    credited = credited_ms(claims, tolerance)
+    credited = credited_ms(claims, tolerance, floor_ms=1)
     assert 2 * sum(credited[client] == claim for client, claim in claims.items()) >= len(claims)
