@@ -83,7 +83,7 @@ def _text(summary: dict[str, Any]) -> str:
             f"updates           {view['updates']} of {view['selected']} selected, {view['claimed_ms']} ms of compute",
             f"pool              {format_ether(int(view['pool_wei']))} ETH",
             f"wage              {format_ether(int(view['reward_rate_cap_wei']))} ETH for a second of compute at most",
-            f"guaranteed        {format_ether(int(view['guaranteed_rate_wei']))} ETH for every credited second, whatever others claim",
+            f"guaranteed        {format_ether(int(view['guaranteed_rate_wei']))} ETH for every credited second",
         ]
     )
 
