@@ -125,6 +125,11 @@ contract Federation is Registry, Ownable2Step {
         emit Closed(amount);
     }
 
+    /// @dev Ownership is handed on, in two steps, never given up.
+    function renounceOwnership() public view override onlyOwner {
+        revert OwnerIsNeeded();
+    }
+
     /// @inheritdoc IFederation
     function withdraw(address payable to) external onlyOwner returns (uint256 amount) {
         if (!closed) revert FederationIsOpen();

@@ -97,6 +97,8 @@ PATH = _Kind("a path", _path)
 ADDRESS = _Kind("an address of 0x and 40 hexadecimal digits, with its checksum right where it has one", _address)
 FLAG = _Kind("true or false", _flag)
 SECONDS = _Kind("a number of seconds above 0", _seconds)
+LONGEST_PERIOD = 30 * 24 * 3600
+PERIOD = _whole(30, LONGEST_PERIOD, what="a number of seconds")
 WEI = _whole(0, what="an amount in wei, a whole number")
 
 
@@ -149,13 +151,13 @@ class ClientSettings(MemberSettings):
 class RoundSettings:
     """The terms of every round: periods in seconds, `selection_rate` in basis points, amounts in wei.
 
-    `reward_rate_cap` is for a second of compute. The contract has bounds of its own.
+    `reward_rate_cap` is for a second of compute. The bounds are the contract's.
     """
 
-    training_period: int = _setting(_whole(1))
-    aggregation_period: int = _setting(_whole(1))
+    training_period: int = _setting(PERIOD)
+    aggregation_period: int = _setting(PERIOD)
     max_updates: int = _setting(_whole(1, 1_000))
-    max_compute_ms: int = _setting(_whole(1))
+    max_compute_ms: int = _setting(_whole(1, LONGEST_PERIOD * 1000))
     selection_rate: int = _setting(_whole(1, 10_000), 10_000)
     reward_rate_cap: int = _setting(_whole(1, what="an amount in wei, a whole number"))
     reward: int = _setting(WEI)

@@ -117,6 +117,8 @@ interface IFederation {
     error RoundIsLive(uint32 round, Phase actual);
     error FederationIsClosed();
     error FederationIsOpen();
+    /// @notice Without an owner what is carried could never be withdrawn.
+    error OwnerIsNeeded();
     /// @notice The initial model can only be set before the first round opens.
     error RoundsHaveBegun(uint32 rounds);
     error NoInitialModel();

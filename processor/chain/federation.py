@@ -38,6 +38,7 @@ class _Deployed:
 
     def __init__(self, web3: Web3, address: str, artifact: str, called: str, probe: tuple[Any, ...], page: int) -> None:
         self.address: Address = to_address(address)
+        self.web3 = web3
         self._eth = web3.eth
         self._page = page
         self._contract = web3.eth.contract(address=Web3.to_checksum_address(address), abi=contracts.load(artifact).abi)

@@ -95,6 +95,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "AdjustmentNotLower": lambda client, claimedMs, creditedMs: (
         f"{client} claimed {claimedMs} ms and cannot be credited {creditedMs} ms: an adjustment only lowers"
     ),
+    "OwnerIsNeeded": lambda: "a federation needs an owner: hand it on with transferOwnership instead",
     "OwnableUnauthorizedAccount": lambda account: f"{account} does not own the federation; only its owner can do this",
     "OwnableInvalidOwner": lambda owner: f"{owner} cannot own a federation",
     "FailedCall": lambda: "the receiving address refused the payment: choose another one",

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import typer
 
-from processor.chain.federation import Federation
 from processor.chain.transactions import Sender
 from processor.cli import member
-from processor.cli.connections import chain_of, storage_of, unlock
+from processor.cli.connections import federation_of, storage_of, unlock
 from processor.cli.daemon import journal_of, logger, only_daemon, stop_on_signals, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
 from processor.config import client_template, load_client
@@ -35,8 +34,7 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
     if not settings.data.is_file():  # what is in it is judged by the task of each round's plan
         raise DatasetError(f"there is no data at {settings.data}: name the file that you train on as client.data")
     account = unlock(settings.wallet, settings.passphrase_file)
-    web3 = chain_of(settings.network)
-    federation = Federation(web3, settings.federation)
+    federation = federation_of(settings.network, settings.federation)
 
     from processor.daemons.client import ClientDaemon, use_threads  # torch takes seconds; mistakes are said at once
 
@@ -47,7 +45,7 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
             address=account.address,
             settings=settings,
             federation=federation,
-            transactions=Transactions(Sender(web3, account), journal, log),
+            transactions=Transactions(Sender(federation.web3, account), journal, log),
             storage=storage_of(settings.network),
             journal=journal,
             log=log,

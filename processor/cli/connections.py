@@ -8,10 +8,12 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
 from processor import keystore
+from processor.chain.federation import Federation
 from processor.chain.provider import connect
 from processor.config import NetworkSettings, load_network
-from processor.errors import ConfigurationError
+from processor.errors import ChainError, ConfigurationError
 from processor.storage import Storage, open_storage
+from processor.types import Address
 
 
 def open_chain(rpc: str | None, config: Path | None) -> Web3:
@@ -31,6 +33,18 @@ def open_chain_and_storage(
 
 def chain_of(network: NetworkSettings) -> Web3:
     return connect(network.rpc, network.timeout, network.chain_id)
+
+
+def federation_of(network: NetworkSettings, address: Address) -> Federation:
+    """The federation that a daemon works with. Raises ChainError where its contract is not the code that we know: any
+    other could take a reward or an update and keep no promise."""
+    federation = Federation(chain_of(network), address)
+    if not federation.genuine():
+        raise ChainError(
+            f"the contract at {address} has other code than the federation that this version of Koinon ships: "
+            "check the address, or use the version that it was made with"
+        )
+    return federation
 
 
 def storage_of(network: NetworkSettings) -> Storage:

@@ -7,9 +7,8 @@ from pathlib import Path
 import typer
 
 from processor.artifacts.plan import Plan
-from processor.chain.federation import Federation
 from processor.chain.transactions import Sender
-from processor.cli.connections import chain_of, storage_of, unlock
+from processor.cli.connections import federation_of, storage_of, unlock
 from processor.cli.daemon import journal_of, logger, only_daemon, stop_on_signals, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
 from processor.config import load_organization, organization_template
@@ -36,8 +35,7 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
     settings = load_organization({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
     plan = Plan.from_table(settings.plan)
     account = unlock(settings.wallet, settings.passphrase_file)
-    web3 = chain_of(settings.network)
-    federation = Federation(web3, settings.federation)
+    federation = federation_of(settings.network, settings.federation)
     if federation.owner() != account.address:
         raise ConfigurationError(
             f"the federation {federation.address} belongs to {federation.owner()}, and the wallet is "
@@ -53,7 +51,7 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
             settings=settings,
             plan=plan,
             federation=federation,
-            transactions=Transactions(Sender(web3, account), journal, log),
+            transactions=Transactions(Sender(federation.web3, account), journal, log),
             storage=storage_of(settings.network),
             journal=journal,
             log=log,

@@ -37,9 +37,13 @@ def test_a_federation_has_an_owner_from_the_start(Federation, organization):
         Federation.deploy(ZERO_ADDRESS, {"from": organization})
 
 
-def test_clients_are_paid_where_the_owner_is_gone(federation, organization, clients):
+def test_ownership_is_never_given_up(federation, organization):
+    with reverts("OwnerIsNeeded"):
+        federation.renounceOwnership({"from": organization})
+
+
+def test_clients_are_paid_where_the_owner_does_nothing(federation, clients):
     round = open_round(federation)
     submit(federation, clients[0], 1000)
-    federation.renounceOwnership({"from": organization})
     abandon(federation)
     assert federation.claim([round], clients[0], {"from": clients[0]}).return_value > 0
