@@ -51,9 +51,8 @@ def test_two_stores_on_one_directory_share_their_artifacts(store: LocalStorage) 
 def test_damaged_bytes_are_refused_and_leave_nothing(store: LocalStorage, tmp_path: Path) -> None:
     cid = put_bytes(store, b"model")
     (store.directory / cid).write_bytes(b"mODel")
-    with pytest.raises(IntegrityError, match=cid) as error:
+    with pytest.raises(IntegrityError, match=cid):
         store.get(cid, tmp_path / "to" / "copy", limit=5)
-    assert error.value.code == "corrupt"
     assert list((tmp_path / "to").iterdir()) == []
 
 
