@@ -26,7 +26,7 @@ def dumps(value: object) -> bytes:
     """
     try:
         return rfc8785.dumps(value)  # type: ignore[arg-type]
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except (rfc8785.CanonicalizationError, RecursionError, UnicodeEncodeError) as error:
         raise ArtifactError(f"cannot be written as canonical JSON: {error}") from error
 
 

@@ -48,6 +48,10 @@ def journal_of(state: Path, federation: Federation, address: Address) -> Journal
 @contextmanager
 def only_daemon(state: Path) -> Iterator[None]:
     """Raises JournalError where another daemon works with the same state: the two would undo each other's work."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalError(f"the state folder {state} cannot be made: {error}") from None
     with locked(state / "lock") as mine:
         if not mine:
             raise JournalError(

@@ -23,7 +23,7 @@ from processor.cid import cid_of_file
 from processor.config import ClientSettings
 from processor.daemons.base import Transactions
 from processor.daemons.meter import Meter, claimable_ms
-from processor.errors import ConfigurationError, DatasetError, IntegrityError, Interrupted, TrainingError
+from processor.errors import ArtifactError, ConfigurationError, DatasetError, IntegrityError, Interrupted, TrainingError
 from processor.journal import Journal, SavedUpdate
 from processor.keystore import private_directory
 from processor.learning.ewc import Anchor, fisher_information
@@ -167,14 +167,13 @@ class ClientDaemon:
             try:
                 with Meter(self.journal, view.round, view.sealing_key) as meter:
                     fisher = self._local_work(module, plan, base, dataset, meter, ends_at)
-                delta = _delta(module, base)
-            except TrainingError as error:
+                header = update_header(self._identity, view, self.address)
+                write_update(plain, header, _delta(module, base), buffers_of(module), fisher)
+                seal_file(plain, sealed, view.sealing_key)
+            except (TrainingError, ArtifactError) as error:
                 self._failed[view.sealing_key] = str(error)
                 self.log.warning("training failed", round=view.round, error=str(error))
                 return
-            header = update_header(self._identity, view, self.address)
-            write_update(plain, header, delta, buffers_of(module), fisher)
-            seal_file(plain, sealed, view.sealing_key)
             cid = cid_of_file(sealed)
             path = sealed.rename(updates / cid)
         metered = self.journal.metered_ms(view.round, view.sealing_key)

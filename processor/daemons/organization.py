@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from structlog.typing import FilteringBoundLogger
 
-from processor.artifacts.model import ModelHeader, write_model
+from processor.artifacts.model import MODEL_LIMIT, ModelHeader, load_model, write_model
 from processor.artifacts.plan import PLAN_LIMIT, Plan
 from processor.artifacts.report import REPORT_LIMIT, Metrics, Report
 from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state, write_state
 from processor.chain.federation import Federation
 from processor.config import OrganizationSettings
 from processor.daemons.base import Transactions
-from processor.errors import ArtifactError
+from processor.errors import ArtifactError, ConfigurationError
 from processor.journal import Journal
 from processor.keystore import decrypt, encrypt
 from processor.learning.aggregation import next_state, should_stop
-from processor.learning.models import buffers_of, parameters_of
+from processor.learning.models import buffers_of, load_parameters, parameters_of
 from processor.learning.tasks import Dataset
 from processor.privacy.sealing import generate_key_pair
 from processor.protocol.decide import (
@@ -63,6 +63,7 @@ class OrganizationDaemon:
     _validation: dict[str, Dataset] = field(default_factory=dict)
     _reports: dict[Cid, Report] = field(default_factory=dict)
     _states: dict[Cid, StateHeader] = field(default_factory=dict)
+    _fitting: set[Cid] = field(default_factory=set)
     _first_look: dict[bytes, int] = field(default_factory=dict)
 
     def cycle(self) -> OrganizationAction:
@@ -151,6 +152,7 @@ class OrganizationDaemon:
 
     def _open_round(self) -> None:
         """Opens the next round under a fresh sealing key, whose secret is in the journal before the key is known."""
+        self._check_current_model()
         plan = put_bytes(self.storage, self.plan.encode())
         pair = generate_key_pair()
         self.journal.save_secret(pair.public, encrypt(self.state_key, pair.secret))
@@ -167,6 +169,22 @@ class OrganizationDaemon:
             reward=rounds.reward,
         )
         self.transactions.send("round opened", self.federation.open_round(terms), plan=plan)
+
+    def _check_current_model(self) -> None:
+        """Raises ConfigurationError for a plan whose model cannot go on from the one that is released: no client could
+        train, and every round would be paid for and lost."""
+        release = self.federation.latest_release().model
+        if release is None or release in self._fitting:
+            return
+        with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
+            path = Path(folder) / "model"
+            self.storage.get(release, path, MODEL_LIMIT)
+            current = load_model(path)
+        try:
+            load_parameters(module_of(self.plan), current.parameters, current.buffers)
+        except ArtifactError as error:
+            raise ConfigurationError(f"the plan cannot go on from the current model {release}: {error}") from None
+        self._fitting = {release}
 
     def _finalize(self, view: RoundView, block: Block) -> Wait | None:
         """Settles the round and releases the next model; waits while an update cannot be had and time is left."""

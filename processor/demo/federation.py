@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shlex
 import shutil
 import signal
 import tempfile
@@ -17,6 +19,7 @@ from processor.demo import settings as knobs
 from processor.demo.nodes import CHAIN_ID, anvil_binary, start_anvil, start_kubo
 from processor.demo.page import ClosingPage
 from processor.demo.play import play
+from processor.demo.processes import koinon
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import Stage, set_the_stage
 from processor.errors import ConfigurationError
@@ -37,6 +40,8 @@ def run(settings: DemoSettings, say: Callable[[str], None]) -> ClosingPage:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_sigterm_as_interrupt())
+        if settings.json is not None and not os.access(settings.json.absolute().parent, os.W_OK):
+            raise ConfigurationError(f"--json {settings.json}: its folder does not exist or cannot be written to")
         folder = _folder(settings, stack)
         storage = _storage(settings, folder, stack, say)
         chain = start_anvil(folder / "chain", dump_state=folder / CHAIN_STATE, block_time=knobs.BLOCK_TIME)
@@ -57,8 +62,11 @@ def how_to_audit(settings: DemoSettings, federation: str) -> list[str]:
         return []
     kept = settings.keep.resolve()
     return [
-        f"{anvil_binary()} --load-state {kept / CHAIN_STATE} --chain-id {CHAIN_ID} --preserve-historical-states",
-        f"koinon audit {federation} --rpc http://127.0.0.1:8545 --store {kept / ARTIFACTS}",
+        shlex.join(
+            [str(anvil_binary()), "--load-state", str(kept / CHAIN_STATE), "--chain-id", str(CHAIN_ID)]
+            + ["--preserve-historical-states"]
+        ),
+        shlex.join(koinon("audit", federation, "--rpc", "http://127.0.0.1:8545", "--store", str(kept / ARTIFACTS))),
     ]
 
 
@@ -67,7 +75,10 @@ def _folder(settings: DemoSettings, stack: contextlib.ExitStack) -> Path:
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="koinon-demo-")))
     if settings.keep.exists() and (not settings.keep.is_dir() or any(settings.keep.iterdir())):
         raise ConfigurationError(f"--keep {settings.keep}: expected a new or an empty folder")
-    settings.keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--keep {settings.keep}: the folder cannot be made: {error}") from None
     return settings.keep.resolve()
 
 
@@ -120,13 +131,14 @@ def _artifacts(stage: Stage, page: ClosingPage) -> set[str]:
 
 @contextlib.contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: cleaning up."""
+    """SIGTERM and a closed terminal end the demo as Ctrl-C does: cleaning up."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,7 +1,7 @@
 """Private nodes for one run: a development chain and an IPFS node, each on ports and in a folder of its own.
 
 Nodes belong to whoever started them: each is the leader of its own process group (so that Ctrl-C reaches the run, which
-then ends its nodes in order), and all of them end at the latest when the process that started them does.
+then ends its nodes in order), and all of them end at the latest when the process that started them exits.
 """
 
 from __future__ import annotations

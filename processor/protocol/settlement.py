@@ -44,7 +44,7 @@ REASONS = {
 }
 
 MIB = 1 << 20
-AT_A_TIME = 8
+AT_A_TIME = 32
 """Updates that are fetched and opened at the same time."""
 
 

@@ -20,7 +20,7 @@ from processor.types import Cid
 # The client passes urllib3 an argument that it no longer needs, which is nothing that its users can change.
 warnings.filterwarnings("ignore", message="The 'strict' parameter", category=FutureWarning)
 
-SLOWEST = 16 << 10
+SLOWEST = 128 << 10
 """Bytes a second, after the time-out, below which a transfer is given up: nobody can hold a daemon by dribbling."""
 
 CIDV0 = {"hash": "sha2-256", "inline": False, "max-file-links": 174}

@@ -83,3 +83,8 @@ def test_other_bytes_are_refused_in_few_words(data: bytes, reason: str) -> None:
 
 def test_sixteen_levels_are_read() -> None:
     assert jcs.dumps(jcs.loads(b"[" * 16 + b"]" * 16)) == b"[" * 16 + b"]" * 16
+
+
+def test_a_lone_surrogate_in_a_key_is_refused_in_words() -> None:
+    with pytest.raises(ArtifactError):
+        jcs.loads(b'{"\\ud800":1}')
