@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 from processor.chain.transactions import Call, Receipt, Sender, SignedIntent
 from processor.errors import ArtifactError, ChainError, Interrupted, StorageError
 from processor.journal import Journal
+from processor.keystore import private_directory
 from processor.protocol.decide import Stop, Wait
 
 LONGEST_PAUSE = 60.0
@@ -21,6 +23,13 @@ LONGEST_PAUSE = 60.0
 def journal_path(state: Path) -> Path:
     """Where a daemon with the folder `state` keeps its journal."""
     return state / "journal.sqlite"
+
+
+def emptied(folder: Path) -> Path:
+    """A private working folder without what a killed run left in it: updates in the clear are nobody else's to read."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    return private_directory(folder)
 
 
 def run(

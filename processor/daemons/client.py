@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import tempfile
 import threading
 import time
@@ -21,7 +20,7 @@ from processor.artifacts.update import write_update
 from processor.chain.federation import Federation
 from processor.cid import cid_of_file
 from processor.config import ClientSettings
-from processor.daemons.base import Transactions
+from processor.daemons.base import Transactions, emptied
 from processor.daemons.meter import Meter, claimable_ms
 from processor.errors import ArtifactError, ConfigurationError, DatasetError, IntegrityError, Interrupted, TrainingError
 from processor.journal import Journal, SavedUpdate
@@ -154,14 +153,11 @@ class ClientDaemon:
         plan = self._plan(view)
         dataset = self._dataset(view, plan)
         updates = private_directory(self.settings.state / "updates")
-        work = self.settings.state / "work"
-        if work.exists():
-            shutil.rmtree(work)  # of a training that was killed
-        private_directory(work)
+        work = emptied(self.settings.state / "work")
         ends_at = time.monotonic() + view.training_deadline - block.timestamp
         with tempfile.TemporaryDirectory(dir=work) as folder:
             plain, sealed = Path(folder) / "update", Path(folder) / "sealed"
-            base = self._fetch_base(view, plan, Path(folder) / "base")
+            base = self._fetch_base(view, Path(folder) / "base")
             module = module_of(plan)
             load_parameters(module, base.parameters, base.buffers)
             try:
@@ -183,7 +179,7 @@ class ClientDaemon:
                 earlier.unlink()
         self.log.info("trained", round=view.round, compute_ms=metered, samples=len(dataset), update=cid)
 
-    def _fetch_base(self, view: RoundView, plan: Plan, path: Path) -> Model:
+    def _fetch_base(self, view: RoundView, path: Path) -> Model:
         if view.base.model is None:
             raise ValueError(f"round {view.round} was never opened")
         self.storage.get(view.base.model, path, MODEL_LIMIT)
@@ -206,7 +202,7 @@ class ClientDaemon:
             dataset,
             optimizer=plan.optimizer,
             work=plan.local,
-            anchor=_anchor(base) if plan.ewc.strength > 0 else None,
+            anchor=_anchor(base) if wants_fisher(plan) else None,
             strength=plan.ewc.strength,
             seed=secrets.randbits(63),
             on_step=on_step,

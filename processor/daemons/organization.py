@@ -4,7 +4,6 @@ again, until the stopping rule holds."""
 from __future__ import annotations
 
 import platform
-import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -20,7 +19,7 @@ from processor.artifacts.report import REPORT_LIMIT, Metrics, Report
 from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state, write_state
 from processor.chain.federation import Federation
 from processor.config import OrganizationSettings
-from processor.daemons.base import Transactions
+from processor.daemons.base import Transactions, emptied
 from processor.errors import ArtifactError, ConfigurationError
 from processor.journal import Journal
 from processor.keystore import decrypt, encrypt
@@ -86,7 +85,7 @@ class OrganizationDaemon:
         Raises ConfigurationError or DatasetError now for what would otherwise fail in the middle of a round.
         """
         check_plan(self.plan)
-        _clear(self._work)
+        emptied(self._work)
         if self.settings.publish_validation:
             own = task_of(self.plan).load(self.settings.validation)
             self.plan = replace(self.plan, validation=publish_validation(self.plan, own, self.storage))
@@ -201,9 +200,9 @@ class OrganizationDaemon:
         plan = self._plan(view)
         clients = self.federation.updates(view.round, at=block)
         identity = Identity(self.federation.chain_id, self.federation.address)
-        _clear(self._work)
+        work = emptied(self._work)
         budget = (too_late - block.timestamp) / 2
-        with settle(view, clients, plan, secret, identity, self.storage, self._work, budget) as settlement:
+        with settle(view, clients, plan, secret, identity, self.storage, work, budget) as settlement:
             now = self.federation.block().timestamp
             if settlement.unavailable and now < patient_until:
                 return Wait(f"round {view.round}: {settlement.unavailable} updates cannot be fetched yet")
@@ -300,12 +299,6 @@ class OrganizationDaemon:
             published = published_validation(plan, self.storage)
             self._validation = {plan.validation: published or task_of(plan).load(self.settings.validation)}
         return self._validation[plan.validation]
-
-
-def _clear(folder: Path) -> None:
-    """Removes what a settlement left that was killed: opened updates are nobody else's to read."""
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def versions() -> dict[str, str]:
