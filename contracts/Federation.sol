@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
-import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 
 import {IFederation} from "./interfaces/IFederation.sol";
+import {Assets} from "./libraries/Assets.sol";
 import {Rewards} from "./libraries/Rewards.sol";
 import {Round, Rounds, Update} from "./libraries/Rounds.sol";
 import {Registry} from "./Registry.sol";
 
 /// @title One organization's federation: rounds, updates and claims.
 /// @notice IFederation is its specification.
-contract Federation is Registry, Ownable2Step {
+contract Federation is Registry, Pausable {
+    using Assets for address;
     using Rounds for Round;
 
     uint256 public constant MIN_PERIOD = Rounds.MIN_PERIOD;
@@ -22,12 +23,19 @@ contract Federation is Registry, Ownable2Step {
     uint32 public roundCount;
     /// @inheritdoc IFederation
     bool public closed;
+    /// @inheritdoc IFederation
+    address public operator;
     Release private _latest;
     /// @dev Without the surplus of the latest round, which is booked once: by the next opening or by `close`.
     uint256 private _carried;
     mapping(uint32 round => Round) private _rounds;
 
-    constructor(address owner) Ownable(owner) {}
+    modifier onlyOrganization() {
+        if (msg.sender != owner() && msg.sender != operator) revert NeitherOwnerNorOperator(msg.sender);
+        _;
+    }
+
+    constructor(address owner, FederationTerms memory terms_) Registry(owner, terms_) {}
 
     // -------------------------------------------------------------------------------------------------- clients
 
@@ -45,19 +53,34 @@ contract Federation is Registry, Ownable2Step {
     }
 
     /// @inheritdoc IFederation
-    function claim(uint32[] calldata rounds, address payable to) external returns (uint256 amount) {
+    function claim(uint32[] calldata rounds, address payable to) external nonReentrant returns (uint256 amount) {
         return _claim(msg.sender, rounds, to);
     }
 
     /// @inheritdoc IFederation
-    function claimFor(address payable client, uint32[] calldata rounds) external returns (uint256 amount) {
+    function claimFor(address payable client, uint32[] calldata rounds) external nonReentrant returns (uint256 amount) {
         return _claim(client, rounds, client);
     }
 
     // --------------------------------------------------------------------------------------------- organization
 
     /// @inheritdoc IFederation
-    function setInitialModel(bytes32 modelCid) external onlyOwner {
+    function setOperator(address operator_) external onlyOwner {
+        _setOperator(operator_);
+    }
+
+    /// @inheritdoc IFederation
+    function pause() external onlyOwner {
+        _pause();
+    }
+
+    /// @inheritdoc IFederation
+    function unpause() external onlyOwner {
+        _unpause();
+    }
+
+    /// @inheritdoc IFederation
+    function setInitialModel(bytes32 modelCid) external onlyOrganization {
         _requireOpen();
         if (roundCount != 0) revert RoundsHaveBegun(roundCount);
         if (modelCid == 0) revert ZeroValue("modelCid");
@@ -67,18 +90,25 @@ contract Federation is Registry, Ownable2Step {
     }
 
     /// @inheritdoc IFederation
-    function openRound(RoundTerms calldata terms) external payable onlyOwner returns (uint32 round) {
+    function openRound(RoundTerms calldata terms_)
+        external
+        payable
+        onlyOrganization
+        whenNotPaused
+        nonReentrant
+        returns (uint32 round)
+    {
         _requireOpen();
         _requireNoLiveRound();
         if (_latest.modelCid == 0) revert NoInitialModel();
-        if (msg.value != terms.reward) revert WrongAmount(terms.reward, msg.value);
-        uint256 pool = carried() + terms.reward;
-        if (pool > type(uint128).max) revert AmountTooLarge(type(uint128).max, pool);
+        uint256 pool = carried() + terms_.reward;
+        _requireFits(pool);
 
         round = ++roundCount;
         _carried = 0;
-        _rounds[round].open(round, terms, _latest, memberCount(), uint128(pool));
+        _rounds[round].open(round, terms_, _latest, memberCount(), uint128(pool));
         _emitRoundOpened(round);
+        ASSET.pull(terms_.reward);
     }
 
     /// @inheritdoc IFederation
@@ -90,7 +120,7 @@ contract Federation is Registry, Ownable2Step {
         bytes32 reportCid,
         Adjustment[] calldata adjustments,
         bytes32 secret
-    ) external onlyOwner {
+    ) external onlyOrganization {
         Round storage self = _rounds[round];
         self.requirePhase(round, Phase.Aggregating);
         if (updateCount != self.updateCount || claimedMs != self.claimedMs) {
@@ -98,20 +128,24 @@ contract Federation is Registry, Ownable2Step {
         }
         if (modelCid == 0) revert ZeroValue("modelCid");
         if (reportCid == 0) revert ZeroValue("reportCid");
+        if ((secret != 0) != (AUDIT_POLICY == AuditPolicy.Open)) revert SecretAgainstPolicy(AUDIT_POLICY);
 
-        self.finalize(round, adjustments, secret);
+        self.finalize(_adjust(self, round, adjustments), secret);
         _latest = Release(modelCid, reportCid);
         emit RoundFinalized(round, modelCid, reportCid, secret, claimedMs, self.creditedMs);
     }
 
     /// @inheritdoc IFederation
-    function fund(uint128 amount) external payable {
+    function fund(uint128 amount) external payable nonReentrant {
         _requireOpen();
         if (amount == 0) revert ZeroValue("amount");
-        if (msg.value != amount) revert WrongAmount(amount, msg.value);
+        uint256 carried_ = _carried + amount;
+        // What the latest round leaves comes on top, at most its pool: no gift makes the next opening impossible.
+        _requireFits(carried_ + _rounds[roundCount].pool);
 
-        _carried += amount;
+        _carried = carried_;
         emit Funded(msg.sender, amount);
+        ASSET.pull(amount);
     }
 
     /// @inheritdoc IFederation
@@ -131,14 +165,14 @@ contract Federation is Registry, Ownable2Step {
     }
 
     /// @inheritdoc IFederation
-    function withdraw(address payable to) external onlyOwner returns (uint256 amount) {
+    function withdraw(address payable to) external onlyOwner nonReentrant returns (uint256 amount) {
         if (!closed) revert FederationIsOpen();
         if (to == address(0)) revert ZeroValue("to");
 
         amount = _carried;
         _carried = 0;
         emit Withdrawn(to, amount);
-        Address.sendValue(to, amount);
+        ASSET.push(to, amount);
     }
 
     // ----------------------------------------------------------------------------------------------------- views
@@ -230,7 +264,35 @@ contract Federation is Registry, Ownable2Step {
             amount += reward;
             emit RewardClaimed(round, client, to, reward);
         }
-        if (amount != 0) Address.sendValue(to, amount);
+        ASSET.push(to, amount);
+    }
+
+    /// @dev Returns by how much the credited time of the round falls.
+    function _adjust(Round storage self, uint32 round, Adjustment[] calldata adjustments)
+        private
+        returns (uint256 loweredMs)
+    {
+        address previous;
+        for (uint256 i; i < adjustments.length; ++i) {
+            Adjustment calldata adjustment = adjustments[i];
+            address client = adjustment.client;
+            if (client <= previous) revert AdjustmentsNotAscending(previous, client);
+
+            loweredMs += self.adjust(round, adjustment);
+            if (adjustment.slashRate != 0) _slash(round, client, adjustment.slashRate);
+            previous = client;
+        }
+    }
+
+    function _setOperator(address operator_) private {
+        operator = operator_;
+        emit OperatorSet(operator_);
+    }
+
+    /// @dev The powers that an owner gave end with its ownership.
+    function _transferOwnership(address newOwner) internal override {
+        super._transferOwnership(newOwner);
+        if (operator != address(0)) _setOperator(address(0));
     }
 
     function _emitRoundOpened(uint32 round) private {
@@ -256,6 +318,16 @@ contract Federation is Registry, Ownable2Step {
         if (closed) revert FederationIsClosed();
     }
 
+    function _liveUpdate(address client) internal view override returns (bool live, uint32 round) {
+        round = roundCount;
+        Round storage self = _rounds[round];
+        live = self.updates[client].computeMs != 0 && !self.isOver();
+    }
+
+    function _requireFits(uint256 amount) private pure {
+        if (amount > type(uint128).max) revert AmountTooLarge(type(uint128).max, amount);
+    }
+
     function _requireNoLiveRound() private view {
         if (roundCount != 0) _rounds[roundCount].requireOver(roundCount);
     }
@@ -271,13 +343,14 @@ contract Federation is Registry, Ownable2Step {
         Update storage update = self.updates[client];
         bool submitted = update.computeMs != 0;
         view_.client = client;
-        (view_.member, view_.index) = _membership(client);
+        (view_.member, view_.index, view_.stake) = _membership(client);
         if (submitted) view_.index = update.index;
         view_.selected = submitted || (view_.member && self.isSelected(view_.index));
         view_.updateCid = update.updateCid;
         view_.samples = update.samples;
         view_.computeMs = update.computeMs;
         view_.creditedMs = update.creditedMs;
+        view_.slashRate = update.slashRate;
         if (submitted && self.isOver()) view_.reward = self.reward(update);
         view_.claimed = update.claimed;
     }

@@ -4,6 +4,7 @@ pragma solidity 0.8.30;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {Federation} from "./Federation.sol";
+import {IFederation} from "./interfaces/IFederation.sol";
 
 /// @title Makes federations and remembers them.
 /// @notice A stranger can tell genuine code by asking whether the factory made it.
@@ -14,9 +15,9 @@ contract FederationFactory {
 
     event FederationCreated(address indexed federation, address indexed owner);
 
-    /// @notice Makes a federation that belongs to the caller.
-    function createFederation() external returns (address federation) {
-        federation = address(new Federation(msg.sender));
+    /// @notice Makes a federation that belongs to the caller, with terms that never change.
+    function createFederation(IFederation.FederationTerms calldata terms) external returns (address federation) {
+        federation = address(new Federation(msg.sender, terms));
         isFederation[federation] = true;
         _federations.push(federation);
         emit FederationCreated(federation, msg.sender);

@@ -14,6 +14,7 @@ struct Update {
     uint32 creditedMs; // computeMs until an adjustment lowers it
     uint64 samples;
     uint32 index; // the client's member index when it submitted
+    uint16 slashRate; // of the client's stake, in basis points
     bool claimed;
 }
 
@@ -161,32 +162,24 @@ library Rounds {
     }
 
     /// @notice Aggregating to Finalized.
-    function finalize(Round storage self, uint32 round, IFederation.Adjustment[] calldata adjustments, bytes32 secret)
-        internal
-    {
-        if (secret == 0) revert IFederation.ZeroValue("secret");
-
-        uint256 loweredMs;
-        address previous;
-        for (uint256 i; i < adjustments.length; ++i) {
-            IFederation.Adjustment calldata adjustment = adjustments[i];
-            address client = adjustment.client;
-            if (client <= previous) revert IFederation.AdjustmentsNotAscending(previous, client);
-            loweredMs += _adjust(self.updates[client], round, client, adjustment.creditedMs);
-            previous = client;
-        }
+    function finalize(Round storage self, uint256 loweredMs, bytes32 secret) internal {
         self.creditedMs -= uint48(loweredMs);
         self.finalized = true;
         self.secret = secret;
     }
 
-    /// @dev Returns by how much the client's credited time falls.
-    function _adjust(Update storage update, uint32 round, address client, uint32 creditedMs) private returns (uint256) {
+    /// @notice Lowers one update, and returns by how much its credited time falls.
+    function adjust(Round storage self, uint32 round, IFederation.Adjustment calldata adjustment)
+        internal
+        returns (uint256)
+    {
+        (address client, uint32 creditedMs) = (adjustment.client, adjustment.creditedMs);
+        Update storage update = self.updates[client];
         uint32 claimedMs = update.computeMs;
         if (claimedMs == 0) revert IFederation.NoUpdate(round, client);
         if (creditedMs >= claimedMs) revert IFederation.AdjustmentNotLower(client, claimedMs, creditedMs);
 
-        update.creditedMs = creditedMs;
+        (update.creditedMs, update.slashRate) = (creditedMs, adjustment.slashRate);
         emit IFederation.UpdateAdjusted(round, client, creditedMs);
         unchecked {
             return claimedMs - creditedMs;
