@@ -1,6 +1,7 @@
 """The words that every part of Koinon shares, as frozen dataclasses.
 
-Units everywhere: compute time in integer milliseconds, block times in whole seconds since 1970, amounts in wei.
+Units everywhere: compute time in integer milliseconds, block times in whole seconds since 1970, rates in basis points,
+amounts in the smallest unit of the federation's asset (wei of the native coin).
 Addresses are EIP-55 checksummed strings, CIDs are CIDv0 strings ("Qm..."), `None` where the chain holds zero.
 """
 
@@ -32,6 +33,34 @@ class Phase(IntEnum):
     @property
     def live(self) -> bool:
         return self in (Phase.TRAINING, Phase.AGGREGATING)
+
+
+class Admission(IntEnum):
+    """Who may register; the same numbers as `IFederation.Admission`."""
+
+    OPEN = 0
+    VOUCHER = 1
+
+
+class AuditPolicy(IntEnum):
+    """Who may open the updates of a finalized round; the same numbers as `IFederation.AuditPolicy`."""
+
+    OPEN = 0
+    APPOINTED = 1
+
+
+@dataclass(frozen=True)
+class FederationTerms:
+    """What is fixed for good when a federation is created (`IFederation.FederationTerms`).
+
+    `asset` is the token of rewards and stakes, `ZERO_ADDRESS` for the native coin.
+    """
+
+    asset: Address = ZERO_ADDRESS
+    stake: int = 0
+    max_slash_rate: int = 0
+    admission: Admission = Admission.OPEN
+    audit_policy: AuditPolicy = AuditPolicy.OPEN
 
 
 @dataclass(frozen=True)
@@ -68,10 +97,11 @@ class RoundTerms:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """Lowers what one client is credited; 0 rejects its update."""
+    """Lowers what one client is credited, 0 rejects its update, and may slash what is left of its stake."""
 
     client: Address
     credited_ms: int
+    slash_rate: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,12 +110,14 @@ class ClientView:
 
     client: Address
     member: bool
+    stake: int
     index: int
     selected: bool
     update: Cid | None
     samples: int
     compute_ms: int
     credited_ms: int
+    slash_rate: int
     reward: int
     claimed: bool
 
