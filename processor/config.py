@@ -22,7 +22,7 @@ import platformdirs
 from eth_utils.address import is_hex_address, to_checksum_address
 
 from processor.errors import ConfigurationError
-from processor.types import Address
+from processor.types import ZERO_ADDRESS, Address
 
 PREFIX = "KOINON_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
@@ -99,7 +99,8 @@ FLAG = _Kind("true or false", _flag)
 SECONDS = _Kind("a number of seconds above 0", _seconds)
 LONGEST_PERIOD = 30 * 24 * 3600
 PERIOD = _whole(30, LONGEST_PERIOD, what="a number of seconds")
-WEI = _whole(0, what="an amount in wei, a whole number")
+IN_UNITS = "an amount in the asset's smallest unit (wei of the native coin), a whole number"
+AMOUNT = _whole(0, what=IN_UNITS)
 
 
 def _setting(kind: _Kind, default: Any = MISSING, **options: Any) -> Any:
@@ -133,23 +134,29 @@ class MemberSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSettings(MemberSettings):
-    """What a client's daemon needs. Rates are in wei for a second of compute, `claim_threshold` is in wei.
+    """What a client's daemon needs. Amounts are in the smallest unit of the asset, rates for a second of compute.
 
+    `asset` is the token that the client takes part for, `ZERO_ADDRESS` for the native coin; `max_stake` the most that
+    the daemon stakes when it registers, `voucher` the file that admits it where the federation asks for one.
     `accept_public_updates` is the client's word that its updates may be published without noise; `threads` of 0 leaves
     their number to torch.
     """
 
     data: Path = _setting(PATH)
+    asset: Address = _setting(ADDRESS, ZERO_ADDRESS)
+    max_stake: int = _setting(AMOUNT, 0)
+    voucher: Path | None = _setting(PATH, None)
     accept_public_updates: bool = _setting(FLAG, False)
-    minimum_rate: int = _setting(WEI, 0)
-    claim_threshold: int = _setting(WEI, 0)
+    minimum_rate: int = _setting(AMOUNT, 0)
+    claim_threshold: int = _setting(AMOUNT, 0)
     poll_interval: float = _setting(SECONDS, 2.0)
     threads: int = _setting(_whole(0), 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoundSettings:
-    """The terms of every round: periods in seconds, `selection_rate` in basis points, amounts in wei.
+    """The terms of every round: periods in seconds, `selection_rate` in basis points, amounts in the smallest unit of
+    the asset.
 
     `reward_rate_cap` is for a second of compute. The bounds are the contract's.
     """
@@ -159,8 +166,8 @@ class RoundSettings:
     max_updates: int = _setting(_whole(1, 1_000))
     max_compute_ms: int = _setting(_whole(1, LONGEST_PERIOD * 1000))
     selection_rate: int = _setting(_whole(1, 10_000), 10_000)
-    reward_rate_cap: int = _setting(_whole(1, what="an amount in wei, a whole number"))
-    reward: int = _setting(WEI)
+    reward_rate_cap: int = _setting(_whole(1, what=IN_UNITS))
+    reward: int = _setting(AMOUNT)
 
 
 @dataclass(frozen=True, kw_only=True)

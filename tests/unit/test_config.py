@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from processor import config
 from processor.errors import ConfigurationError
+from processor.types import ZERO_ADDRESS
 
 FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
+ASSET = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 NETWORK = '[network]\nrpc = "http://file:8545"\n'
 STORE = 'store = "artifacts"\n'
 CLIENT = f'[client]\nfederation = "{FEDERATION}"\nwallet = "wallet"\ndata = "data.npz"\n'
@@ -162,7 +164,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 10**30), st.booleans())
-def test_amounts_are_whole_wei_as_numbers_or_decimal_strings(amount: int, quoted: bool) -> None:
+def test_amounts_are_whole_units_as_numbers_or_decimal_strings(amount: int, quoted: bool) -> None:
     options = {
         "rpc": "http://node:8545", "store": "s", "federation": FEDERATION, "wallet": "w", "data": "d",
         "minimum_rate": str(amount) if quoted else amount,
@@ -171,11 +173,25 @@ def test_amounts_are_whole_wei_as_numbers_or_decimal_strings(amount: int, quoted
 
 
 @pytest.mark.parametrize("amount", ["-1", -1, 1.0, "1.5", "1e18", "0x10", True, "1_000", "²"])
-def test_what_is_no_amount_of_wei_is_refused(write: Write, amount: object) -> None:
+def test_what_is_no_amount_is_refused(write: Write, amount: object) -> None:
     file = write(NETWORK + STORE + CLIENT)
-    assert "--minimum-rate: expected an amount in wei" in mistakes(
-        config.load_client, {"minimum_rate": amount}, file, {}
-    )
+    said = mistakes(config.load_client, {"minimum_rate": amount}, file, {})
+    assert "--minimum-rate: expected an amount in the asset's smallest unit" in said
+
+
+def test_a_client_stakes_nothing_and_takes_the_native_coin_unless_it_says_otherwise(write: Write) -> None:
+    settings = config.load_client({}, write(NETWORK + STORE + CLIENT), {})
+    assert (settings.asset, settings.max_stake, settings.voucher) == (ZERO_ADDRESS, 0, None)
+
+
+def test_a_client_names_its_asset_its_highest_stake_and_its_voucher(write: Write) -> None:
+    file = write(NETWORK + STORE + CLIENT + f'asset = "{ASSET.lower()}"\nmax_stake = "5"\nvoucher = "admitted.json"\n')
+    settings = config.load_client({}, file, {"KOINON_MAX_STAKE": "7"})
+    assert (settings.asset, settings.max_stake) == (ASSET, 7)
+    assert settings.voucher == file.parent / "admitted.json"
+    said = mistakes(config.load_client, {"asset": "ETH", "max_stake": "0.5"}, file, {})
+    assert "--asset: expected an address" in said
+    assert "--max-stake: expected an amount in the asset's smallest unit" in said
 
 
 def test_a_nodes_address_is_never_shown(write: Write) -> None:
