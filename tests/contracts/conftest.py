@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .helpers import digest
+from .helpers import MAX_SLASH_RATE, STAKE, FederationTerms, deploy_federation, digest
 
 
 def pytest_configure(config):
@@ -18,7 +18,10 @@ def isolation(fn_isolation):
 
 @pytest.fixture(scope="module")
 def organization(accounts):
-    return accounts[0]
+    """With a key, so that it can sign vouchers."""
+    organization = accounts.add(digest("key of the organization"))
+    accounts[0].transfer(organization, accounts[0].balance() // 2)
+    return organization
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +37,16 @@ def stranger(accounts):
 @pytest.fixture(scope="module")
 def empty_federation(Federation, organization):
     """Without a model and without members."""
-    return Federation.deploy(organization, {"from": organization})
+    return Federation.deploy(organization, FederationTerms(), {"from": organization})
 
 
 @pytest.fixture(scope="module")
-def federation(Federation, organization, clients):
+def federation(organization, clients):
     """Ready for its first round: an initial model and five members, in the order of `clients`."""
-    federation = Federation.deploy(organization, {"from": organization})
-    federation.setInitialModel(digest("initial model"), {"from": organization})
-    for client in clients:
-        federation.register({"from": client})
-    return federation
+    return deploy_federation(organization, clients)
+
+
+@pytest.fixture(scope="module")
+def staked(organization, clients):
+    """Ready for its first round; every client has a stake of a thousand, of which a half can be slashed at once."""
+    return deploy_federation(organization, clients, stake=STAKE, max_slash_rate=MAX_SLASH_RATE)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import brownie
+import eth_account
 from brownie.network.account import Account
 from brownie.network.contract import ProjectContract
 from brownie.network.transaction import TransactionReceipt
 
 NONE, TRAINING, AGGREGATING, FINALIZED, ABANDONED = range(5)
+OPEN, VOUCHER = range(2)  # admission
+AUDIT_OPEN, AUDIT_APPOINTED = range(2)
 ZERO_ADDRESS = "0x" + "0" * 40
 ZERO_CID = "0x" + "0" * 64
 
@@ -18,8 +22,13 @@ HOUR = 3600
 MIN_PERIOD = 30
 MAX_PERIOD = 30 * 24 * HOUR
 MAX_UPDATES = 1000
+BASIS_POINTS = 10_000
 GWEI = 10**9
 ETHER = 10**18
+FOREVER = 2**40 - 1  # the last expiry there is
+
+STAKE = 1000  # of the fixture `staked`
+MAX_SLASH_RATE = 5000
 
 
 def digest(name: str) -> str:
@@ -28,6 +37,16 @@ def digest(name: str) -> str:
 
 
 SECRET = digest("secret")
+
+
+class FederationTerms(NamedTuple):
+    """In the order of the interface: the native coin, no stake, open to everybody."""
+
+    asset: str = ZERO_ADDRESS
+    stake: int = 0
+    max_slash_rate: int = 0
+    admission: int = OPEN
+    audit_policy: int = AUDIT_OPEN
 
 
 class Terms(NamedTuple):
@@ -76,14 +95,119 @@ def request(method: str, *parameters: Any) -> Any:
     return response["result"]
 
 
+# -------------------------------------------------------------------------------------------------- federation
+
+
+def deploy_federation(owner: Account, members: Iterable[Account] = (), **changes: Any) -> ProjectContract:
+    """A federation with an initial model and these members; `changes` are of FederationTerms."""
+    federation = _contracts().Federation.deploy(owner, FederationTerms(**changes), {"from": owner})
+    federation.setInitialModel(digest("initial model"), {"from": owner})
+    for client in members:
+        register(federation, client)
+    return federation
+
+
 def owner_of(federation: ProjectContract) -> Account:
     return brownie.accounts.at(federation.owner(), force=True)
 
 
-def open_round(federation: ProjectContract, wait: int = 200, **changes: Any) -> int:
+def terms_of(federation: ProjectContract) -> FederationTerms:
+    return FederationTerms(*federation.terms())
+
+
+def token_of(federation: ProjectContract) -> ProjectContract:
+    """What a federation pays with that does not pay with the native coin; anybody can mint it."""
+    return _contracts().Token.at(terms_of(federation).asset)
+
+
+def balance_of(federation: ProjectContract, holder: Any) -> int:
+    """What somebody has of the federation's asset."""
+    if terms_of(federation).asset == ZERO_ADDRESS:
+        return int(brownie.web3.eth.get_balance(str(holder)))
+    return int(token_of(federation).balanceOf(holder))
+
+
+def payment(federation: ProjectContract, payer: Account, amount: int) -> dict[str, Any]:
+    """What a transaction that pays is sent with: the coins, or none after a token was minted and approved."""
+    if terms_of(federation).asset == ZERO_ADDRESS:
+        return {"from": payer, "value": amount}
+    if amount:
+        token = token_of(federation)
+        token.mint(payer, amount, {"from": payer})
+        token.approve(federation, amount, {"from": payer})
+    return {"from": payer}
+
+
+def _contracts() -> Any:
+    (project,) = brownie.project.get_loaded_projects()
+    return project
+
+
+# -------------------------------------------------------------------------------------------------- membership
+
+
+def register(federation: ProjectContract, client: Account) -> TransactionReceipt:
+    """Pays the stake, and shows a voucher where one is needed."""
+    terms = terms_of(federation)
+    if terms.admission == OPEN:
+        return federation.register(payment(federation, client, terms.stake))
+    return register_with_voucher(federation, client, federation.memberCount())
+
+
+def register_with_voucher(
+    federation: ProjectContract, client: Account, id: int, expiry: int = FOREVER, signature: bytes | None = None
+) -> TransactionReceipt:
+    if signature is None:
+        signature = sign_voucher(federation, client, id, expiry)
+    paid = payment(federation, client, terms_of(federation).stake)
+    return federation.registerWithVoucher(id, expiry, signature, paid)
+
+
+def sign_voucher(
+    federation: Any,
+    client: Any,
+    id: int,
+    expiry: int = FOREVER,
+    *,
+    signer: Account | None = None,
+    chain_id: int | None = None,
+    **domain: str,
+) -> bytes:
+    """The owner's signature, or the signer's, over the typed data; `domain` changes its name or version."""
+    key = (signer or owner_of(federation)).private_key
+    signed = eth_account.Account.sign_typed_data(
+        key,
+        {
+            "name": "Koinon",
+            "version": "1",
+            "chainId": chain_id or brownie.chain.id,
+            "verifyingContract": str(federation),
+        }
+        | domain,
+        {
+            "Voucher": [
+                {"name": "client", "type": "address"},
+                {"name": "id", "type": "uint256"},
+                {"name": "expiry", "type": "uint40"},
+            ]
+        },
+        {"client": str(client), "id": id, "expiry": expiry},
+    )
+    return bytes(signed.signature)
+
+
+def leave(federation: ProjectContract, client: Account, to: Any = None) -> TransactionReceipt:
+    return federation.leave(to or client, {"from": client})
+
+
+# ------------------------------------------------------------------------------------------------------- rounds
+
+
+def open_round(federation: ProjectContract, wait: int = 200, *, sender: Account | None = None, **changes: Any) -> int:
     """Opens a round and lets `wait` seconds pass, so that clients can claim compute time."""
     terms = Terms(**changes)
-    transaction = federation.openRound(terms, {"from": owner_of(federation), "value": terms.reward})
+    paid = payment(federation, sender or owner_of(federation), terms.reward)
+    transaction = federation.openRound(terms, paid)
     if wait:
         mine_at(now() + wait)
     return int(transaction.return_value)
@@ -107,33 +231,44 @@ def submit(
 
 def finalize(
     federation: ProjectContract,
-    adjustments: dict[Any, int] | None = None,
+    adjustments: dict[Any, int | tuple[int, int]] | None = None,
     *,
     round: int | None = None,
-    pairs: list[tuple[Any, int]] | None = None,
+    triples: list[tuple[Any, int, int]] | None = None,
     update_count: int | None = None,
     claimed_ms: int | None = None,
     model_cid: str | None = None,
     report_cid: str | None = None,
-    secret: str = SECRET,
+    secret: str | None = None,
+    sender: Account | None = None,
 ) -> TransactionReceipt:
-    """Finalizes the latest round with all of its updates; `adjustments` are put in order, `pairs` stay as they are."""
+    """Finalizes the latest round with all of its updates.
+
+    `adjustments` (client: credited ms, or credited ms and slash rate) are put in order; `triples` stay as they are.
+    The secret is what the audit policy asks for.
+    """
     round = round or federation.roundCount()
     view = federation.roundView(round, ZERO_ADDRESS)
+    if secret is None:
+        secret = SECRET if terms_of(federation).audit_policy == AUDIT_OPEN else ZERO_CID
     return federation.finalizeRound(
         round,
         view["updateCount"] if update_count is None else update_count,
         view["claimedMs"] if claimed_ms is None else claimed_ms,
         model_cid or digest(f"model of round {round}"),
         report_cid or digest(f"report of round {round}"),
-        ascending(adjustments or {}) if pairs is None else pairs,
+        ascending(adjustments or {}) if triples is None else triples,
         secret,
-        {"from": owner_of(federation)},
+        {"from": sender or owner_of(federation)},
     )
 
 
-def ascending(adjustments: dict[Any, int]) -> list[tuple[str, int]]:
-    return sorted(((str(client), ms) for client, ms in adjustments.items()), key=lambda each: int(each[0], 16))
+def ascending(adjustments: dict[Any, int | tuple[int, int]]) -> list[tuple[str, int, int]]:
+    triples = [
+        (str(client), *(lowered if isinstance(lowered, tuple) else (lowered, 0)))
+        for client, lowered in adjustments.items()
+    ]
+    return sorted(triples, key=lambda triple: int(triple[0], 16))
 
 
 def end_training(federation: ProjectContract) -> None:
