@@ -98,10 +98,10 @@ def request(method: str, *parameters: Any) -> Any:
 # -------------------------------------------------------------------------------------------------- federation
 
 
-def deploy_federation(owner: Account, members: Iterable[Account] = (), **changes: Any) -> ProjectContract:
+def deploy_federation(owner: Any, members: Iterable[Account] = (), **changes: Any) -> ProjectContract:
     """A federation with an initial model and these members; `changes` are of FederationTerms."""
-    federation = _contracts().Federation.deploy(owner, FederationTerms(**changes), {"from": owner})
-    federation.setInitialModel(digest("initial model"), {"from": owner})
+    federation = _contracts().Federation.deploy(owner, FederationTerms(**changes), {"from": brownie.accounts[0]})
+    federation.setInitialModel(digest("initial model"), {"from": owner_of(federation)})
     for client in members:
         register(federation, client)
     return federation

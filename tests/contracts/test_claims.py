@@ -12,6 +12,7 @@ from .helpers import (
     client_of,
     end_training,
     finalize,
+    leave,
     open_round,
     reverts,
     submit,
@@ -80,7 +81,7 @@ def test_a_rejected_client_claims_nothing_without_an_error(federation, clients):
 
 
 def test_a_client_that_left_claims_its_reward(federation, clients, rounds):
-    federation.leave({"from": clients[0]})
+    leave(federation, clients[0])
     assert federation.claim(rounds, clients[0], {"from": clients[0]}).return_value == 3 * GWEI
 
 

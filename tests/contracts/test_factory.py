@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .helpers import ZERO_ADDRESS
+from .helpers import ZERO_ADDRESS, FederationTerms
 
 
 @pytest.fixture(scope="module")
@@ -11,7 +11,7 @@ def factory(FederationFactory, organization):
 
 
 def test_a_federation_belongs_to_who_made_it(factory, Federation, stranger):
-    transaction = factory.createFederation({"from": stranger})
+    transaction = factory.createFederation(FederationTerms(), {"from": stranger})
     federation = Federation.at(transaction.return_value)
     assert federation.owner() == stranger
     assert (federation.roundCount(), federation.memberCount(), federation.closed()) == (0, 0, False)
@@ -20,7 +20,7 @@ def test_a_federation_belongs_to_who_made_it(factory, Federation, stranger):
 
 
 def test_the_factory_knows_what_it_made(factory, empty_federation, stranger):
-    made = factory.createFederation({"from": stranger}).return_value
+    made = factory.createFederation(FederationTerms(), {"from": stranger}).return_value
     assert factory.isFederation(made)
     assert not factory.isFederation(empty_federation)
     assert not factory.isFederation(ZERO_ADDRESS)
@@ -28,7 +28,7 @@ def test_the_factory_knows_what_it_made(factory, empty_federation, stranger):
 
 def test_federations_come_in_pages(factory, stranger):
     assert (factory.federationCount(), factory.federations(0, 10)) == (0, [])
-    made = [factory.createFederation({"from": stranger}).return_value for _ in range(3)]
+    made = [factory.createFederation(FederationTerms(), {"from": stranger}).return_value for _ in range(3)]
     most = 2**256 - 1
     assert factory.federationCount() == 3
     assert factory.federations(0, 2) == made[:2]

@@ -94,28 +94,26 @@ def test_other_updates_than_those_of_the_round_are_refused(federation, round, co
         finalize(federation, update_count=count, claimed_ms=ms)
 
 
-@pytest.mark.parametrize(
-    ("name", "field"), [("model_cid", "modelCid"), ("report_cid", "reportCid"), ("secret", "secret")]
-)
-def test_what_finalization_publishes_is_never_nothing(federation, round, name, field):
+@pytest.mark.parametrize(("name", "field"), [("model_cid", "modelCid"), ("report_cid", "reportCid")])
+def test_what_finalization_releases_is_never_nothing(federation, round, name, field):
     with reverts("ZeroValue", field):
         finalize(federation, **{name: ZERO_CID})
 
 
 def test_adjustments_are_in_ascending_order(federation, clients, round):
-    (low, _), (high, _) = ascending(dict.fromkeys(clients[:2], 0))
+    (low, *_), (high, *_) = ascending(dict.fromkeys(clients[:2], 0))
     with reverts("AdjustmentsNotAscending", high, low):
-        finalize(federation, pairs=[(high, 0), (low, 0)])
+        finalize(federation, triples=[(high, 0, 0), (low, 0, 0)])
 
 
 def test_a_client_is_adjusted_at_most_once(federation, clients, round):
     with reverts("AdjustmentsNotAscending", clients[0], clients[0]):
-        finalize(federation, pairs=[(clients[0], 10), (clients[0], 5)])
+        finalize(federation, triples=[(clients[0], 10, 0), (clients[0], 5, 0)])
 
 
 def test_address_zero_cannot_be_adjusted(federation, round):
     with reverts("AdjustmentsNotAscending", ZERO_ADDRESS, ZERO_ADDRESS):
-        finalize(federation, pairs=[(ZERO_ADDRESS, 0)])
+        finalize(federation, triples=[(ZERO_ADDRESS, 0, 0)])
 
 
 @pytest.mark.parametrize("credited", [1000, 1001, 2**32 - 1])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from .helpers import ZERO_ADDRESS, reverts
+from .helpers import ZERO_ADDRESS, leave, reverts
 
 
 def test_registration_gives_indices_in_order(empty_federation, clients):
@@ -18,7 +18,7 @@ def test_a_member_cannot_register_twice(federation, clients):
 
 
 def test_whoever_leaves_is_no_member_any_more(federation, clients):
-    transaction = federation.leave({"from": clients[1]})
+    transaction = leave(federation, clients[1])
     assert dict(transaction.events["Left"]) == {"client": clients[1], "index": 1}
     assert federation.members(0, 3) == [clients[0], ZERO_ADDRESS, clients[2]]
     assert federation.memberCount() == 5
@@ -28,14 +28,14 @@ def test_whoever_leaves_is_no_member_any_more(federation, clients):
 
 def test_only_members_can_leave(federation, clients, stranger):
     with reverts("NotRegistered", stranger):
-        federation.leave({"from": stranger})
-    federation.leave({"from": clients[0]})
+        leave(federation, stranger)
+    leave(federation, clients[0])
     with reverts("NotRegistered", clients[0]):
-        federation.leave({"from": clients[0]})
+        leave(federation, clients[0])
 
 
 def test_an_index_is_never_given_to_anybody_else(federation, clients, stranger):
-    federation.leave({"from": clients[1]})
+    leave(federation, clients[1])
     assert federation.register({"from": stranger}).return_value == 5
     assert federation.register({"from": clients[1]}).return_value == 6
     assert federation.members(0, 100) == [clients[0], ZERO_ADDRESS, *clients[2:], stranger, clients[1]]
@@ -58,5 +58,5 @@ def test_a_closed_federation_takes_nobody_and_lets_everybody_go(federation, orga
     federation.close({"from": organization})
     with reverts("FederationIsClosed"):
         federation.register({"from": stranger})
-    federation.leave({"from": clients[0]})
+    leave(federation, clients[0])
     assert federation.members(0, 1) == [ZERO_ADDRESS]

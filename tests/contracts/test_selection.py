@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .helpers import TRAINING, ZERO_ADDRESS, abandon, open_round, reverts, submit
+from .helpers import TRAINING, ZERO_ADDRESS, abandon, leave, open_round, reverts, submit
 
 PRIME = 2**31 - 1
 relaxed = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
@@ -65,7 +65,7 @@ def test_whoever_registers_after_the_opening_is_not_in(federation, clients, stra
 
 def test_the_slot_of_a_client_that_left_goes_to_nobody(federation, clients):
     round = open_round(federation)
-    federation.leave({"from": clients[0]})
+    leave(federation, clients[0])
     with reverts("NotRegistered", clients[0]):
         submit(federation, clients[0])
     federation.register({"from": clients[0]})

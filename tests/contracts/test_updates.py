@@ -11,6 +11,7 @@ from .helpers import (
     abandon,
     client_of,
     digest,
+    leave,
     next_block_at,
     now,
     open_round,
@@ -33,12 +34,14 @@ def test_an_update_is_recorded(federation, clients):
     assert client.dict() == {
         "client": clients[2],
         "member": True,
+        "stake": 0,
         "index": 2,
         "selected": True,
         "updateCid": digest("sealed update"),
         "samples": 56,
         "computeMs": 1234,
         "creditedMs": 1234,
+        "slashRate": 0,
         "reward": 0,
         "claimed": False,
     }
@@ -67,7 +70,7 @@ def test_a_client_submits_once_per_round(federation, clients):
 def test_leaving_and_registering_again_gives_no_second_update(federation, clients):
     round = open_round(federation)
     submit(federation, clients[0])
-    federation.leave({"from": clients[0]})
+    leave(federation, clients[0])
     federation.register({"from": clients[0]})
     with reverts("AlreadySubmitted", round, clients[0]):
         submit(federation, clients[0])
@@ -158,7 +161,7 @@ def test_updates_come_in_the_order_of_indices_and_in_pages(federation, clients):
 def test_an_update_outlives_the_membership(federation, clients):
     round = open_round(federation)
     submit(federation, clients[1])
-    federation.leave({"from": clients[1]})
+    leave(federation, clients[1])
     (client,) = federation.updates(round, 0, 100)
     assert (client["client"], client["member"], client["index"], client["selected"]) == (clients[1], False, 1, True)
 
@@ -166,7 +169,7 @@ def test_an_update_outlives_the_membership(federation, clients):
 def test_an_update_of_a_client_that_came_back_is_listed_once(federation, clients):
     round = open_round(federation)
     submit(federation, clients[1])
-    federation.leave({"from": clients[1]})
+    leave(federation, clients[1])
     federation.register({"from": clients[1]})
     (client,) = federation.updates(round, 0, 100)
     assert (client["client"], client["member"], client["index"], client["selected"]) == (clients[1], True, 1, True)
