@@ -137,6 +137,14 @@ class Metering(Fields):
 
 
 @dataclass(frozen=True)
+class Slashing(Fields):
+    """What an update that only its own client can have broken costs: `rate` is in basis points of what is left of the
+    client's stake, 0 for nothing."""
+
+    rate: Annotated[int, Field(ge=0, le=10_000)]
+
+
+@dataclass(frozen=True)
 class Stopping(Fields):
     """Rounds end after `max_rounds`, or once at least `min_rounds` are done and the metric has not improved by
     `min_improvement` for `patience` rounds."""
@@ -160,6 +168,7 @@ class Plan(Fields):
     privacy: Privacy
     aggregation: Aggregation
     metering: Metering
+    slashing: Slashing
     stopping: Stopping
     validation: Annotated[str, AfterValidator(_validation)]
     public_data: Annotated[bool, AfterValidator(_public)]

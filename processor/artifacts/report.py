@@ -40,6 +40,12 @@ def _explained(reason: str | None, info: ValidationInfo) -> str | None:
     return reason
 
 
+def _only_for_a_rejection(slash_rate: int, info: ValidationInfo) -> int:
+    if slash_rate and info.data.get("weight"):
+        raise ValueError(f"should be 0 with weight {info.data['weight']}: only a rejected update is slashed for")
+    return slash_rate
+
+
 def _ascending(updates: tuple[ReportedUpdate, ...]) -> tuple[ReportedUpdate, ...]:
     for before, after in pairwise(updates):
         if int(before.client, 16) >= int(after.client, 16):
@@ -58,6 +64,7 @@ class ReportedUpdate(Fields):
     """What became of one update: its weight in the average and the compute time it is paid for, in milliseconds.
 
     No reason: accepted as claimed. Weight 0: rejected for the reason. Otherwise accepted with less time than claimed.
+    `slash_rate`, in basis points of what is left of the client's stake, is what the rejection costs beside.
     """
 
     client: AddressField
@@ -65,6 +72,7 @@ class ReportedUpdate(Fields):
     weight: Count
     credited_ms: Annotated[int, Field(ge=0, le=2**32 - 1)]
     reason: Annotated[Code | None, AfterValidator(_explained)]
+    slash_rate: Annotated[int, Field(ge=0, le=10_000), AfterValidator(_only_for_a_rejection)]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from processor.storage.base import Storage
 from processor.tensors import norm
 from processor.types import Address, Adjustment, Cid, ClientView, RoundView
 
-UNAVAILABLE = "unavailable"
+UNAVAILABLE, METERING = "unavailable", "metering"
 REASONS = {
     UNAVAILABLE: "nobody served the update whole, within the size that the model allows and hashing to its CID",
     "too_large": "the sealed content is larger than the model allows",
@@ -40,8 +40,12 @@ REASONS = {
     "not_finite": "the update holds a number that is not finite",
     "negative_fisher": "the update's Fisher information is negative",
     "norm": "the update is larger, by its L2 norm, than the plan allows",
-    "metering": "the claimed compute time is above the tolerance over the median of the accepted claims",
+    METERING: "the claimed compute time is above the tolerance over the median of the accepted claims",
 }
+
+SLASHED = frozenset(REASONS) - {UNAVAILABLE, METERING}
+"""The reasons that cost stake: what a client alone can have caused. That nobody serves an update may be the fault of a
+network, and the pace of a machine is measured against the others'."""
 
 MIB = 1 << 20
 AT_A_TIME = 32
@@ -140,7 +144,7 @@ def _check_base(path: Path) -> None:
 
 
 def judge(examined: Sequence[Examined], plan: Plan) -> tuple[ReportedUpdate, ...]:
-    """Weight and credited time of every update, in ascending order of client address. Pure."""
+    """Weight, credited time and slash rate of every update, in ascending order of client address. Pure."""
     accepted = {item.client.client: item.client.compute_ms for item in examined if item.reason is None}
     credited = credited_ms(accepted, plan.metering.tolerance_percent, plan.metering.floor_ms)
     return tuple(
@@ -153,22 +157,30 @@ def _verdict(item: Examined, credited: dict[Address, int], plan: Plan) -> Report
     if client.update is None:
         raise ValueError(f"{client.client} submitted no update")
     if item.reason is not None:
-        return ReportedUpdate(client=client.client, update=client.update, weight=0, credited_ms=0, reason=item.reason)
+        return ReportedUpdate(
+            client=client.client,
+            update=client.update,
+            weight=0,
+            credited_ms=0,
+            reason=item.reason,
+            slash_rate=plan.slashing.rate if item.reason in SLASHED else 0,
+        )
     ms = credited[client.client]
     return ReportedUpdate(
         client=client.client,
         update=client.update,
         weight=min(client.samples, plan.aggregation.max_weight),
         credited_ms=ms,
-        reason="metering" if ms < client.compute_ms else None,
+        reason=METERING if ms < client.compute_ms else None,
+        slash_rate=0,
     )
 
 
 def adjustments_of(updates: Sequence[ReportedUpdate], clients: Sequence[ClientView]) -> tuple[Adjustment, ...]:
-    """What the contract is told: the clients credited less than they claimed, in ascending order. Pure."""
+    """What the contract is told: the clients credited less than they claimed, and slashed, in ascending order. Pure."""
     claimed = {client.client: client.compute_ms for client in clients}
     return tuple(
-        Adjustment(update.client, update.credited_ms)
+        Adjustment(update.client, update.credited_ms, update.slash_rate)
         for update in updates
         if update.credited_ms < claimed[update.client]
     )
@@ -196,16 +208,26 @@ def _examine(
         return Examined(client, None, UNAVAILABLE)
     try:
         open_file(sealed, plain, secret, limit)
-        with open_model(base_path) as base, open_update(plain) as update:
-            check_update(update, update_header(identity, view, client.client), base, wants_fisher(plan))
-            length = norm(update.group(DELTA))
-            if length > plan.aggregation.max_norm:
-                raise ArtifactError(f"the norm is {length}, above {plan.aggregation.max_norm}", code="norm")
+        check_content(plain, update_header(identity, view, client.client), base_path, plan)
     except ArtifactError as error:
         return Examined(client, None, error.code)
     finally:
         sealed.unlink()
     return Examined(client, plain, None)
+
+
+def check_content(path: Path, expected: UpdateHeader, base_path: Path, plan: Plan) -> None:
+    """Raises ArtifactError, with its reason code, for an opened update that the plan rejects.
+
+    A client asks before it submits: what would be rejected here is paid nothing, and may cost stake.
+    """
+    with open_model(base_path) as base, open_update(path) as update:
+        check_update(update, expected, base, wants_fisher(plan))
+        length = norm(update.group(DELTA))
+    if length > plan.aggregation.max_norm:
+        raise ArtifactError(
+            f"the update's norm is {length:g}, above the max_norm of {plan.aggregation.max_norm:g}", code="norm"
+        )
 
 
 def _average(

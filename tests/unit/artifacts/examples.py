@@ -18,6 +18,7 @@ from processor.artifacts.plan import (
     Optimizer,
     Plan,
     Privacy,
+    Slashing,
     Stopping,
 )
 from processor.artifacts.report import Metrics, Report, ReportedUpdate
@@ -40,6 +41,7 @@ PLAN = Plan(
     privacy=Privacy("none"),
     aggregation=Aggregation("fedavg", max_weight=10_000, max_norm=20.0, min_updates=2),
     metering=Metering(tolerance_percent=300, floor_ms=1000),
+    slashing=Slashing(rate=2_500),
     stopping=Stopping(min_rounds=10, max_rounds=100, patience=5, min_improvement=0.001),
     validation="private",
     public_data=True,
@@ -54,8 +56,8 @@ REPORT = Report(
     model=CID,
     server_state=CID,
     updates=(
-        ReportedUpdate(CLIENTS[0], CID, weight=300, credited_ms=812, reason=None),
-        ReportedUpdate(CLIENTS[1], CID, weight=0, credited_ms=0, reason="not_finite"),
+        ReportedUpdate(CLIENTS[0], CID, weight=300, credited_ms=812, reason=None, slash_rate=0),
+        ReportedUpdate(CLIENTS[1], CID, weight=0, credited_ms=0, reason="not_finite", slash_rate=2_500),
     ),
     metrics=Metrics(before=0.5, after=0.875, name="accuracy"),
     privacy={"where": "none"},

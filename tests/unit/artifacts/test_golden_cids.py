@@ -14,8 +14,8 @@ from tests.unit.artifacts.examples import cids
 ROOT = Path(__file__).parents[3]
 
 GOLDEN = {
-    "plan": "QmdZV25LZMCEMtKmmSe9jqWa2reL5rpEdPCQqhayPof8Mn",
-    "report": "QmSU4AdzVtQjUyLoehyDnRVNYVsFdEAMkQ3G4Msttgg2bB",
+    "plan": "QmUfib6prnWcXHbtNsNg93rNMwnDdPPYQrRXNzcie676ti",
+    "report": "QmQk32iJavVRBNihAjiX594aN8UWKonSkfwdzsiUYcbPo2",
     "model": "QmS2MAk2kYDo1cYCda88XtMGohNjtLddWcqdFQaUWU7QRk",
     "update": "QmYbkEhxRaUpis8YqXh6aVYJZQN7D1znaTz9nCz5ZCWGqW",
     "dataset": "QmNn6E1Jm6jGdnnFaeA6eAZsDmbvvanmwBa9tCWqWfjmk1",

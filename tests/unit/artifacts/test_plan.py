@@ -21,6 +21,7 @@ from processor.artifacts.plan import (
     Optimizer,
     Plan,
     Privacy,
+    Slashing,
     Stopping,
 )
 from processor.errors import ArtifactError, ArtifactTooLarge
@@ -52,6 +53,7 @@ PLANS = st.builds(
         Aggregation, st.just("fedavg"), st.integers(1, 10**9), st.floats(1e-9, 1e12), st.integers(1, 1_000)
     ),
     metering=st.builds(Metering, st.integers(100, 1_000_000), st.integers(1, 2**32 - 1)),
+    slashing=st.builds(Slashing, st.integers(0, 10_000)),
     stopping=st.builds(Stopping, st.integers(1, 10), st.integers(10, 1_000_000), ROUNDS, st.floats(0, 1e6)),
     validation=st.sampled_from(["private", CID]),
     public_data=st.just(True),
@@ -122,6 +124,8 @@ def test_whole_numbers_are_floats_again_where_floats_belong() -> None:
         ("aggregation.max_weight", 0, "aggregation.max_weight: should be greater than or equal to 1"),
         ("aggregation.min_updates", 1_001, "aggregation.min_updates: should be less than or equal to 1000"),
         ("metering.tolerance_percent", 99, "metering.tolerance_percent: should be greater than or equal to 100"),
+        ("slashing.rate", -1, "slashing.rate: should be greater than or equal to 0 (found -1)"),
+        ("slashing.rate", 10_001, "slashing.rate: should be less than or equal to 10000 (found 10001)"),
         ("stopping.max_rounds", 9, "stopping.max_rounds: should be at least min_rounds, 10 (found 9)"),
         ("stopping.patience", 0, "stopping.patience: should be greater than or equal to 1"),
         ("stopping.min_improvement", -0.1, "stopping.min_improvement: should be greater than or equal to 0"),

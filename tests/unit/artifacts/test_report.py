@@ -30,8 +30,8 @@ def address(number: int) -> str:
 @st.composite
 def reported_updates(draw: Any) -> tuple[ReportedUpdate, ...]:
     clients = sorted(draw(st.sets(ADDRESSES, max_size=5)))
-    accepted = st.tuples(st.integers(1, 2**53 - 1), st.integers(1, 2**32 - 1), st.none() | REASONS)
-    rejected = st.tuples(st.just(0), st.just(0), REASONS)
+    accepted = st.tuples(st.integers(1, 2**53 - 1), st.integers(1, 2**32 - 1), st.none() | REASONS, st.just(0))
+    rejected = st.tuples(st.just(0), st.just(0), REASONS, st.integers(0, 10_000))
     return tuple(ReportedUpdate(address(client), CID, *draw(accepted | rejected)) for client in clients)
 
 
@@ -50,7 +50,7 @@ def test_a_report_that_was_written_is_read(
 
 def test_a_report_on_a_thousand_clients_is_within_the_limit() -> None:
     updates = tuple(
-        ReportedUpdate(address(2**159 + client), CID, 2**53 - 1, 2**32 - 1, "negative_fisher")
+        ReportedUpdate(address(2**159 + client), CID, 2**53 - 1, 2**32 - 1, "negative_fisher", 0)
         for client in range(1_000)
     )
     assert Report.decode(replace(REPORT, updates=updates).encode()).updates == updates
@@ -77,6 +77,8 @@ def test_a_report_on_a_thousand_clients_is_within_the_limit() -> None:
         ({"updates": (replace(ACCEPTED, client=CLIENTS[0].lower()),)}, "updates.0.client: expected an address"),
         ({"updates": (replace(ACCEPTED, update="Qm"),)}, "updates.0.update: 'Qm' is not a CIDv0"),
         ({"updates": (replace(REJECTED, reason="Not a code"),)}, "updates.0.reason: String should match pattern"),
+        ({"updates": (replace(ACCEPTED, slash_rate=1),)}, "slash_rate: should be 0 with weight 300"),
+        ({"updates": (replace(REJECTED, slash_rate=10_001),)}, "slash_rate: should be less than or equal to 10000"),
         ({"metrics": Metrics("0.5", 0.5, "accuracy")}, "metrics.before: should be a valid number (found '0.5')"),  # type: ignore[arg-type]
         ({"metrics": Metrics(0.5, 5e15, "accuracy")}, "metrics.after: should be less than or equal to"),
         ({"metrics": Metrics(0.5, float("nan"), "accuracy")}, "cannot be written as canonical JSON"),

@@ -24,6 +24,7 @@ from processor.artifacts.plan import (
     Optimizer,
     Plan,
     Privacy,
+    Slashing,
     Stopping,
 )
 from processor.artifacts.update import UpdateHeader, write_update
@@ -44,6 +45,7 @@ PLAN = Plan(
     privacy=Privacy("none"),
     aggregation=Aggregation("fedavg", max_weight=1000, max_norm=20.0, min_updates=1),
     metering=Metering(tolerance_percent=200, floor_ms=1000),
+    slashing=Slashing(rate=0),
     stopping=Stopping(min_rounds=1, max_rounds=10, patience=3, min_improvement=0.01),
     validation="private",
     public_data=True,

@@ -17,6 +17,7 @@ from processor.artifacts.plan import (
     Optimizer,
     Plan,
     Privacy,
+    Slashing,
     Stopping,
 )
 from processor.artifacts.update import UpdateHeader, write_update
@@ -39,6 +40,7 @@ PLAN = Plan(
     privacy=Privacy("none"),
     aggregation=Aggregation("fedavg", max_weight=1000, max_norm=20.0, min_updates=1),
     metering=Metering(tolerance_percent=200, floor_ms=1000),
+    slashing=Slashing(rate=0),
     stopping=Stopping(min_rounds=ROUNDS, max_rounds=ROUNDS, patience=ROUNDS, min_improvement=0.0),
     validation="private",
     public_data=True,

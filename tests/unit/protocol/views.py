@@ -13,12 +13,14 @@ def client_view(**changes: Any) -> ClientView:
     fields: dict[str, Any] = {
         "client": ADDRESS,
         "member": True,
+        "stake": 0,
         "index": 0,
         "selected": True,
         "update": None,
         "samples": 0,
         "compute_ms": 0,
         "credited_ms": 0,
+        "slash_rate": 0,
         "reward": 0,
         "claimed": False,
     }

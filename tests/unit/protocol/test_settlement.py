@@ -1,0 +1,71 @@
+"""What becomes of each update, and what the contract is told about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.artifacts.plan import Slashing
+from processor.protocol.settlement import METERING, REASONS, SLASHED, UNAVAILABLE, Examined, adjustments_of, judge
+from processor.types import Adjustment
+from tests.unit.artifacts.examples import PLAN
+from tests.unit.protocol.views import CID, client_view
+
+RATE = 2_500
+FLOOR_MS = PLAN.metering.floor_ms
+
+
+def examined(number: int, reason: str | None = None, compute_ms: int = FLOOR_MS) -> Examined:
+    client = client_view(client=f"0x{number:040x}", update=CID, samples=10, compute_ms=compute_ms)
+    return Examined(client, None if reason else Path("opened"), reason)
+
+
+def adjustments(*items: Examined, rate: int = RATE) -> tuple[Adjustment, ...]:
+    updates = judge(items, replace(PLAN, slashing=Slashing(rate)))
+    return adjustments_of(updates, [item.client for item in items])
+
+
+@pytest.mark.parametrize("reason", sorted(SLASHED))
+def test_what_only_its_client_can_have_broken_is_rejected_and_slashed(reason: str) -> None:
+    assert adjustments(examined(1), examined(2, reason)) == (Adjustment(f"0x{2:040x}", 0, RATE),)
+
+
+def test_an_update_that_nobody_serves_is_rejected_and_costs_no_stake() -> None:
+    assert adjustments(examined(1, UNAVAILABLE)) == (Adjustment(f"0x{1:040x}", 0, 0),)
+
+
+def test_compute_time_far_above_the_others_is_lowered_and_costs_no_stake() -> None:
+    greedy = examined(3, compute_ms=100 * FLOOR_MS)
+    assert adjustments(examined(1), examined(2), greedy) == (Adjustment(f"0x{3:040x}", 3 * FLOOR_MS, 0),)
+
+
+def test_every_rejection_but_these_two_is_the_clients_own_fault() -> None:
+    assert REASONS.keys() - SLASHED == {UNAVAILABLE, METERING}
+
+
+def test_a_plan_that_slashes_nothing_only_rejects() -> None:
+    assert adjustments(examined(1, "norm"), rate=0) == (Adjustment(f"0x{1:040x}", 0, 0),)
+
+
+@given(
+    st.lists(
+        st.tuples(st.none() | st.sampled_from(sorted(REASONS.keys() - {METERING})), st.integers(1, 2**32 - 1)),
+        max_size=20,
+    ),
+    st.integers(0, 10_000),
+)
+def test_only_rejected_updates_are_slashed_and_adjustments_only_lower_in_ascending_order(
+    outcomes: list[tuple[str | None, int]], rate: int
+) -> None:
+    items = [examined(number, *outcome) for number, outcome in enumerate(outcomes, start=1)]
+    found = adjustments(*reversed(items), rate=rate)
+    assert [int(each.client, 16) for each in found] == sorted(int(each.client, 16) for each in found)
+    for each in found:
+        item = items[int(each.client, 16) - 1]
+        assert each.credited_ms < item.client.compute_ms
+        assert each.slash_rate == (rate if item.reason in SLASHED else 0)
+        assert each.slash_rate == 0 or each.credited_ms == 0
