@@ -63,6 +63,24 @@ class Terms(NamedTuple):
     reward: int = 1000 * GWEI
 
 
+SOMEBODY = "0x" + "1" * 40
+OWNERS_CALLS = {
+    "setOperator": [SOMEBODY],
+    "pause": [],
+    "unpause": [],
+    "revokeVoucher": [1],
+    "close": [],
+    "withdraw": [SOMEBODY],
+    "transferOwnership": [SOMEBODY],
+    "renounceOwnership": [],
+}
+ORGANIZATIONS_CALLS = {
+    "setInitialModel": [digest("model")],
+    "openRound": [Terms(reward=0)],
+    "finalizeRound": [1, 0, 0, digest("model"), digest("report"), [], SECRET],
+}
+
+
 def reverts(error: str, *values: Any) -> brownie.reverts:
     """Expects exactly this error with exactly these values."""
     return brownie.reverts(f"{error}: {', '.join(_as_decoded(value) for value in values)}")
