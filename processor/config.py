@@ -122,14 +122,31 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemberSettings:
-    """Who a client is and where: enough to look at its membership, to claim and to leave."""
+class WalletSettings:
+    """Who acts, and on which chain."""
 
     network: NetworkSettings
-    federation: Address = _setting(ADDRESS)
     wallet: Path = _setting(PATH)
     passphrase_file: Path | None = _setting(PATH, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartySettings(WalletSettings):
+    """Who acts in which federation; `factory`, where it is named, must have made that."""
+
+    federation: Address = _setting(ADDRESS)
+    factory: Address | None = _setting(ADDRESS, None)
     state: Path = _setting(PATH)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberSettings(PartySettings):
+    """Who a client is and where: enough to register, to look at its membership, to claim and to leave.
+
+    `voucher` is the file that admits it where the federation asks for one.
+    """
+
+    voucher: Path | None = _setting(PATH, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +154,7 @@ class ClientSettings(MemberSettings):
     """What a client's daemon needs. Amounts are in the smallest unit of the asset, rates for a second of compute.
 
     `asset` is the token that the client takes part for, `ZERO_ADDRESS` for the native coin; `max_stake` the most that
-    the daemon stakes when it registers, `voucher` the file that admits it where the federation asks for one.
+    the daemon stakes when it registers.
     `accept_public_updates` is the client's word that its updates may be published without noise; `threads` of 0 leaves
     their number to torch.
     """
@@ -145,7 +162,6 @@ class ClientSettings(MemberSettings):
     data: Path = _setting(PATH)
     asset: Address = _setting(ADDRESS, ZERO_ADDRESS)
     max_stake: int = _setting(AMOUNT, 0)
-    voucher: Path | None = _setting(PATH, None)
     accept_public_updates: bool = _setting(FLAG, False)
     minimum_rate: int = _setting(AMOUNT, 0)
     claim_threshold: int = _setting(AMOUNT, 0)
@@ -171,20 +187,15 @@ class RoundSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrganizationSettings:
+class OrganizationSettings(PartySettings):
     """What an organization's daemon needs; `plan` is as the file has it, for the plan's own rules to judge.
 
     `validation` is a data file, which `publish_validation` makes public; no round opens before `min_members` clients
     are registered.
     """
 
-    network: NetworkSettings
     round: RoundSettings
     plan: Mapping[str, Any]
-    federation: Address = _setting(ADDRESS)
-    wallet: Path = _setting(PATH)
-    passphrase_file: Path | None = _setting(PATH, None)
-    state: Path = _setting(PATH)
     validation: Path = _setting(PATH)
     publish_validation: bool = _setting(FLAG, False)
     poll_interval: float = _setting(SECONDS, 2.0)
@@ -207,6 +218,28 @@ def load_network(
     network = reader.network(storage)
     reader.finish()
     return NetworkSettings(**network)
+
+
+def load_creator(
+    options: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> WalletSettings:
+    """An organization's settings before it has a federation."""
+    reader = _Reader(options, file, environment)
+    network = reader.network(storage=False)
+    values = reader.values(WalletSettings, "organization", part_of=OrganizationSettings)
+    reader.finish()
+    return WalletSettings(network=NetworkSettings(**network), **values)
+
+
+def load_owner(
+    options: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> PartySettings:
+    """An organization's settings without those of its daemon: neither storage nor plan need to be there."""
+    reader = _Reader(options, file, environment)
+    network = reader.network(storage=False)
+    values = reader.values(PartySettings, "organization", part_of=OrganizationSettings)
+    reader.finish()
+    return PartySettings(network=NetworkSettings(**network), **_with_state("organization", values))
 
 
 def load_member(

@@ -210,7 +210,7 @@ def test_the_organizations_template_is_complete_but_for_what_is_its_own(write: W
     template = config.organization_template()
     said = mistakes(config.load_organization, {}, write(template), {})
     assert [line.split(" ")[0] for line in said.splitlines()[1:]] == [
-        "organization.federation", "organization.wallet", "organization.validation",
+        "organization.wallet", "organization.federation", "organization.validation",
     ]  # fmt: skip
     file = write(filled_in(template, federation=FEDERATION, wallet="wallet", validation="validation.npz"))
     settings = config.load_organization({}, file, {})
@@ -223,14 +223,24 @@ def test_the_clients_template_is_complete_but_for_what_is_its_own(write: Write) 
     template = config.client_template()
     said = mistakes(config.load_client, {}, write(template), {})
     assert [line.split(" ")[0] for line in said.splitlines()[1:]] == [
-        "client.federation",
         "client.wallet",
+        "client.federation",
         "client.data",
     ]
     settings = config.load_client(
         {}, write(filled_in(template, federation=FEDERATION, wallet="wallet", data="data.npz")), {}
     )
     assert not settings.accept_public_updates
+
+
+def test_an_owner_needs_neither_storage_nor_plan_and_a_creator_no_federation(write: Write) -> None:
+    file = write('[network]\nrpc = "http://node"\n[organization]\nwallet = "wallet"\n')
+    assert config.load_creator({}, file, {}).wallet == file.parent / "wallet"
+    said = mistakes(config.load_owner, {}, file, {})
+    assert [line.split(" ")[0] for line in said.splitlines()[1:]] == ["organization.federation"]
+    owner = config.load_owner({}, file, {"KOINON_FEDERATION": FEDERATION, "KOINON_FACTORY": ASSET})
+    assert (owner.federation, owner.factory) == (FEDERATION, ASSET)
+    assert owner.state.parts[-3:] == ("organization", FEDERATION, "wallet")
 
 
 @pytest.mark.parametrize(
