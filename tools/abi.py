@@ -9,13 +9,19 @@ from __future__ import annotations
 import json
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "processor" / "chain" / "abi"
-WANTED = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
-CONTRACTS = ("Federation", "FederationFactory")
+WANTED = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"]
+# The token is the demo's.
+CONTRACTS = {
+    "Federation": "contracts/Federation.sol",
+    "FederationFactory": "contracts/FederationFactory.sol",
+    "Token": "contracts/mocks/Token.sol",
+}
 
 
 def compiler_settings() -> dict[str, Any]:
@@ -32,13 +38,10 @@ def compiler_settings() -> dict[str, Any]:
 
 def compile_contracts() -> dict[str, str]:
     """The files to ship, by name. Raises SystemExit with the compiler's errors."""
-    paths = [
-        path.relative_to(ROOT) for path in sorted((ROOT / "contracts").rglob("*.sol")) if "mocks" not in path.parts
-    ]
     request = {
         "language": "Solidity",
-        "sources": {path.as_posix(): {"content": (ROOT / path).read_text()} for path in paths},
-        "settings": {**compiler_settings(), "outputSelection": {"*": {"*": WANTED}}},
+        "sources": {path: {"content": (ROOT / path).read_text()} for path in CONTRACTS.values()},
+        "settings": {**compiler_settings(), "outputSelection": {"*": {"*": WANTED, "": ["ast"]}}},
     }
     answer = subprocess.run(
         [ROOT / "tools" / "solc", "--standard-json"],
@@ -52,17 +55,41 @@ def compile_contracts() -> dict[str, str]:
     errors = [error["formattedMessage"] for error in compiled.get("errors", []) if error["severity"] == "error"]
     if errors:
         raise SystemExit("\n".join(errors))
+    variables = {
+        node["id"]: node["name"]
+        for source in compiled["sources"].values()
+        for node in _nodes(source["ast"])
+        if node["nodeType"] == "VariableDeclaration"
+    }
     files = {}
-    for name in CONTRACTS:
-        contract = compiled["contracts"][f"contracts/{name}.sol"][name]
+    for name, path in CONTRACTS.items():
+        contract = compiled["contracts"][path][name]
+        deployed = contract["evm"]["deployedBytecode"]
         shipped = {
             "contractName": name,
             "abi": contract["abi"],
             "bytecode": "0x" + contract["evm"]["bytecode"]["object"],
-            "deployedBytecode": "0x" + contract["evm"]["deployedBytecode"]["object"],
+            "deployedBytecode": "0x" + deployed["object"],
+            # Where the constructor writes what it fixes: by variable, the first byte of every 32.
+            "immutables": {
+                variables[int(identity)]: [place["start"] for place in places]
+                for identity, places in deployed["immutableReferences"].items()
+            },
         }
         files[f"{name}.json"] = json.dumps(shipped, indent=1, sort_keys=True) + "\n"
     return files
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every node of a syntax tree."""
+    if isinstance(tree, list):
+        for item in tree:
+            yield from _nodes(item)
+    elif isinstance(tree, dict):
+        if "nodeType" in tree:
+            yield tree
+        for item in tree.values():
+            yield from _nodes(item)
 
 
 def main() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from web3 import Web3
+from web3.exceptions import Web3Exception
 
 from processor.errors import ChainError
 from processor.types import Address
@@ -18,25 +20,39 @@ from processor.types import Address
 @dataclass(frozen=True)
 class Artifact:
     """`abi` as the compiler writes it; `bytecode` is the creation code, `deployed_bytecode` what that leaves on chain:
-    "0x" and hexadecimal digits."""
+    "0x" and hexadecimal digits. `immutables` says where in the latter the constructor writes what it fixes: by name of
+    the variable, the first byte of every 32."""
 
     abi: list[dict[str, Any]]
     bytecode: str
     deployed_bytecode: str
+    immutables: Mapping[str, list[int]]
 
 
 @cache
 def load(name: str) -> Artifact:
-    """The shipped contract `name`: "Federation" or "FederationFactory"."""
+    """The shipped contract `name`: "Federation", "FederationFactory", or "Token", the play money of the demo."""
     shipped = json.loads((files("processor.chain") / "abi" / f"{name}.json").read_text("utf-8"))
-    return Artifact(shipped["abi"], shipped["bytecode"], shipped["deployedBytecode"])
+    return Artifact(shipped["abi"], shipped["bytecode"], shipped["deployedBytecode"], shipped["immutables"])
 
 
 @cache
 def errors() -> dict[str, dict[str, Any]]:
-    """Every custom error that a shipped contract can revert with, by name."""
-    entries = [*load("Federation").abi, *load("FederationFactory").abi]
+    """Every custom error that a shipped contract can revert with, by name; those of tokens (ERC-6093) too."""
+    entries = [entry for name in ("Token", "FederationFactory", "Federation") for entry in load(name).abi]
     return {entry["name"]: entry for entry in entries if entry["type"] == "error"}
+
+
+def encode(contract: str, function: str, *arguments: Any) -> bytes:
+    """The data of a call to a function of the shipped contract.
+
+    Raises ChainError where a value does not fit the parameter's type.
+    """
+    try:
+        data = Web3().eth.contract(abi=load(contract).abi).encode_abi(function, arguments)
+    except (Web3Exception, ValueError, TypeError):
+        raise ChainError(f"cannot call {function}: a value is negative or larger than the contract can hold") from None
+    return bytes.fromhex(data.removeprefix("0x"))
 
 
 def to_address(text: str) -> Address:

@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from web3 import Web3
-from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3Exception
+from web3.exceptions import BadFunctionCallOutput, ContractLogicError
 
 from processor.chain import contracts
-from processor.chain.amounts import format_ether
+from processor.chain.asset import Asset, asset_at, balance_of
 from processor.chain.contracts import to_address
+from processor.chain.genuine import is_genuine
 from processor.chain.provider import node_errors
 from processor.chain.transactions import Call, Receipt, Sender
+from processor.chain.vouchers import Voucher
 from processor.cid import cid_from_digest, digest_of
 from processor.errors import ChainError
 from processor.types import (
     ZERO_ADDRESS,
     Address,
     Adjustment,
+    Admission,
+    AuditPolicy,
     Block,
     Cid,
     ClientView,
+    FederationTerms,
     Phase,
     Release,
     RoundTerms,
@@ -30,7 +35,9 @@ from processor.types import (
 
 PAGE = 200  # entries of a list in one read
 
-_STRUCTS: dict[str, type] = {"Release": Release, "ClientView": ClientView, "RoundView": RoundView}
+_TYPES: dict[str, type] = {
+    kind.__name__: kind for kind in (Admission, AuditPolicy, ClientView, FederationTerms, Phase, Release, RoundView)
+}
 
 
 class _Deployed:
@@ -39,6 +46,7 @@ class _Deployed:
     def __init__(self, web3: Web3, address: str, artifact: str, called: str, probe: tuple[Any, ...], page: int) -> None:
         self.address: Address = to_address(address)
         self.web3 = web3
+        self._artifact = artifact
         self._eth = web3.eth
         self._page = page
         self._contract = web3.eth.contract(address=Web3.to_checksum_address(address), abi=contracts.load(artifact).abi)
@@ -71,16 +79,10 @@ class _Deployed:
                     f"there is no contract at {self.address} {when} that answers {name}: it was deployed later, or the "
                     "node is not synchronized"
                 ) from None
-        return _typed(function.abi["outputs"][0], values)
+            return _typed(function.abi["outputs"][0], values)
 
     def _call(self, name: str, *arguments: Any, description: str, value: int = 0) -> Call:
-        try:
-            data = self._contract.encode_abi(name, arguments)
-        except (Web3Exception, ValueError, TypeError):
-            raise ChainError(
-                f"cannot {description}: a value is negative or larger than the contract can hold"
-            ) from None
-        return Call(self.address, bytes.fromhex(data.removeprefix("0x")), value, description)
+        return Call(self.address, contracts.encode(self._artifact, name, *arguments), value, description)
 
 
 class Federation(_Deployed):
@@ -93,6 +95,8 @@ class Federation(_Deployed):
     def __init__(self, web3: Web3, address: str, page: int = PAGE) -> None:
         """Raises ChainError where `address` is no address or there is no federation at it."""
         super().__init__(web3, address, "Federation", "Koinon federation", ("roundView", 0, ZERO_ADDRESS), page)
+        self._terms: FederationTerms | None = None
+        self._asset: Asset | None = None
 
     # ------------------------------------------------------------------------------------------------------ reads
 
@@ -100,10 +104,46 @@ class Federation(_Deployed):
         """Whether the contract has the code that this version ships: any other may answer whatever it likes."""
         with node_errors("read a contract", at):
             code = self._eth.get_code(self._contract.address, "latest" if at is None else at.number)
-        return "0x" + code.hex() == contracts.load("Federation").deployed_bytecode
+        return is_genuine(bytes(code), self.address)
+
+    def terms(self) -> FederationTerms:
+        """What was fixed for good at the creation; asked once."""
+        if self._terms is None:
+            self._terms = self._read("terms")
+        return self._terms
+
+    def asset(self) -> Asset:
+        """What rewards and stakes are paid in; asked once. Raises ChainError where it is no token."""
+        if self._asset is None:
+            self._asset = asset_at(self.web3, self.terms().asset)
+        return self._asset
+
+    def holdings(self, at: Block | None = None) -> int:
+        """How much of its asset the contract holds."""
+        return balance_of(self.web3, self.asset(), self.address, at)
 
     def owner(self, at: Block | None = None) -> Address:
         return str(self._read("owner", at=at))
+
+    def pending_owner(self, at: Block | None = None) -> Address | None:
+        """Who has been offered the ownership and has not accepted it yet."""
+        return _somebody(self._read("pendingOwner", at=at))
+
+    def operator(self, at: Block | None = None) -> Address | None:
+        """Who may open and finalize rounds beside the owner."""
+        return _somebody(self._read("operator", at=at))
+
+    def paused(self, at: Block | None = None) -> bool:
+        """Whether no round can open until the owner resumes."""
+        return bool(self._read("paused", at=at))
+
+    def voucher_spent(self, id: int, at: Block | None = None) -> bool:
+        """Whether the voucher's id was used or revoked."""
+        return bool(self._read("voucherSpent", id, at=at))
+
+    def voucher_digest(self, client: Address, id: int, expiry: int) -> bytes:
+        """The EIP-712 digest that the owner signs to admit a client."""
+        return bytes(self._read("voucherDigest", to_address(client), id, expiry))
 
     def round_count(self, at: Block | None = None) -> int:
         """Rounds opened so far; also the number of the latest."""
@@ -118,13 +158,8 @@ class Federation(_Deployed):
         return release
 
     def carried(self, at: Block | None = None) -> int:
-        """Wei that the next round's pool starts with."""
+        """What the next round's pool starts with."""
         return int(self._read("carried", at=at))
-
-    def balance(self, at: Block | None = None) -> int:
-        """Wei that the contract holds."""
-        with node_errors("read the federation's balance", at):
-            return self._eth.get_balance(self._contract.address, "latest" if at is None else at.number)
 
     def round_view(self, round: int, client: Address | None = None, at: Block | None = None) -> RoundView:
         """A round and one client in it; a round that was never opened has phase NONE."""
@@ -145,7 +180,7 @@ class Federation(_Deployed):
         found: list[Address] = []
         for start in range(0, self.member_count(at), self._page):
             found += self._read("members", start, self._page, at=at)
-        return [None if address == ZERO_ADDRESS else address for address in found]
+        return [_somebody(address) for address in found]
 
     def updates(self, round: int, at: Block | None = None) -> list[ClientView]:
         """The updates of a round in order of member index."""
@@ -162,10 +197,22 @@ class Federation(_Deployed):
     # ---------------------------------------------------------------------------------------------- calls: clients
 
     def register(self) -> Call:
-        return self._call("register", description="register")
+        """Becomes a member of a federation with open admission, and stakes."""
+        return self._call("register", description=self._registering(), value=self._coins(self.terms().stake))
 
-    def leave(self) -> Call:
-        return self._call("leave", description="leave the federation")
+    def register_with_voucher(self, voucher: Voucher) -> Call:
+        """Becomes a member of a federation that admits by voucher, and stakes."""
+        return self._call(
+            "registerWithVoucher",
+            *(voucher.id, voucher.expiry, voucher.signature),
+            description=self._registering() + ", with a voucher",
+            value=self._coins(self.terms().stake),
+        )
+
+    def leave(self, to: Address) -> Call:
+        """Ends the membership and pays the stake to `to`; where the client has an update in the live round the stake
+        stays until that is over, and another `leave` returns it."""
+        return self._call("leave", to_address(to), description="leave the federation")
 
     def submit_update(self, round: int, sealing_key: bytes, cid: Cid, compute_ms: int, samples: int) -> Call:
         return self._call(
@@ -207,8 +254,8 @@ class Federation(_Deployed):
         return self._call(
             "openRound",
             encoded,
-            description=f"open a round with a reward of {format_ether(terms.reward)} ETH",
-            value=terms.reward,
+            description=f"open a round with a reward of {self.asset().format(terms.reward)}",
+            value=self._coins(terms.reward),
         )
 
     def finalize_round(
@@ -223,8 +270,8 @@ class Federation(_Deployed):
     ) -> Call:
         """Releases the next model. `adjustments` may come in any order; `secret` becomes public with it."""
         lowered = sorted(
-            ((adjustment.client, adjustment.credited_ms) for adjustment in adjustments),
-            key=lambda pair: int(pair[0], 16),
+            ((adjustment.client, adjustment.credited_ms, adjustment.slash_rate) for adjustment in adjustments),
+            key=lambda fields: int(fields[0], 16),
         )
         return self._call(
             "finalizeRound",
@@ -233,10 +280,38 @@ class Federation(_Deployed):
         )
 
     def fund(self, amount: int) -> Call:
-        """Adds `amount` wei to what the next round's pool carries."""
+        """Adds `amount` of the asset to what the next round's pool carries."""
         return self._call(
-            "fund", amount, description=f"fund the federation with {format_ether(amount)} ETH", value=amount
+            "fund",
+            amount,
+            description=f"fund the federation with {self.asset().format(amount)}",
+            value=self._coins(amount),
         )
+
+    def set_operator(self, operator: Address) -> Call:
+        """`ZERO_ADDRESS` for none."""
+        operator = to_address(operator)
+        named = "let nobody be operator" if operator == ZERO_ADDRESS else f"make {operator} the operator"
+        return self._call("setOperator", operator, description=named)
+
+    def pause(self) -> Call:
+        """Stops new rounds, and nothing else."""
+        return self._call("pause", description="pause the federation")
+
+    def unpause(self) -> Call:
+        return self._call("unpause", description="resume the federation")
+
+    def revoke_voucher(self, id: int) -> Call:
+        return self._call("revokeVoucher", id, description=f"revoke the voucher {id}")
+
+    def transfer_ownership(self, to: Address) -> Call:
+        """Offers the ownership; it changes hands once `to` accepts it."""
+        return self._call(
+            "transferOwnership", to_address(to), description=f"offer the ownership of the federation to {to}"
+        )
+
+    def accept_ownership(self) -> Call:
+        return self._call("acceptOwnership", description="accept the ownership of the federation")
 
     def close(self) -> Call:
         return self._call("close", description="close the federation")
@@ -244,6 +319,16 @@ class Federation(_Deployed):
     def withdraw(self, to: Address) -> Call:
         """After `close`, pays out what is carried; raises ChainError where `to` is no address."""
         return self._call("withdraw", to_address(to), description="withdraw what is carried")
+
+    # ---------------------------------------------------------------------------------------------------- internal
+
+    def _registering(self) -> str:
+        stake = self.terms().stake
+        return f"register with a stake of {self.asset().format(stake)}" if stake else "register"
+
+    def _coins(self, amount: int) -> int:
+        """What a transaction carries where `amount` of the asset moves; a token is taken by its allowance."""
+        return amount if self.asset().native else 0
 
 
 class Factory(_Deployed):
@@ -264,9 +349,10 @@ class Factory(_Deployed):
             found += self._read("federations", start, self._page, at=at)
         return found
 
-    def create(self) -> Call:
+    def create(self, terms: FederationTerms) -> Call:
         """Makes a federation that belongs to the sender; `created` finds it in the receipt."""
-        return self._call("createFederation", description="create a federation")
+        encoded = (to_address(terms.asset), terms.stake, terms.max_slash_rate, terms.admission, terms.audit_policy)
+        return self._call("createFederation", encoded, description="create a federation")
 
     def created(self, receipt: Receipt) -> Address:
         """The federation that a transaction of `create` made."""
@@ -277,11 +363,24 @@ class Factory(_Deployed):
 
 def deploy_factory(sender: Sender) -> Address:
     """Deploys a factory from the shipped bytecode."""
-    bytecode = bytes.fromhex(contracts.load("FederationFactory").bytecode.removeprefix("0x"))
-    receipt = sender.send(Call(None, bytecode, 0, "deploy the federation factory"))
+    return _deploy(sender, "FederationFactory", "deploy the federation factory")
+
+
+def deploy_token(sender: Sender) -> Address:
+    """Deploys the play money of tests and the demo, of which anybody can make as much as they like."""
+    return _deploy(sender, "Token", "deploy a token of play money")
+
+
+def _deploy(sender: Sender, artifact: str, description: str) -> Address:
+    bytecode = bytes.fromhex(contracts.load(artifact).bytecode.removeprefix("0x"))
+    receipt = sender.send(Call(None, bytecode, 0, description))
     if receipt.contract is None:
         raise ChainError(f"transaction {receipt.tx_hash} deployed no contract: the node's receipt names none")
     return receipt.contract
+
+
+def _somebody(address: Address) -> Address | None:
+    return None if address == ZERO_ADDRESS else address
 
 
 def _rounds(rounds: Sequence[int]) -> str:
@@ -289,15 +388,17 @@ def _rounds(rounds: Sequence[int]) -> str:
 
 
 def _typed(output: dict[str, Any], value: Any) -> Any:
-    """A decoded value as `processor.types` has it: its dataclasses carry the fields of the ABI's structs in order."""
+    """A decoded value as `processor.types` has it: its dataclasses carry the fields of the ABI's structs in order.
+
+    Raises ValueError for a number that an enum does not have.
+    """
     internal = output.get("internalType", "")
     if internal.endswith("[]"):
         element = {**output, "type": output["type"][:-2], "internalType": internal[:-2]}
         return [_typed(element, item) for item in value]
-    if internal.startswith("struct "):
-        return _STRUCTS[internal.rpartition(".")[2]](
-            *(_typed(component, item) for component, item in zip(output["components"], value, strict=True))
-        )
-    if internal.startswith("enum "):
-        return Phase(value)
+    kind = _TYPES.get(internal.rpartition(".")[2])
+    if internal.startswith("struct ") and kind is not None:
+        return kind(*(_typed(component, item) for component, item in zip(output["components"], value, strict=True)))
+    if internal.startswith("enum ") and kind is not None:
+        return kind(value)
     return cid_from_digest(value) if output["name"].endswith("Cid") else value

@@ -15,9 +15,9 @@ from web3 import Web3
 from web3.exceptions import ContractLogicError
 
 from processor.chain import contracts
-from processor.chain.amounts import format_ether
+from processor.chain.amounts import format_ether, format_moment
 from processor.errors import Reverted
-from processor.types import Phase
+from processor.types import Admission, AuditPolicy, Phase
 
 _ERROR_STRING = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
@@ -29,6 +29,15 @@ _PHASES = {
     Phase.FINALIZED: "finalized",
     Phase.ABANDONED: "abandoned",
 }
+_ADMISSIONS = {
+    Admission.OPEN: "the federation admits everybody: register without a voucher",
+    Admission.VOUCHER: "the federation admits by voucher: register with one that its organization signed",
+}
+_POLICIES = {
+    AuditPolicy.OPEN: "the federation's audit policy is open: finalization publishes the round's secret",
+    AuditPolicy.APPOINTED: "the federation's audit policy is appointed: finalization publishes no secret",
+}
+_LONGEST_WORDS = 200
 
 
 def _phase(value: int) -> str:
@@ -37,6 +46,11 @@ def _phase(value: int) -> str:
 
 def _hex(value: bytes) -> str:
     return "0x" + value.hex()
+
+
+def _plain(words: str) -> str:
+    """Words that any contract may have written, such that they can be shown."""
+    return "".join(letter for letter in words if letter.isprintable())[:_LONGEST_WORDS]
 
 
 # One sentence per error, its parameters named as in IFederation.sol and in OpenZeppelin's contracts.
@@ -77,12 +91,12 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "SelectionRateOutOfBounds": lambda minimum, maximum, actual: (
         f"the selection rate is {actual} basis points; {minimum} to {maximum} are allowed (10000 selects everybody)"
     ),
-    "ZeroValue": lambda field: f"{field} is zero; it must be given",
+    "ZeroValue": lambda field: f"{_plain(field)} is zero; it must be given",
     "WrongAmount": lambda expected, actual: (
         f"{format_ether(actual)} ETH were sent; exactly {format_ether(expected)} ETH were expected"
     ),
     "AmountTooLarge": lambda maximum, actual: (
-        f"{format_ether(actual)} ETH is more than the contract can hold for one round: at most {format_ether(maximum)}"
+        f"{actual} units are more than the contract can hold for one round: at most {maximum}"
     ),
     "WrongUpdates": lambda expectedCount, actualCount, expectedMs, actualMs: (
         f"the round has {expectedCount} updates with {expectedMs} ms in total, but {actualCount} with {actualMs} ms "
@@ -95,6 +109,57 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "AdjustmentNotLower": lambda client, claimedMs, creditedMs: (
         f"{client} claimed {claimedMs} ms and cannot be credited {creditedMs} ms: an adjustment only lowers"
     ),
+    "SlashRateTooHigh": lambda maximum, actual: (
+        f"{actual} basis points of a stake would be slashed; the federation allows at most {maximum}"
+    ),
+    "SecretAgainstPolicy": lambda policy: _POLICIES[AuditPolicy(policy)],
+    "WrongAdmission": lambda expected, actual: _ADMISSIONS[Admission(expected)],
+    "VoucherExpired": lambda expiry, time: (
+        f"the voucher expired at {format_moment(expiry)}, and the chain's time is {format_moment(time)}: ask the "
+        "organization for another one"
+    ),
+    "VoucherSpent": lambda id: (
+        f"the voucher with the id {id} was used or revoked: ask the organization for another one"
+    ),
+    "InvalidVoucher": lambda signer, client: (
+        f"the voucher is not one that the federation's owner, {signer}, signed for {client}: ask the organization for "
+        "another one"
+    ),
+    "StakeNotReturned": lambda client, amount: (
+        f"{client} still has {amount} units staked from an earlier membership: leave once more to get them back, then "
+        "register"
+    ),
+    "StakeIsLocked": lambda round: (
+        f"the client has left, and its stake stays until round {round} is over, which has an update of it: leave again "
+        "then"
+    ),
+    "EnforcedPause": lambda: "the federation is paused: no round can open until its owner resumes",
+    "ExpectedPause": lambda: "the federation is not paused",
+    "NeitherOwnerNorOperator": lambda actual: (
+        f"{actual} is neither the owner nor the operator of the federation; only they can do this"
+    ),
+    "AssetIsNotAContract": lambda asset: f"there is no contract at {asset}: the asset must be a token on this chain",
+    "NotReceivedInFull": lambda expected, actual: (
+        f"the token delivered {actual} units of {expected}: a token that takes a fee on transfers cannot be used"
+    ),
+    "SafeERC20FailedOperation": lambda token: (
+        f"the token {token} refused the transfer: check the balance, and what the federation may take of it"
+    ),
+    "ERC20InsufficientAllowance": lambda spender, allowance, needed: (
+        f"{spender} may take {allowance} units of the token and needs {needed}: approve that amount first"
+    ),
+    "ERC20InsufficientBalance": lambda sender, balance, needed: (
+        f"{sender} has {balance} units of the token and needs {needed}"
+    ),
+    "ERC20InvalidApprover": lambda approver: f"{approver} cannot let others take its tokens",
+    "ERC20InvalidReceiver": lambda receiver: f"the token cannot be paid to {receiver}",
+    "ERC20InvalidSender": lambda sender: f"the token cannot be taken from {sender}",
+    "ERC20InvalidSpender": lambda spender: f"{spender} cannot be allowed to take tokens",
+    "ReentrancyGuardReentrantCall": lambda: (
+        "the federation was called again while it was paying: the receiving contract must wait until it is paid"
+    ),
+    "InvalidShortString": lambda: "the contract is damaged: the name of its signatures cannot be read",
+    "StringTooLong": lambda str: f"the name {_plain(str)!r} of the contract's signatures is too long",
     "OwnerIsNeeded": lambda: "a federation needs an owner: hand it on with transferOwnership instead",
     "OwnableUnauthorizedAccount": lambda account: f"{account} does not own the federation; only its owner can do this",
     "OwnableInvalidOwner": lambda owner: f"{owner} cannot own a federation",
@@ -106,7 +171,10 @@ _SENTENCES: dict[str, Callable[..., str]] = {
 
 
 def explain(name: str, arguments: Mapping[str, Any]) -> str:
-    """The sentence for the custom error `name`, with its values by parameter name; one of other contracts is named."""
+    """The sentence for the custom error `name`, with its values by parameter name; one of other contracts is named.
+
+    Amounts whose asset the error does not tell are in its smallest units.
+    """
     sentence = _SENTENCES.get(name)
     if sentence is None:
         return f"the contract refused with {name}({', '.join(str(value) for value in arguments.values())})"
@@ -119,7 +187,7 @@ def decode(data: bytes) -> Reverted:
     selector, payload = data[:4], data[4:]
     try:
         if selector == _ERROR_STRING:
-            return Reverted(f"the contract refused: {codec.decode(['string'], payload)[0]}", "Error")
+            return Reverted(f"the contract refused: {_plain(codec.decode(['string'], payload)[0])}", "Error")
         if selector == _PANIC:
             return Reverted(
                 f"the contract failed with panic code 0x{codec.decode(['uint256'], payload)[0]:02x}", "Panic"
@@ -133,7 +201,7 @@ def decode(data: bytes) -> Reverted:
                     for item, value in zip(inputs, values, strict=True)
                 }
                 return Reverted(explain(name, arguments), name, arguments)
-    except DecodingError:
+    except (DecodingError, ValueError, OverflowError):  # of another contract, whose values mean something else
         pass
     return Reverted(f"the contract refused the call, with {_hex(data) if data else 'no reason given'}")
 

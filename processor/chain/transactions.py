@@ -23,7 +23,7 @@ from processor.chain.reverts import explain, revert_of
 from processor.errors import ChainError, Reverted
 from processor.types import Address
 
-__all__ = ["Call", "Receipt", "Sender", "SignedIntent", "explain"]
+__all__ = ["Call", "Quote", "Receipt", "Sender", "SignedIntent", "explain", "quote"]
 
 _FIRST_POLL, _SLOWEST_POLL = 0.1, 1.0  # seconds between two looks for a receipt
 _GAS_MARGIN_PERCENT = 20  # over the estimate: the state may change until the transaction is mined
@@ -64,6 +64,38 @@ class Receipt:
     logs: tuple[Any, ...] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Quote:
+    """What a transaction may cost beside the value it carries.
+
+    `gas` is its limit, with a margin over what it needs; the fees are wei for a unit of gas, at most, and the part of
+    that for the block's proposer (EIP-1559).
+    """
+
+    gas: int
+    max_fee_per_gas: int
+    priority_fee: int
+
+    @property
+    def cost(self) -> int:
+        """Wei, at most."""
+        return self.gas * self.max_fee_per_gas
+
+
+def quote(web3: Web3, sender: Address, call: Call, ceiling: int | None = None) -> Quote:
+    """Simulates the call as `sender` and prices it; needs no key, and sends nothing.
+
+    `ceiling` (wei) is the most to pay for a unit of gas. Raises Reverted where the contract refuses the call,
+    ChainError where the account has less than the call's value or gas costs more than allowed.
+    """
+    with node_errors(f"read the balance of {sender}"):
+        balance = web3.eth.get_balance(Web3.to_checksum_address(sender))
+    if balance < call.value:
+        raise _cannot_pay(sender, call, balance, None)
+    gas = _simulate(web3, sender, call) * (100 + _GAS_MARGIN_PERCENT) // 100
+    return Quote(gas, *_fees(web3, ceiling))
+
+
 class Sender:
     """Sends the transactions of one account, one at a time.
 
@@ -76,6 +108,7 @@ class Sender:
     ) -> None:
         self.address = Web3.to_checksum_address(account.address)
         self._account = account
+        self._web3 = web3
         self._eth = web3.eth
         self._timeout = timeout
         self._ceiling = max_fee_per_gas
@@ -89,24 +122,20 @@ class Sender:
         Raises Reverted where the contract refuses it, in the simulation or in the block; ChainError where the account
         cannot pay, gas costs more than allowed, the node refuses the transaction, or it is in no block in time.
         """
-        transaction = self._unsigned(call)
         nonce = self._next_nonce()
+        price = quote(self._web3, self.address, call, self._ceiling)
         with node_errors("read the account's balance"):
             balance = self._eth.get_balance(self.address)
-        if balance < call.value:
-            raise self._cannot_pay(call, balance, None)
-        gas = self._simulate(call, transaction) * (100 + _GAS_MARGIN_PERCENT) // 100
-        max_fee, priority_fee = self._fees()
-        if balance < call.value + gas * max_fee:
-            raise self._cannot_pay(call, balance, gas * max_fee)
+        if balance < call.value + price.cost:
+            raise _cannot_pay(self.address, call, balance, price.cost)
 
         priced: TxParams = {
-            **transaction,
+            **_unsigned(self.address, call),
             "chainId": self._chain_id,
             "nonce": nonce,
-            "gas": gas,
-            "maxFeePerGas": Wei(max_fee),
-            "maxPriorityFeePerGas": Wei(priority_fee),
+            "gas": price.gas,
+            "maxFeePerGas": Wei(price.max_fee_per_gas),
+            "maxPriorityFeePerGas": Wei(price.priority_fee),
         }
         signed = self._account.sign_transaction(priced)  # type: ignore[arg-type]
         intent = SignedIntent(nonce, "0x" + signed.hash.hex(), bytes(signed.raw_transaction))
@@ -115,7 +144,7 @@ class Sender:
         self._broadcast(intent)
         receipt = self._wait(intent.tx_hash)
         if not receipt.succeeded:
-            raise self._failure(call, transaction, receipt, gas)
+            raise self._failure(call, receipt, price.gas)
         return receipt
 
     def receipt(self, tx_hash: str) -> Receipt | None:
@@ -144,12 +173,6 @@ class Sender:
                 return False
             return True
 
-    def _unsigned(self, call: Call) -> TxParams:
-        transaction: TxParams = {"from": self.address, "data": HexBytes(call.data), "value": Wei(call.value)}
-        if call.to is not None:
-            transaction["to"] = Web3.to_checksum_address(call.to)
-        return transaction
-
     def _next_nonce(self) -> Nonce:
         """Refuses to queue behind a transaction that is on its way: it may be the same call, sent before a crash."""
         with node_errors("count the account's transactions"):
@@ -160,44 +183,6 @@ class Sender:
                 f"account {self.address} has a transaction on its way (nonce {mined}): wait until it is in a block"
             )
         return mined
-
-    def _simulate(self, call: Call, transaction: TxParams) -> int:
-        """The gas that the call needs in the pending block, which has the time of now."""
-        try:
-            with node_errors(f"simulate how to {call.description}"):
-                try:
-                    return self._eth.estimate_gas(transaction, "pending")
-                except Web3RPCError:  # not every node makes pending blocks
-                    return self._eth.estimate_gas(transaction, "latest")
-        except Reverted as refusal:
-            raise Reverted(f"cannot {call.description}: {refusal}", refusal.name, refusal.arguments) from None
-
-    def _fees(self) -> tuple[int, int]:
-        """The most to pay for a unit of gas, and the part of it that goes to the block's proposer, in wei (EIP-1559).
-
-        Twice the base fee lasts for six full blocks in a row, of which each raises it by an eighth.
-        """
-        with node_errors("name the price of gas"):
-            base_fee = self._eth.get_block("latest").get("baseFeePerGas")
-            priority_fee = self._eth.max_priority_fee
-        if base_fee is None:
-            raise ChainError("the chain has no fee market (EIP-1559), which transactions here rely on")
-        if self._ceiling is None:
-            return 2 * base_fee + priority_fee, priority_fee
-        if base_fee + priority_fee > self._ceiling:
-            raise ChainError(
-                f"a unit of gas costs {base_fee + priority_fee} wei now, more than the {self._ceiling} wei allowed: "
-                "wait until it is cheaper, or allow more"
-            )
-        return min(2 * base_fee + priority_fee, self._ceiling), priority_fee
-
-    def _cannot_pay(self, call: Call, balance: int, gas_cost: int | None) -> ChainError:
-        gas = "gas" if gas_cost is None else f"up to {format_ether(gas_cost)} for gas"
-        return ChainError(
-            f"account {self.address} has {format_ether(balance)} ETH; to {call.description} it needs about "
-            f"{format_ether(call.value + (gas_cost or 0))} ETH ({format_ether(call.value)} to send and {gas}): "
-            "send it some and try again"
-        )
 
     def _broadcast(self, intent: SignedIntent) -> None:
         try:
@@ -237,12 +222,12 @@ class Sender:
             time.sleep(min(pause, remaining))
             pause = min(pause * 1.5, _SLOWEST_POLL)
 
-    def _failure(self, call: Call, transaction: TxParams, receipt: Receipt, gas: int) -> Reverted:
+    def _failure(self, call: Call, receipt: Receipt, gas: int) -> Reverted:
         """Why a transaction failed in its block, asked by repeating it at the end of that block."""
         cause = Reverted("it ran out of gas" if receipt.gas_used == gas else "the contract refused the call")
         block: BlockIdentifier = receipt.block
         try:
-            self._eth.call(transaction, block)
+            self._eth.call(_unsigned(self.address, call), block)
         except ContractLogicError as error:
             cause = revert_of(error)
         except (ChainError, Web3RPCError):
@@ -252,3 +237,56 @@ class Sender:
             cause.name,
             cause.arguments,
         )
+
+
+def _unsigned(sender: Address, call: Call) -> TxParams:
+    transaction: TxParams = {
+        "from": Web3.to_checksum_address(sender),
+        "data": HexBytes(call.data),
+        "value": Wei(call.value),
+    }
+    if call.to is not None:
+        transaction["to"] = Web3.to_checksum_address(call.to)
+    return transaction
+
+
+def _simulate(web3: Web3, sender: Address, call: Call) -> int:
+    """The gas that the call needs in the pending block, which has the time of now."""
+    transaction = _unsigned(sender, call)
+    try:
+        with node_errors(f"simulate how to {call.description}"):
+            try:
+                return web3.eth.estimate_gas(transaction, "pending")
+            except Web3RPCError:  # not every node makes pending blocks
+                return web3.eth.estimate_gas(transaction, "latest")
+    except Reverted as refusal:
+        raise Reverted(f"cannot {call.description}: {refusal}", refusal.name, refusal.arguments) from None
+
+
+def _fees(web3: Web3, ceiling: int | None) -> tuple[int, int]:
+    """The most to pay for a unit of gas, and the part of it that goes to the block's proposer, in wei (EIP-1559).
+
+    Twice the base fee lasts for six full blocks in a row, of which each raises it by an eighth.
+    """
+    with node_errors("name the price of gas"):
+        base_fee = web3.eth.get_block("latest").get("baseFeePerGas")
+        priority_fee = web3.eth.max_priority_fee
+    if base_fee is None:
+        raise ChainError("the chain has no fee market (EIP-1559), which transactions here rely on")
+    if ceiling is None:
+        return 2 * base_fee + priority_fee, priority_fee
+    if base_fee + priority_fee > ceiling:
+        raise ChainError(
+            f"a unit of gas costs {base_fee + priority_fee} wei now, more than the {ceiling} wei allowed: "
+            "wait until it is cheaper, or allow more"
+        )
+    return min(2 * base_fee + priority_fee, ceiling), priority_fee
+
+
+def _cannot_pay(sender: Address, call: Call, balance: int, gas_cost: int | None) -> ChainError:
+    gas = "gas" if gas_cost is None else f"up to {format_ether(gas_cost)} for gas"
+    return ChainError(
+        f"account {sender} has {format_ether(balance)} ETH; to {call.description} it needs about "
+        f"{format_ether(call.value + (gas_cost or 0))} ETH ({format_ether(call.value)} to send and {gas}): "
+        "send it some and try again"
+    )

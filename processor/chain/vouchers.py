@@ -1,0 +1,179 @@
+"""Vouchers: what an organization signs to admit one client to a federation, once (EIP-712)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+
+from processor import jcs
+from processor.chain.amounts import format_moment
+from processor.chain.contracts import to_address
+from processor.errors import ArtifactError, ChainError
+from processor.types import Address
+
+DOMAIN_NAME, DOMAIN_VERSION = "Koinon", "1"
+
+_VERSION = 1
+_SIZE_LIMIT = 64 * 1024  # a contract wallet's signature is one for each of its owners
+_ID_LIMIT, _EXPIRY_LIMIT = 2**256, 2**40
+_FIELDS = {
+    "chain_id": int,
+    "federation": str,
+    "client": str,
+    "id": str,
+    "expiry": int,
+    "signature": str,
+}
+
+
+@dataclass(frozen=True)
+class Voucher:
+    """Admits `client` to `federation` before the block time `expiry`, if `signature` is the federation's owner's."""
+
+    chain_id: int
+    federation: Address
+    client: Address
+    id: int
+    expiry: int
+    signature: bytes
+
+    def encode(self) -> bytes:
+        """The voucher as a file."""
+        return jcs.dumps(
+            {
+                "kind": "voucher",
+                "version": _VERSION,
+                "chain_id": self.chain_id,
+                "federation": self.federation,
+                "client": self.client,
+                "id": str(self.id),
+                "expiry": self.expiry,
+                "signature": "0x" + self.signature.hex(),
+            }
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Voucher:
+        """The voucher in a file. Raises ChainError where it holds none."""
+        if len(data) > _SIZE_LIMIT:
+            raise ChainError(f"this is not a voucher: it is larger than {_SIZE_LIMIT} bytes")
+        try:
+            fields = jcs.parse(data)
+        except ArtifactError as error:
+            raise ChainError(f"this is not a voucher: it {error}") from None
+        if not isinstance(fields, dict) or fields.get("kind") != "voucher":
+            raise ChainError('this is not a voucher: expected a JSON object with "kind": "voucher"')
+        if fields.get("version") != _VERSION:
+            raise ChainError(f'the voucher has another format than this version reads: expected "version": {_VERSION}')
+        wrong = [name for name, kind in _FIELDS.items() if type(fields.get(name)) is not kind]
+        wrong += [name for name in fields if name not in (*_FIELDS, "kind", "version")]
+        if wrong:
+            raise ChainError(
+                f"the voucher is damaged at {', '.join(repr(name[:64]) for name in wrong)}: expected exactly the "
+                f"fields {', '.join(_FIELDS)}; ask the organization for the file again"
+            )
+        return cls(
+            fields["chain_id"],
+            to_address(fields["federation"]),
+            to_address(fields["client"]),
+            _id(fields["id"]),
+            _expiry(fields["expiry"]),
+            _signature(fields["signature"]),
+        )
+
+    def check(self, chain_id: int, federation: Address, client: Address, now: int) -> None:
+        """Raises ChainError where the voucher is not for this client of this federation, or past its time.
+
+        Only the contract can say whether the owner signed it, and whether it was used or revoked.
+        """
+        if (self.chain_id, self.federation) != (chain_id, federation):
+            raise ChainError(
+                f"the voucher is for the federation {self.federation} on chain {self.chain_id}, not for {federation} "
+                f"on chain {chain_id}: ask this federation's organization for one"
+            )
+        if self.client != client:
+            raise ChainError(
+                f"the voucher admits {self.client}, not {client}: use that wallet, or ask for a voucher for this one"
+            )
+        if now >= self.expiry:
+            raise ChainError(
+                f"the voucher expired at {format_moment(self.expiry)}, and the chain's time is {format_moment(now)}: "
+                "ask the organization for another one"
+            )
+
+
+def typed_data(chain_id: int, federation: Address, client: Address, id: int, expiry: int) -> dict[str, Any]:
+    """What a wallet is asked to sign (EIP-712); the id is a string, because a wallet's JSON has no such numbers."""
+    return {
+        "types": {
+            "EIP712Domain": [
+                {"name": "name", "type": "string"},
+                {"name": "version", "type": "string"},
+                {"name": "chainId", "type": "uint256"},
+                {"name": "verifyingContract", "type": "address"},
+            ],
+            "Voucher": [
+                {"name": "client", "type": "address"},
+                {"name": "id", "type": "uint256"},
+                {"name": "expiry", "type": "uint40"},
+            ],
+        },
+        "primaryType": "Voucher",
+        "domain": {
+            "name": DOMAIN_NAME,
+            "version": DOMAIN_VERSION,
+            "chainId": chain_id,
+            "verifyingContract": federation,
+        },
+        "message": {"client": client, "id": str(id), "expiry": expiry},
+    }
+
+
+def sign_voucher(
+    account: LocalAccount, chain_id: int, federation: Address, client: Address, expiry: int, id: int | None = None
+) -> Voucher:
+    """A voucher signed by the federation's owner; without `id`, one that nobody can guess.
+
+    Raises ChainError where an address is none, or the expiry is no block time.
+    """
+    federation, client = to_address(federation), to_address(client)
+    id = secrets.randbits(256) if id is None else _id(str(id))
+    asked = typed_data(chain_id, federation, client, id, _expiry(expiry))
+    signature = bytes(account.sign_typed_data(full_message=asked).signature)
+    return Voucher(chain_id, federation, client, id, expiry, signature)
+
+
+def load_voucher(path: Path) -> Voucher:
+    """The voucher in the file `path`. Raises ChainError where it cannot be read or holds none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_SIZE_LIMIT + 1)
+    except OSError as error:
+        raise ChainError(f"the voucher {path} cannot be read: {error.strerror}") from None
+    try:
+        return Voucher.decode(data)
+    except ChainError as error:
+        raise ChainError(f"{path}: {error}") from None
+
+
+def _id(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,78}", text) or int(text) >= _ID_LIMIT:
+        raise ChainError(f"{text[:80]!r} is not a voucher's id: expected a whole number below 2^256, in decimal digits")
+    return int(text)
+
+
+def _expiry(seconds: int) -> int:
+    if not 0 < seconds < _EXPIRY_LIMIT:
+        raise ChainError(f"the expiry {seconds} is not a block time: expected seconds since 1970, below 2^40")
+    return seconds
+
+
+def _signature(text: str) -> bytes:
+    if not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})+", text):
+        raise ChainError("the voucher's signature is damaged: expected 0x and hexadecimal digits")
+    return bytes.fromhex(text[2:])
