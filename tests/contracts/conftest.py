@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .helpers import MAX_SLASH_RATE, STAKE, FederationTerms, deploy_federation, digest
+from .helpers import MAX_SLASH_RATE, STAKE, FederationTerms, deploy_federation, digest, request
 
 
 def pytest_configure(config):
@@ -32,6 +32,13 @@ def clients(accounts):
 @pytest.fixture(scope="module")
 def stranger(accounts):
     return accounts[9]
+
+
+@pytest.fixture(scope="module")
+def rich(accounts):
+    """Has more than any amount that the contract keeps."""
+    request("anvil_setBalance", str(accounts[8]), hex(2**130))
+    return accounts[8]
 
 
 @pytest.fixture(scope="module")
