@@ -10,11 +10,14 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from processor.chain.asset import allowance, approve, balance_of
+from processor.chain.federation import Federation
 from processor.chain.transactions import Call, Receipt, Sender, SignedIntent
 from processor.errors import ArtifactError, ChainError, Interrupted, StorageError
 from processor.journal import Journal
 from processor.keystore import private_directory
-from processor.protocol.decide import Stop, Wait
+from processor.protocol.decide import Purse, Stop, Wait
+from processor.types import Address, Block
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts at most, while a node or the storage cannot be reached."""
@@ -30,6 +33,14 @@ def emptied(folder: Path) -> Path:
     if folder.exists():
         shutil.rmtree(folder)
     return private_directory(folder)
+
+
+def purse_of(federation: Federation, account: Address, block: Block) -> Purse:
+    """What an account can pay the federation with."""
+    web3, asset = federation.web3, federation.asset()
+    balance = balance_of(web3, asset, account, block)
+    allowed = 0 if asset.native else allowance(web3, asset, account, federation.address, block)
+    return Purse(asset, balance, allowed)
 
 
 def run(
@@ -84,6 +95,11 @@ class Transactions:
         self._journal.settle_intent(receipt.tx_hash, "mined", receipt.block)
         self._log.info(kind, round=round, transaction=receipt.tx_hash, fee_wei=str(receipt.fee_wei), **facts)
         return receipt
+
+    def approve(self, federation: Federation, amount: int) -> None:
+        """Lets the federation take `amount` of its token from the account, and no more."""
+        asset = federation.asset()
+        self.send("approved", approve(asset, federation.address, amount), amount=asset.format(amount))
 
     def pending(self) -> bool:
         """Whether a transaction of an earlier run is still on its way; settles those that are not."""

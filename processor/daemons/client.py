@@ -18,11 +18,20 @@ from processor.artifacts.model import MODEL_LIMIT, Model, load_model
 from processor.artifacts.plan import PLAN_LIMIT, Plan
 from processor.artifacts.update import write_update
 from processor.chain.federation import Federation
+from processor.chain.vouchers import Voucher, load_voucher
 from processor.cid import cid_of_file
 from processor.config import ClientSettings
-from processor.daemons.base import Transactions, emptied
+from processor.daemons.base import Transactions, emptied, purse_of
 from processor.daemons.meter import Meter, claimable_ms
-from processor.errors import ArtifactError, ConfigurationError, DatasetError, IntegrityError, Interrupted, TrainingError
+from processor.errors import (
+    ArtifactError,
+    ChainError,
+    ConfigurationError,
+    DatasetError,
+    IntegrityError,
+    Interrupted,
+    TrainingError,
+)
 from processor.journal import Journal, SavedUpdate
 from processor.keystore import private_directory
 from processor.learning.ewc import Anchor, fisher_information
@@ -30,11 +39,24 @@ from processor.learning.models import buffers_of, load_parameters, parameters_of
 from processor.learning.tasks import Dataset
 from processor.learning.trainer import train
 from processor.privacy.sealing import seal_file
-from processor.protocol.decide import Claim, ClientAction, ClientSituation, Owed, Register, Submit, Train, decide_client
+from processor.protocol.decide import (
+    Approve,
+    Claim,
+    ClientAction,
+    ClientSituation,
+    Entry,
+    Owed,
+    Register,
+    Submit,
+    Train,
+    asset_refusal,
+    decide_client,
+    voucher_refusal,
+)
 from processor.protocol.resolve import check_plan, module_of, task_of
-from processor.protocol.settlement import Identity, update_header, wants_fisher
+from processor.protocol.settlement import Identity, check_content, update_header, wants_fisher
 from processor.storage.base import Storage, get_bytes
-from processor.types import Address, Block, Cid, Phase, RoundView
+from processor.types import Address, Admission, Block, Cid, Phase, RoundView
 
 
 @dataclass
@@ -59,15 +81,18 @@ class ClientDaemon:
         view = self._latest_round(block)
         action = decide_client(self._situation(view, block))
         match action:
+            case Approve():
+                self.transactions.approve(self.federation, action.amount)
             case Register():
-                self.transactions.send("registered", self.federation.register())
+                self._register()
             case Train():
                 self._train(view, block)
             case Submit():
                 self._submit(view)
             case Claim():
                 call = self.federation.claim(action.rounds, self.address)
-                self.transactions.send("claimed", call, amount_wei=str(action.amount), rounds=len(action.rounds))
+                amount = self.federation.asset().format(action.amount)
+                self.transactions.send("claimed", call, amount=amount, rounds=len(action.rounds))
         return action
 
     # --------------------------------------------------------------------------------------------------- reading
@@ -77,9 +102,12 @@ class ClientDaemon:
         return self.federation.round_view(max(1, self.federation.round_count(at=block)), self.address, at=block)
 
     def _situation(self, view: RoundView, block: Block) -> ClientSituation:
+        closed = self.federation.closed(at=block)
         return ClientSituation(
-            closed=self.federation.closed(at=block),
-            registered=view.client.member,
+            closed=closed,
+            asset=self.federation.asset(),
+            stake=view.client.stake,
+            entry=None if closed or view.client.member else self._entry(view, block),
             round=None if view.phase is Phase.NONE else view,
             has_update=self.journal.update_for(view.round, view.sealing_key) is not None,
             refusal=self._refusal(view),
@@ -88,14 +116,43 @@ class ClientDaemon:
             transaction_pending=self.transactions.pending(),
         )
 
+    def _entry(self, view: RoundView, block: Block) -> Entry:
+        return Entry(
+            terms=self.federation.terms(),
+            purse=purse_of(self.federation, self.address, block),
+            accepted_asset=self.settings.asset,
+            max_stake=self.settings.max_stake,
+            stake_held=view.client.stake,
+            voucher_refusal=self._voucher_refusal(block),
+        )
+
+    def _voucher_refusal(self, block: Block) -> str | None:
+        """Why the voucher that is configured does not admit us; None where it does, or where none is asked for."""
+        if self.federation.terms().admission is Admission.OPEN:
+            return None
+        try:
+            voucher = self._voucher()
+        except ChainError as error:
+            return str(error)
+        spent = voucher is not None and self.federation.voucher_spent(voucher.id, at=block)
+        federation = self.federation
+        return voucher_refusal(voucher, spent, federation.chain_id, federation.address, self.address, block.timestamp)
+
+    def _voucher(self) -> Voucher | None:
+        """Raises ChainError where the file holds none."""
+        return None if self.settings.voucher is None else load_voucher(self.settings.voucher)
+
     def _refusal(self, view: RoundView) -> str | None:
         """Why this client's own limits rule the round out; looked into only where it is asked to train."""
         if view.phase is not Phase.TRAINING or not view.client.selected or view.client.update is not None:
             return None
+        if refusal := asset_refusal(self.federation.terms(), self.settings.asset):
+            return refusal
         if view.guaranteed_rate < self.settings.minimum_rate:
+            asset = self.federation.asset()
             return (
-                f"it guarantees {view.guaranteed_rate} wei for a second of compute, "
-                f"less than the minimum_rate of {self.settings.minimum_rate} that is configured"
+                f"it guarantees {asset.format(view.guaranteed_rate)} for a second of compute, "
+                f"less than the minimum_rate of {asset.format(self.settings.minimum_rate)} that is configured"
             )
         if view.sealing_key in self._failed:
             return self._failed[view.sealing_key]
@@ -145,6 +202,12 @@ class ClientDaemon:
 
     # ---------------------------------------------------------------------------------------------------- acting
 
+    def _register(self) -> None:
+        federation = self.federation
+        voucher = self._voucher() if federation.terms().admission is Admission.VOUCHER else None
+        call = federation.register() if voucher is None else federation.register_with_voucher(voucher)
+        self.transactions.send("registered", call, stake=federation.asset().format(federation.terms().stake))
+
     def _train(self, view: RoundView, block: Block) -> None:
         """Trains and seals the round's one update, and writes it into the journal before anyone sees it.
 
@@ -156,8 +219,8 @@ class ClientDaemon:
         work = emptied(self.settings.state / "work")
         ends_at = time.monotonic() + view.training_deadline - block.timestamp
         with tempfile.TemporaryDirectory(dir=work) as folder:
-            plain, sealed = Path(folder) / "update", Path(folder) / "sealed"
-            base = self._fetch_base(view, Path(folder) / "base")
+            plain, sealed, base_path = (Path(folder) / name for name in ("update", "sealed", "base"))
+            base = self._fetch_base(view, base_path)
             module = module_of(plan)
             load_parameters(module, base.parameters, base.buffers)
             try:
@@ -165,6 +228,7 @@ class ClientDaemon:
                     fisher = self._local_work(module, plan, base, dataset, meter, ends_at)
                 header = update_header(self._identity, view, self.address)
                 write_update(plain, header, _delta(module, base), buffers_of(module), fisher)
+                check_content(plain, header, base_path, plan)
                 seal_file(plain, sealed, view.sealing_key)
             except (TrainingError, ArtifactError) as error:
                 self._failed[view.sealing_key] = str(error)

@@ -19,7 +19,7 @@ from processor.artifacts.report import REPORT_LIMIT, Metrics, Report
 from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state, write_state
 from processor.chain.federation import Federation
 from processor.config import OrganizationSettings
-from processor.daemons.base import Transactions, emptied
+from processor.daemons.base import Transactions, emptied, purse_of
 from processor.errors import ArtifactError, ConfigurationError
 from processor.journal import Journal
 from processor.keystore import decrypt, encrypt
@@ -28,6 +28,7 @@ from processor.learning.models import buffers_of, load_parameters, parameters_of
 from processor.learning.tasks import Dataset
 from processor.privacy.sealing import generate_key_pair
 from processor.protocol.decide import (
+    Approve,
     Finalize,
     OpenRound,
     OrganizationAction,
@@ -40,12 +41,13 @@ from processor.protocol.resolve import check_plan, module_of, task_of
 from processor.protocol.settlement import Identity, Settlement, settle
 from processor.protocol.validation import METRIC, metric_of, publish_validation, published_validation
 from processor.storage.base import Storage, get_bytes, put_bytes
-from processor.types import Address, Block, Cid, RoundTerms, RoundView
+from processor.types import Address, AuditPolicy, Block, Cid, RoundTerms, RoundView
 
 
 @dataclass
 class OrganizationDaemon:
-    """The owner's wallet of one federation. `cycle` reads one block, decides, does at most one thing, and says what.
+    """The owner's or the operator's wallet of one federation. `cycle` reads one block, decides, does at most one thing,
+    and says what.
 
     `state_key` encrypts the rounds' sealing secrets in the journal.
     """
@@ -73,6 +75,8 @@ class OrganizationDaemon:
         match action:
             case SetInitialModel():
                 self._set_initial_model()
+            case Approve():
+                self.transactions.approve(self.federation, action.amount)
             case OpenRound():
                 self._open_round()
             case Finalize() if view is not None:
@@ -84,12 +88,33 @@ class OrganizationDaemon:
 
         Raises ConfigurationError or DatasetError now for what would otherwise fail in the middle of a round.
         """
+        self._check_federation()
         check_plan(self.plan)
         emptied(self._work)
         if self.settings.publish_validation:
             own = task_of(self.plan).load(self.settings.validation)
             self.plan = replace(self.plan, validation=publish_validation(self.plan, own, self.storage))
         self._validation_data(self.plan)
+
+    def _check_federation(self) -> None:
+        """Raises ConfigurationError for a federation that this wallet, this plan or this version cannot serve."""
+        federation, terms = self.federation, self.federation.terms()
+        owner, operator = federation.owner(), federation.operator()
+        if self.address not in (owner, operator):
+            raise ConfigurationError(
+                f"the federation {federation.address} belongs to {owner} and its operator is {operator or 'nobody'}, "
+                f"but the wallet is {self.address}: name the wallet of one of them, or your own federation"
+            )
+        if terms.audit_policy is AuditPolicy.APPOINTED:
+            raise ConfigurationError(
+                f"the federation {federation.address} has the audit policy `appointed`, and this version finalizes "
+                "rounds by publishing their secret: it serves federations with the policy `open`"
+            )
+        if self.plan.slashing.rate > terms.max_slash_rate:
+            raise ConfigurationError(
+                f"the plan's slashing.rate is {self.plan.slashing.rate} basis points, and the federation "
+                f"{federation.address} allows at most {terms.max_slash_rate}: lower the rate in [plan.slashing]"
+            )
 
     @property
     def _work(self) -> Path:
@@ -108,6 +133,9 @@ class OrganizationDaemon:
             round=view,
             members=self._members(block) if may_open else 0,
             min_members=self.settings.min_members,
+            paused=self.federation.paused(at=block),
+            purse=purse_of(self.federation, self.address, block),
+            reward=self.settings.round.reward,
             stop=self._stop_reason(report),
             transaction_pending=self.transactions.pending(),
         )

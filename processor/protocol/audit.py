@@ -15,15 +15,27 @@ from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
 from processor.artifacts.plan import PLAN_LIMIT, Plan
 from processor.artifacts.report import REPORT_LIMIT, Report
 from processor.artifacts.state import STATE_LIMIT, StateHeader, open_state, write_state
+from processor.chain.asset import Asset
 from processor.chain.federation import Federation
 from processor.errors import ArtifactError, ArtifactUnavailable, ConfigurationError
 from processor.learning.aggregation import next_state, should_stop
 from processor.privacy.sealing import public_key_of
 from processor.protocol.rewards import guaranteed_rate, money_of, payable
 from processor.protocol.settlement import Identity, Settlement, settle
+from processor.protocol.stakes import stakes_of
 from processor.protocol.validation import METRIC, TOLERANCE, metric_of, published_validation
 from processor.storage.base import Storage, get_bytes
-from processor.types import Address, Block, Cid, ClientView, Phase, Release, RoundView
+from processor.types import (
+    Address,
+    AuditPolicy,
+    Block,
+    Cid,
+    ClientView,
+    FederationTerms,
+    Phase,
+    Release,
+    RoundView,
+)
 
 T = TypeVar("T")
 
@@ -40,11 +52,15 @@ class Violation:
 
 @dataclass(frozen=True)
 class Lowered:
-    """An update that is credited less than was claimed, 0 if it was rejected, with the reason that the report gives."""
+    """An update that is credited less than was claimed, 0 if it was rejected, with the reason that the report gives.
+
+    `slash_rate` is what it cost beside, in basis points of what was left of the client's stake.
+    """
 
     client: Address
     claimed_ms: int
     credited_ms: int
+    slash_rate: int
     reason: str | None
 
 
@@ -68,11 +84,15 @@ class RoundAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """The verdict: `ok` means that every check held."""
+    """The verdict: `ok` means that every check held.
+
+    Amounts are in the smallest unit of `asset`, which is None where the contract's word on it could not be taken.
+    """
 
     federation: str
     chain_id: int
     block: int
+    asset: Asset | None
     rounds: tuple[RoundAudit, ...]
     checks: int
     violations: tuple[Violation, ...]
@@ -84,8 +104,9 @@ class Audit:
 
 @dataclass
 class Checks:
-    """Counts checks and keeps the violations."""
+    """Counts checks and keeps the violations. Amounts are said in the federation's asset."""
 
+    asset: Asset
     count: int = 0
     violations: list[Violation] = field(default_factory=list)
 
@@ -94,6 +115,9 @@ class Checks:
         if expected != found:
             self.violations.append(Violation(round, subject, _text(expected), _text(found)))
         return expected == found
+
+    def amount(self, round: int, subject: str, expected: int, found: int) -> bool:
+        return self.equal(round, subject, self.asset.format(expected), self.asset.format(found))
 
     def holds(self, round: int, subject: str, holds: bool, expected: str, found: str) -> bool:
         return self.equal(round, subject, expected, expected if holds else found)
@@ -126,19 +150,23 @@ class _Lineage:
 class _Chain:
     """All that the chain says at one block, read at once: a usual node forgets the past within minutes."""
 
+    terms: FederationTerms
     rounds: list[tuple[RoundView, list[ClientView]]]
+    members: list[Address | None]
     latest: Release
     carried: int
-    balance: int
+    holdings: int
 
 
 def _read_chain(federation: Federation, block: Block) -> _Chain:
     numbers = range(1, federation.round_count(at=block) + 1)
     return _Chain(
+        terms=federation.terms(),
         rounds=[(federation.round_view(n, at=block), federation.updates(n, at=block)) for n in numbers],
+        members=federation.members(at=block),
         latest=federation.latest_release(at=block),
         carried=federation.carried(at=block),
-        balance=federation.balance(at=block),
+        holdings=federation.holdings(at=block),
     )
 
 
@@ -154,12 +182,12 @@ def audit(
     StorageError where no storage can be reached at all; a single artifact that is missing is a violation.
     """
     block = federation.block()
-    checks = Checks()
-    genuine = federation.genuine(at=block)
-    if not checks.holds(
-        0, "code of the contract", genuine, "the code that this version ships", "another, which may say anything"
-    ):
-        return Audit(federation.address, federation.chain_id, block.number, (), checks.count, tuple(checks.violations))
+    if not federation.genuine(at=block):
+        foreign = Violation(
+            0, "code of the contract", "the code that this version ships", "another, which may say anything"
+        )
+        return Audit(federation.address, federation.chain_id, block.number, None, (), 1, (foreign,))
+    checks = Checks(federation.asset(), count=1)
     chain = _read_chain(federation, block)
     lineage: _Lineage | None = None
     rounds = []
@@ -170,7 +198,7 @@ def audit(
             _model_header(checks, view.round, f"initial model {initial}", initial, storage, directory)
             lineage = _Lineage(Release(view.base.model, None), None, None, 0)
         _check_opening(checks, view, lineage)
-        _check_money(checks, view, clients)
+        _check_money(checks, chain.terms, view, clients)
         settled = _check_outcome(checks, federation, view, clients, lineage, storage, directory)
         rounds.append(_summary(view, clients, settled, checks.count - before))
         lineage = settled.lineage
@@ -180,6 +208,7 @@ def audit(
         federation.address,
         federation.chain_id,
         block.number,
+        checks.asset,
         tuple(rounds),
         checks.count,
         tuple(checks.violations),
@@ -196,10 +225,10 @@ def _check_opening(checks: Checks, view: RoundView, before: _Lineage) -> None:
         view.round,
         "pool holds what the round before carried",
         view.pool >= before.carried,
-        f"at least {before.carried} wei",
-        f"{view.pool} wei",
+        f"at least {checks.asset.format(before.carried)}",
+        checks.asset.format(view.pool),
     )
-    checks.equal(
+    checks.amount(
         view.round,
         "guaranteed rate",
         guaranteed_rate(view.pool, view.reward_rate_cap, view.max_updates, view.max_compute_ms),
@@ -207,7 +236,7 @@ def _check_opening(checks: Checks, view: RoundView, before: _Lineage) -> None:
     )
 
 
-def _check_money(checks: Checks, view: RoundView, clients: list[ClientView]) -> None:
+def _check_money(checks: Checks, terms: FederationTerms, view: RoundView, clients: list[ClientView]) -> None:
     """Counts, totals and every reward, recomputed from what each client claimed and was credited."""
     number = view.round
     checks.equal(number, "number of updates", view.update_count, len(clients))
@@ -227,34 +256,59 @@ def _check_money(checks: Checks, view: RoundView, clients: list[ClientView]) -> 
             f"at most the {client.compute_ms} ms claimed",
             f"{client.credited_ms} ms",
         )
+        checks.holds(
+            number,
+            f"slash rate of {client.client}",
+            client.slash_rate <= terms.max_slash_rate,
+            f"at most {terms.max_slash_rate} basis points",
+            str(client.slash_rate),
+        )
     if not view.phase.over:
         return
     credited = {client.client: client.credited_ms for client in clients}
     checks.equal(number, "credited compute time in total", sum(credited.values()), view.credited_ms)
     money = money_of(view.pool, view.reward_rate_cap, view.claimed_ms, credited)
     for client in clients:
-        checks.equal(number, f"reward of {client.client} in wei", money.rewards[client.client], client.reward)
-    checks.equal(number, "wei payable", payable(view.pool, view.reward_rate_cap, sum(credited.values())), view.payable)
-    checks.equal(number, "wei carried", money.carried, view.surplus)
-    checks.equal(number, "wei forfeited", money.forfeited, view.forfeited)
+        checks.amount(number, f"reward of {client.client}", money.rewards[client.client], client.reward)
+    due = payable(view.pool, view.reward_rate_cap, sum(credited.values()))
+    checks.amount(number, "amount payable", due, view.payable)
+    checks.amount(number, "amount carried", money.carried, view.surplus)
+    checks.amount(number, "amount forfeited", money.forfeited, view.forfeited)
 
 
 def _check_federation(checks: Checks, chain: _Chain, rounds: list[RoundAudit], lineage: _Lineage | None) -> None:
-    """Nobody's money is missing: the balance covers what is owed, what is carried, and what is forfeited for ever."""
+    """Nobody's money is missing: the contract holds what is owed, live, carried and staked, and what is forfeited for
+    ever."""
     if lineage is not None:
         checks.equal(0, "latest model", lineage.release.model, chain.latest.model)
         checks.equal(0, "latest report", lineage.release.report, chain.latest.report)
     live = sum(row.pool for row in rounds if row.phase.live)
     owed = sum(row.pool - row.carried - row.forfeited - row.paid for row in rounds if row.phase.over)
-    forfeited = sum(row.forfeited for row in rounds)
-    needed = chain.carried + live + owed + forfeited
+    staked, slashed = _check_stakes(checks, chain)
+    forfeited = sum(row.forfeited for row in rounds) + slashed
+    needed, say = owed + live + chain.carried + staked + forfeited, checks.asset.format
     checks.holds(
         0,
         "balance of the contract",
-        chain.balance >= needed,
-        f"at least {needed} wei (owed {owed}, carried {chain.carried}, live {live}, forfeited {forfeited})",
-        f"{chain.balance} wei",
+        chain.holdings >= needed,
+        f"at least {say(needed)} (owed {say(owed)}, live {say(live)}, carried {say(chain.carried)}, "
+        f"staked {say(staked)}, forfeited {say(forfeited)})",
+        say(chain.holdings),
     )
+
+
+def _check_stakes(checks: Checks, chain: _Chain) -> tuple[int, int]:
+    """Every stake is what its slashes leave of it; returns what is staked and what was slashed, in total."""
+    stakes = stakes_of(chain.terms.stake, chain.members, [clients for _, clients in chain.rounds])
+    for stake in stakes:
+        checks.holds(
+            0,
+            f"stake of {stake.client}",
+            stake.as_it_should_be,
+            f"{checks.asset.format(stake.least)} to {checks.asset.format(stake.most)}",
+            checks.asset.format(stake.held),
+        )
+    return sum(stake.held for stake in stakes), sum(stake.slashed for stake in stakes)
 
 
 # --------------------------------------------------------------------------------------- what the artifacts must say
@@ -283,9 +337,11 @@ def _check_outcome(
         return _Outcome(unchanged, None, recomputed=False)
     if view.released.model is None or view.released.report is None:
         checks.holds(view.round, "release", False, "a model and a report", _text(view.released))
-    checks.equal(
-        view.round, "sealing key of the published secret", view.sealing_key.hex(), public_key_of(view.secret).hex()
-    )
+    public = federation.terms().audit_policy is AuditPolicy.OPEN
+    if public:
+        checks.equal(
+            view.round, "sealing key of the published secret", view.sealing_key.hex(), public_key_of(view.secret).hex()
+        )
     report = _read_report(checks, view, storage)
     _check_model(checks, view, storage, directory)
     state_cid = report.server_state if report is not None else before.state_cid
@@ -293,7 +349,7 @@ def _check_outcome(
     if plan is not None and report is not None:
         _check_report(checks, federation, view, clients, plan, report)
         state = _check_state(checks, view, plan, report, before, storage, directory)
-        recomputed = _check_recomputed(checks, federation, view, clients, plan, report, storage, directory)
+        recomputed = public and _check_recomputed(checks, federation, view, clients, plan, report, storage, directory)
     lineage = _Lineage(view.released, state, state_cid, view.surplus)
     return _Outcome(lineage, report, recomputed)
 
@@ -304,6 +360,7 @@ def _check_nothing_released(checks: Checks, view: RoundView, clients: list[Clien
     checks.equal(view.round, "published secret", bytes(32).hex(), view.secret.hex())
     for client in clients:
         checks.equal(view.round, f"credited compute time of {client.client}", client.compute_ms, client.credited_ms)
+        checks.equal(view.round, f"slash rate of {client.client}", 0, client.slash_rate)
 
 
 def _read_plan(checks: Checks, view: RoundView, storage: Storage) -> Plan | None:
@@ -373,6 +430,7 @@ def _check_report(
         if entry is not None:
             checks.equal(number, f"update of {client.client} in the report", client.update, entry.update)
             checks.equal(number, f"credited time of {client.client} on chain", entry.credited_ms, client.credited_ms)
+            checks.equal(number, f"slash rate of {client.client} on chain", entry.slash_rate, client.slash_rate)
 
 
 def _check_recomputed(
@@ -407,6 +465,7 @@ def _compare_settlement(checks: Checks, view: RoundView, report: Report, settlem
             ("reason for", update.reason, entry.reason),
             ("weight of", update.weight, entry.weight),
             ("credited time of", update.credited_ms, entry.credited_ms),
+            ("slash rate of", update.slash_rate, entry.slash_rate),
         ):
             checks.equal(view.round, f"{subject} {update.client} in the report", expected, found)
     checks.equal(view.round, "recomputed model", settlement.model, view.released.model)
@@ -468,7 +527,13 @@ def _summary(view: RoundView, clients: list[ClientView], settled: _Outcome, chec
         carried=view.surplus,
         forfeited=view.forfeited,
         lowered=tuple(
-            Lowered(client.client, client.compute_ms, client.credited_ms, reasons.get(client.client))
+            Lowered(
+                client.client,
+                client.compute_ms,
+                client.credited_ms,
+                client.slash_rate,
+                reasons.get(client.client),
+            )
             for client in clients
             if client.credited_ms < client.compute_ms
         ),

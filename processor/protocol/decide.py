@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from processor.types import Phase, RoundView
+from processor.chain.asset import Asset, approval_needed
+from processor.chain.vouchers import Voucher
+from processor.errors import ChainError
+from processor.types import Address, Admission, FederationTerms, Phase, RoundView
 
 # ------------------------------------------------------------------------------------------------------- actions
 
@@ -24,6 +27,14 @@ class Stop:
     """Nothing to do any more."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Approve:
+    """Let the federation take `amount` of its token from us: exactly what the next step costs. 0 takes back a smaller
+    approval of before, which some tokens ask for."""
+
+    amount: int
 
 
 @dataclass(frozen=True)
@@ -70,15 +81,59 @@ class Finalize:
     round: int
 
 
-ClientAction = Wait | Stop | Register | Train | Submit | Claim
-OrganizationAction = Wait | Stop | SetInitialModel | OpenRound | Finalize
+ClientAction = Wait | Stop | Approve | Register | Train | Submit | Claim
+OrganizationAction = Wait | Stop | SetInitialModel | Approve | OpenRound | Finalize
+
+# --------------------------------------------------------------------------------------------------------- payments
+
+
+@dataclass(frozen=True)
+class Purse:
+    """What an account can pay with: its balance in the federation's asset, and what the federation may take of it.
+
+    The native coin needs no allowance.
+    """
+
+    asset: Asset
+    balance: int
+    allowance: int
+
+
+def payment_step(purse: Purse, amount: int, purpose: str) -> Wait | Approve | None:
+    """What comes before the federation can take `amount` for `purpose` ("the stake"); None where nothing does."""
+    if purse.balance < amount:
+        return Wait(
+            f"{purpose} is {purse.asset.format(amount)} and the wallet holds {purse.asset.format(purse.balance)}: "
+            "send it some"
+        )
+    if purse.asset.native:
+        return None
+    approval = approval_needed(purse.allowance, amount)
+    return None if approval is None else Approve(approval)
+
 
 # -------------------------------------------------------------------------------------------------------- client
 
 
 @dataclass(frozen=True)
+class Entry:
+    """What a client that is no member knows about becoming one.
+
+    `accepted_asset` and `max_stake` are its own limits, `stake_held` what an earlier membership left with the contract;
+    `voucher_refusal` says why it is not admitted, where admission is by voucher.
+    """
+
+    terms: FederationTerms
+    purse: Purse
+    accepted_asset: Address
+    max_stake: int
+    stake_held: int
+    voucher_refusal: str | None
+
+
+@dataclass(frozen=True)
 class Owed:
-    """A reward that can be claimed, in wei."""
+    """A reward that can be claimed."""
 
     round: int
     amount: int
@@ -88,12 +143,15 @@ class Owed:
 class ClientSituation:
     """What a client knows at one block.
 
-    `refusal` says why the client's own limits rule the round out; `transaction_pending` that an earlier transaction is
-    neither mined nor dropped.
+    `entry` is there where the client is no member and could become one. `stake` is what the contract holds of its
+    stake. `refusal` says why the client's own limits rule the round out; `transaction_pending` that an earlier
+    transaction is neither mined nor dropped.
     """
 
     closed: bool
-    registered: bool
+    asset: Asset
+    stake: int
+    entry: Entry | None
     round: RoundView | None
     has_update: bool
     refusal: str | None
@@ -110,17 +168,70 @@ def decide_client(situation: ClientSituation) -> ClientAction:
     """The client's next step. A round comes before a claim, since a round has a deadline."""
     if situation.transaction_pending:
         return Wait("an earlier transaction is not mined yet")
-    if not situation.closed and not situation.registered:
-        return Register()
-    step = _round_step(situation)
+    step = _round_step(situation) if situation.entry is None else _entry_step(situation.entry)
     if not isinstance(step, Wait):
         return step
     claim = _claim_step(situation)
     if claim is not None:
         return claim
     if situation.closed:
-        return Stop("the federation is closed and nothing is owed")
+        return Stop(_farewell(situation))
     return step
+
+
+def asset_refusal(terms: FederationTerms, accepted: Address) -> str | None:
+    """Why a client takes no part for what the federation pays in; None where it does."""
+    if terms.asset == accepted:
+        return None
+    return (
+        f"the federation pays and stakes in {terms.asset}, and client.asset is {accepted} (zeros stand for the native "
+        "coin): set it to the federation's asset if that is what you want"
+    )
+
+
+def voucher_refusal(
+    voucher: Voucher | None, spent: bool, chain_id: int, federation: Address, client: Address, now: int
+) -> str | None:
+    """Why a voucher does not admit the client at the block time `now`; None where it does, if the owner signed it."""
+    if voucher is None:
+        return "the federation admits clients by voucher: ask its organization for one and name the file client.voucher"
+    try:
+        voucher.check(chain_id, federation, client, now)
+    except ChainError as error:
+        return str(error)
+    return "the voucher was used or revoked: ask the organization for another one" if spent else None
+
+
+def entry_refusal(entry: Entry) -> str | None:
+    """Why a client does not register, and what to do about it; None where it may."""
+    asset, stake = entry.purse.asset, entry.terms.stake
+    if entry.stake_held:
+        return (
+            f"the contract still holds {asset.format(entry.stake_held)}, the stake of our earlier membership: "
+            "`koinon client leave` returns it once the round with our update is over, then we can register again"
+        )
+    if refusal := asset_refusal(entry.terms, entry.accepted_asset):
+        return refusal
+    if stake > entry.max_stake:
+        return (
+            f"the federation asks for a stake of {asset.format(stake)}, and client.max_stake allows "
+            f"{asset.format(entry.max_stake)}: set it to {stake} to stake that much"
+        )
+    return entry.voucher_refusal if entry.terms.admission is Admission.VOUCHER else None
+
+
+def _entry_step(entry: Entry) -> Wait | Approve | Register:
+    refusal = entry_refusal(entry)
+    if refusal is not None:
+        return Wait(f"not registered: {refusal}")
+    return payment_step(entry.purse, entry.terms.stake, "the stake") or Register()
+
+
+def _farewell(situation: ClientSituation) -> str:
+    said = "the federation is closed and nothing is owed"
+    if situation.stake:
+        said += f"; `koinon client leave` returns the stake of {situation.asset.format(situation.stake)}"
+    return said
 
 
 def _round_step(situation: ClientSituation) -> Wait | Train | Submit:
@@ -156,6 +267,7 @@ class OrganizationSituation:
     """What an organization knows at one block.
 
     `members` counts only where no round is live. `stop` is the reason that the last report gives, if the rule holds.
+    `purse` pays the `reward` of the next round.
     """
 
     closed: bool
@@ -163,6 +275,9 @@ class OrganizationSituation:
     round: RoundView | None
     members: int
     min_members: int
+    paused: bool
+    purse: Purse
+    reward: int
     stop: str | None
     transaction_pending: bool
 
@@ -182,6 +297,8 @@ def decide_organization(situation: OrganizationSituation) -> OrganizationAction:
         return Stop(situation.stop)
     if not situation.has_initial_model:
         return SetInitialModel()
+    if situation.paused:
+        return Wait("the federation is paused: no round opens before its owner's `koinon organization resume`")
     if situation.members < situation.min_members:
         return Wait(f"{situation.members} of the {situation.min_members} members needed to open a round are registered")
-    return OpenRound()
+    return payment_step(situation.purse, situation.reward, "the reward of the next round") or OpenRound()

@@ -2,14 +2,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from processor.chain.asset import Asset
+from processor.chain.vouchers import Voucher
 from processor.protocol.decide import (
+    Approve,
     Claim,
     ClientSituation,
+    Entry,
     Finalize,
     OpenRound,
     OrganizationSituation,
     Owed,
+    Purse,
     Register,
     SetInitialModel,
     Stop,
@@ -18,13 +25,40 @@ from processor.protocol.decide import (
     Wait,
     decide_client,
     decide_organization,
+    entry_refusal,
+    payment_step,
+    voucher_refusal,
 )
-from processor.types import Phase
-from tests.unit.protocol.views import CID, round_view
+from processor.types import ZERO_ADDRESS, Admission, FederationTerms, Phase
+from tests.unit.protocol.views import ADDRESS, CID, round_view
 
+COIN = Asset(ZERO_ADDRESS, "ETH", 18)
+TOKEN = Asset("0x5FbDB2315678afecb367f032d93F642f64180aa3", "GOLD", 2)
+FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
+CHAIN_ID, NOW = 31337, 1_000_000
+VOUCHER = Voucher(CHAIN_ID, FEDERATION, ADDRESS, id=7, expiry=NOW + 1, signature=b"signed")
+
+ENTRY = Entry(
+    terms=FederationTerms(),
+    purse=Purse(COIN, balance=1000, allowance=0),
+    accepted_asset=ZERO_ADDRESS,
+    max_stake=0,
+    stake_held=0,
+    voucher_refusal=None,
+)
+TOKEN_ENTRY = Entry(
+    terms=FederationTerms(asset=TOKEN.address, stake=500, max_slash_rate=1_000),
+    purse=Purse(TOKEN, balance=1000, allowance=0),
+    accepted_asset=TOKEN.address,
+    max_stake=500,
+    stake_held=0,
+    voucher_refusal=None,
+)
 CLIENT = ClientSituation(
     closed=False,
-    registered=True,
+    asset=COIN,
+    stake=0,
+    entry=None,
     round=round_view(),
     has_update=False,
     refusal=None,
@@ -38,6 +72,9 @@ ORGANIZATION = OrganizationSituation(
     round=None,
     members=3,
     min_members=3,
+    paused=False,
+    purse=Purse(COIN, balance=1000, allowance=0),
+    reward=1000,
     stop=None,
     transaction_pending=False,
 )
@@ -50,12 +87,99 @@ def in_round(situation: ClientSituation, **changes: Any) -> ClientSituation:
     return replace(situation, round=replace(view, client=replace(view.client, **client), **changes))
 
 
+def joining(entry: Entry, **changes: Any) -> ClientSituation:
+    return replace(CLIENT, entry=replace(entry, **changes))
+
+
 def test_client_that_is_no_member_registers() -> None:
-    assert decide_client(replace(CLIENT, registered=False)) == Register()
+    assert decide_client(joining(ENTRY)) == Register()
 
 
-def test_client_does_not_register_with_a_closed_federation() -> None:
-    assert isinstance(decide_client(replace(CLIENT, registered=False, closed=True, round=None)), Stop)
+def test_client_of_a_closed_federation_stops_and_says_how_to_get_its_stake_back() -> None:
+    closed = replace(CLIENT, closed=True, round=None)
+    assert decide_client(closed) == Stop("the federation is closed and nothing is owed")
+    stop = decide_client(replace(closed, asset=TOKEN, stake=150))
+    assert isinstance(stop, Stop)
+    assert stop.reason.endswith("`koinon client leave` returns the stake of 1.5 GOLD")
+
+
+def test_client_approves_exactly_the_stake_of_a_token_and_then_registers() -> None:
+    assert decide_client(joining(TOKEN_ENTRY)) == Approve(500)
+    assert decide_client(joining(TOKEN_ENTRY, purse=Purse(TOKEN, 1000, allowance=500))) == Register()
+
+
+def test_client_takes_back_a_smaller_approval_first() -> None:
+    assert decide_client(joining(TOKEN_ENTRY, purse=Purse(TOKEN, 1000, allowance=499))) == Approve(0)
+
+
+def test_client_that_cannot_pay_the_stake_says_what_is_missing() -> None:
+    step = decide_client(joining(TOKEN_ENTRY, purse=Purse(TOKEN, 499, allowance=0)))
+    assert step == Wait("the stake is 5 GOLD and the wallet holds 4.99 GOLD: send it some")
+
+
+def test_client_does_not_join_a_federation_that_pays_in_something_else() -> None:
+    refusal = entry_refusal(replace(TOKEN_ENTRY, accepted_asset=ZERO_ADDRESS))
+    assert refusal is not None and f"pays and stakes in {TOKEN.address}, and client.asset is {ZERO_ADDRESS}" in refusal
+    assert isinstance(decide_client(joining(TOKEN_ENTRY, accepted_asset=ZERO_ADDRESS)), Wait)
+
+
+def test_client_does_not_stake_more_than_it_allows() -> None:
+    refusal = entry_refusal(replace(TOKEN_ENTRY, max_stake=499))
+    assert refusal is not None
+    assert "asks for a stake of 5 GOLD, and client.max_stake allows 4.99 GOLD: set it to 500" in refusal
+
+
+def test_client_does_not_register_while_an_old_stake_is_held() -> None:
+    step = decide_client(joining(TOKEN_ENTRY, stake_held=250))
+    assert isinstance(step, Wait)
+    assert "still holds 2.5 GOLD" in step.reason and "`koinon client leave` returns it" in step.reason
+
+
+def test_client_that_the_voucher_does_not_admit_says_why() -> None:
+    admitting = replace(TOKEN_ENTRY, terms=replace(TOKEN_ENTRY.terms, admission=Admission.VOUCHER))
+    assert entry_refusal(admitting) is None
+    assert decide_client(joining(admitting, voucher_refusal="it expired")) == Wait("not registered: it expired")
+
+
+def test_refused_client_still_claims_what_it_is_owed() -> None:
+    assert decide_client(replace(joining(TOKEN_ENTRY, max_stake=0), owed=(Owed(1, 1000),))) == Claim((1,), 1000)
+
+
+@pytest.mark.parametrize(
+    ("voucher", "spent", "said"),
+    [
+        (None, False, "ask its organization for one and name the file client.voucher"),
+        (VOUCHER, True, "was used or revoked"),
+        (replace(VOUCHER, expiry=NOW), False, "expired"),
+        (replace(VOUCHER, client=FEDERATION), False, f"admits {FEDERATION}, not {ADDRESS}"),
+        (replace(VOUCHER, federation=ADDRESS), False, f"not for {FEDERATION}"),
+        (replace(VOUCHER, chain_id=1), False, f"on chain {CHAIN_ID}"),
+    ],
+)
+def test_voucher_that_admits_nobody_is_refused_in_a_sentence(voucher: Voucher | None, spent: bool, said: str) -> None:
+    refusal = voucher_refusal(voucher, spent, CHAIN_ID, FEDERATION, ADDRESS, NOW)
+    assert refusal is not None and said in refusal
+
+
+def test_voucher_for_this_client_admits_it_until_it_expires() -> None:
+    assert voucher_refusal(VOUCHER, False, CHAIN_ID, FEDERATION, ADDRESS, NOW) is None
+
+
+@given(st.integers(0, 2**128), st.integers(0, 2**256 - 1), st.integers(0, 2**128))
+def test_approving_what_is_asked_for_ends_in_an_allowance_that_is_enough(
+    balance: int, allowance: int, amount: int
+) -> None:
+    purse, approvals = Purse(TOKEN, balance, allowance), []
+    while isinstance(step := payment_step(purse, amount, "the stake"), Approve):
+        approvals.append(step.amount)
+        purse = replace(purse, allowance=step.amount)
+    assert isinstance(step, Wait) == (balance < amount)
+    assert approvals in ([], [amount], [0, amount])
+    assert isinstance(step, Wait) or purse.allowance >= amount
+
+
+def test_the_native_coin_needs_no_approval() -> None:
+    assert payment_step(Purse(COIN, balance=5, allowance=0), 5, "the stake") is None
 
 
 def test_selected_client_trains() -> None:
@@ -101,7 +225,7 @@ def test_client_of_a_closed_federation_claims_everything_and_stops() -> None:
 
 
 def test_nothing_is_sent_while_a_transaction_is_pending() -> None:
-    assert isinstance(decide_client(replace(CLIENT, registered=False, transaction_pending=True)), Wait)
+    assert isinstance(decide_client(replace(joining(ENTRY), transaction_pending=True)), Wait)
     assert isinstance(decide_organization(replace(ORGANIZATION, transaction_pending=True)), Wait)
 
 
@@ -112,6 +236,28 @@ def test_organization_sets_the_initial_model_first() -> None:
 def test_organization_waits_for_enough_members() -> None:
     assert isinstance(decide_organization(replace(ORGANIZATION, members=2)), Wait)
     assert decide_organization(ORGANIZATION) == OpenRound()
+
+
+def test_organization_of_a_paused_federation_waits_and_says_who_can_resume_it() -> None:
+    step = decide_organization(replace(ORGANIZATION, paused=True))
+    assert isinstance(step, Wait) and "`koinon organization resume`" in step.reason
+
+
+def test_paused_federation_finalizes_its_live_round() -> None:
+    live = replace(ORGANIZATION, paused=True, round=round_view(phase=Phase.AGGREGATING))
+    assert decide_organization(live) == Finalize(1)
+
+
+def test_organization_approves_exactly_the_reward_of_a_token_and_then_opens_the_round() -> None:
+    paying = replace(ORGANIZATION, purse=Purse(TOKEN, balance=1000, allowance=0))
+    assert decide_organization(paying) == Approve(1000)
+    assert decide_organization(replace(paying, purse=Purse(TOKEN, 1000, allowance=1000))) == OpenRound()
+
+
+def test_organization_that_cannot_pay_the_reward_says_what_is_missing() -> None:
+    step = decide_organization(replace(ORGANIZATION, purse=Purse(TOKEN, balance=50, allowance=0)))
+    assert isinstance(step, Wait)
+    assert step.reason.startswith("the reward of the next round is 10 GOLD and the wallet holds 0.5 GOLD")
 
 
 def test_organization_waits_in_training_and_finalizes_in_aggregating() -> None:
