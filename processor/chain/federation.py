@@ -361,19 +361,28 @@ class Factory(_Deployed):
         return str(event.process_log(log)["args"]["federation"])
 
 
+def factory_deployment() -> Call:
+    """Deploys a factory from the shipped bytecode; its receipt names the contract."""
+    return _deployment("FederationFactory", "deploy the federation factory")
+
+
 def deploy_factory(sender: Sender) -> Address:
     """Deploys a factory from the shipped bytecode."""
-    return _deploy(sender, "FederationFactory", "deploy the federation factory")
+    return _deploy(sender, factory_deployment())
 
 
 def deploy_token(sender: Sender) -> Address:
     """Deploys the play money of tests and the demo, of which anybody can make as much as they like."""
-    return _deploy(sender, "Token", "deploy a token of play money")
+    return _deploy(sender, _deployment("Token", "deploy a token of play money"))
 
 
-def _deploy(sender: Sender, artifact: str, description: str) -> Address:
+def _deployment(artifact: str, description: str) -> Call:
     bytecode = bytes.fromhex(contracts.load(artifact).bytecode.removeprefix("0x"))
-    receipt = sender.send(Call(None, bytecode, 0, description))
+    return Call(None, bytecode, 0, description)
+
+
+def _deploy(sender: Sender, deployment: Call) -> Address:
+    receipt = sender.send(deployment)
     if receipt.contract is None:
         raise ChainError(f"transaction {receipt.tx_hash} deployed no contract: the node's receipt names none")
     return receipt.contract

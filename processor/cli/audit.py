@@ -8,8 +8,18 @@ from pathlib import Path
 import typer
 
 from processor.chain.federation import Federation
-from processor.cli.connections import open_chain_and_storage
-from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Rpc, Store, print_json, progress
+from processor.cli.connections import open_chain_and_storage, require_made_by
+from processor.cli.options import (
+    AsJson,
+    Config,
+    FactoryAddress,
+    FederationAddress,
+    Ipfs,
+    Rpc,
+    Store,
+    print_json,
+    progress,
+)
 
 app = typer.Typer()
 
@@ -21,11 +31,13 @@ def audit(
     ipfs: Ipfs = None,
     store: Store = None,
     config: Config = None,
+    factory: FactoryAddress = None,
     as_json: AsJson = False,
 ) -> None:
     """Recompute every round of a federation from the chain and the artifacts; status 1 on any violation."""
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
     reader = Federation(web3, federation)
+    require_made_by(factory, reader)
 
     from processor.cli import audit_page  # torch, to evaluate models, takes seconds; mistakes are said at once
     from processor.protocol.audit import audit as recompute

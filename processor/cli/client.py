@@ -34,7 +34,7 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
     if not settings.data.is_file():  # what is in it is judged by the task of each round's plan
         raise DatasetError(f"there is no data at {settings.data}: name the file that you train on as client.data")
     account = unlock(settings.wallet, settings.passphrase_file)
-    federation = federation_of(settings.network, settings.federation)
+    federation = federation_of(settings)
 
     from processor.daemons.client import ClientDaemon, use_threads  # torch takes seconds; mistakes are said at once
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
 from processor import keystore
-from processor.chain.federation import Federation
+from processor.chain.contracts import to_address
+from processor.chain.federation import Factory, Federation
 from processor.chain.provider import connect
-from processor.config import NetworkSettings, load_network
-from processor.errors import ChainError, ConfigurationError
+from processor.config import NetworkSettings, PartySettings, load_network
+from processor.errors import ChainError, ConfigurationError, KeystoreError
 from processor.storage import Storage, open_storage
 from processor.types import Address
 
@@ -35,16 +37,59 @@ def chain_of(network: NetworkSettings) -> Web3:
     return connect(network.rpc, network.timeout, network.chain_id)
 
 
-def federation_of(network: NetworkSettings, address: Address) -> Federation:
-    """The federation that a daemon works with. Raises ChainError where its contract is not the code that we know: any
-    other could take a reward or an update and keep no promise."""
-    federation = Federation(chain_of(network), address)
+@dataclass(frozen=True)
+class Party:
+    """A wallet in a federation, before its key is needed."""
+
+    settings: PartySettings
+    address: Address
+    federation: Federation
+
+    @property
+    def web3(self) -> Web3:
+        return self.federation.web3
+
+    def seen_as(self, address: str) -> Party:
+        """The same federation as another account would meet it, whose key nobody here has."""
+        return replace(self, address=to_address(address))
+
+    def unlock(self) -> LocalAccount:
+        return unlock(self.settings.wallet, self.settings.passphrase_file)
+
+
+def party_of(settings: PartySettings) -> Party:
+    """Raises KeystoreError where there is no wallet, and ChainError as `federation_of`."""
+    return Party(settings, address_of(settings.wallet), federation_of(settings))
+
+
+def address_of(wallet: Path) -> Address:
+    """Whose a wallet is; needs no passphrase."""
+    address = keystore.address_in(wallet)
+    if address is None:
+        raise KeystoreError(f"{wallet} is not a wallet: `koinon wallet new` makes one")
+    return address
+
+
+def federation_of(settings: PartySettings) -> Federation:
+    """The federation that somebody works with. Raises ChainError where its contract is not the code that we know, or
+    the factory that was named did not make it: any other could take a reward or an update and keep no promise."""
+    federation = Federation(chain_of(settings.network), settings.federation)
     if not federation.genuine():
         raise ChainError(
-            f"the contract at {address} has other code than the federation that this version of Koinon ships: "
-            "check the address, or use the version that it was made with"
+            f"the contract at {federation.address} has other code than the federation that this version of Koinon "
+            "ships: check the address, or use the version that it was made with"
         )
+    require_made_by(settings.factory, federation)
     return federation
+
+
+def require_made_by(factory: Address | None, federation: Federation) -> None:
+    """Raises ChainError where a factory is named that did not make the federation."""
+    if factory is not None and not Factory(federation.web3, factory).is_federation(federation.address):
+        raise ChainError(
+            f"the factory {factory} did not make the federation {federation.address}, whose storage may have begun "
+            "with anything: check both addresses"
+        )
 
 
 def storage_of(network: NetworkSettings) -> Storage:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from processor.chain.asset import Asset
+
 Rpc = Annotated[
     str | None,
     typer.Option("--rpc", help="Address of an Ethereum node, http://HOST:PORT. Also KOINON_RPC, or rpc in the file."),
@@ -28,12 +30,21 @@ Config = Annotated[
 FederationAddress = Annotated[str, typer.Argument(metavar="FEDERATION", help="Address of the federation's contract.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write; one that exists is left as it is.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, amounts as decimal strings.")]
+FactoryAddress = Annotated[
+    str | None,
+    typer.Option("--factory", help="A factory that you trust: a federation that it did not make is refused."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending a transaction.")]
 
 
 def print_json(value: Any) -> None:
     """JSON on standard output, and nothing else."""
     print(json.dumps(value, indent=2))
+
+
+def asset_as_json(asset: Asset) -> dict[str, Any]:
+    """What the amounts beside it are in: their smallest unit is 10 to the power of -decimals."""
+    return {"address": asset.address, "symbol": asset.symbol, "decimals": asset.decimals}
 
 
 def progress(line: str, end: str = "\n") -> None:

@@ -8,12 +8,12 @@ import typer
 
 from processor.artifacts.plan import Plan
 from processor.chain.transactions import Sender
+from processor.cli import create, owner, voucher
 from processor.cli.connections import federation_of, storage_of, unlock
 from processor.cli.daemon import journal_of, logger, only_daemon, stop_on_signals, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
 from processor.config import load_organization, organization_template
 from processor.daemons.base import Transactions, run
-from processor.errors import ConfigurationError
 from processor.keystore import state_key
 
 app = typer.Typer(
@@ -21,6 +21,9 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: koinon organization run --config organization.toml",
 )
+app.add_typer(create.app)
+app.add_typer(owner.app)
+app.add_typer(voucher.app, name="voucher")
 
 
 @app.command(epilog="Example: koinon organization init --out organization.toml")
@@ -35,12 +38,7 @@ def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store
     settings = load_organization({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
     plan = Plan.from_table(settings.plan)
     account = unlock(settings.wallet, settings.passphrase_file)
-    federation = federation_of(settings.network, settings.federation)
-    if federation.owner() != account.address:
-        raise ConfigurationError(
-            f"the federation {federation.address} belongs to {federation.owner()}, and the wallet is "
-            f"{account.address}: name the owner's wallet, or your own federation"
-        )
+    federation = federation_of(settings)
 
     from processor.daemons.organization import OrganizationDaemon  # torch takes seconds; mistakes are said at once
 

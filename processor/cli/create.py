@@ -1,0 +1,122 @@
+"""`koinon organization create`: a federation of one's own, with terms that never change."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from web3 import Web3
+
+from processor.chain.asset import Asset, asset_at
+from processor.chain.federation import Factory, factory_deployment
+from processor.chain.transactions import Sender
+from processor.cli.connections import address_of, chain_of, unlock
+from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
+from processor.cli.proposal import DryRun, Manner, Step, carry_out
+from processor.config import WalletSettings, load_creator
+from processor.errors import ConfigurationError
+from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
+
+app = typer.Typer()
+
+WHOLE = 10_000
+
+
+@app.command(epilog="Example: koinon organization create --factory 0x1234… --stake 0.1 --max-slash-rate 1000")
+def create(
+    factory: Annotated[
+        str | None,
+        typer.Option("--factory", help="The factory that makes it; without one, a new one."),
+    ] = None,
+    asset: Annotated[
+        str | None, typer.Option("--asset", help="The token of rewards and stakes; without it, the chain's own coin.")
+    ] = None,
+    stake: Annotated[str, typer.Option("--stake", help="What each client stakes, in whole units: 0.1.")] = "0",
+    max_slash_rate: Annotated[
+        int,
+        typer.Option("--max-slash-rate", help="The most that a round can slash of a stake, in basis points."),
+    ] = 0,
+    admission: Annotated[str, typer.Option("--admission", help="open, or voucher.")] = "open",
+    audit: Annotated[
+        str,
+        typer.Option("--audit", help="open: everybody can open the updates of a round; or appointed."),
+    ] = "open",
+    config: Config = None,
+    rpc: Rpc = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a federation that belongs to your wallet. Its terms hold for good."""
+    settings = load_creator({"rpc": rpc}, config)
+    web3 = chain_of(settings.network)
+    terms, unit = _terms(web3, asset, stake, max_slash_rate, admission, audit)
+    sender, manner = address_of(settings.wallet), Manner(yes, dry_run, as_json)
+    maker = factory or _new_factory(web3, settings, sender, manner)
+    if maker is None:
+        return
+    contract = Factory(web3, maker)
+    receipts = carry_out(
+        web3,
+        sender,
+        [Step("federation created", contract.create(terms))],
+        manner,
+        lambda: unlock(settings.wallet, settings.passphrase_file),
+        lambda account, _, call: Sender(web3, account).send(call),
+        note=_in_words(terms, unit),
+    )
+    if receipts is None:
+        return
+    made = contract.created(receipts[0])
+    if as_json:
+        print_json({"federation": made, "factory": contract.address, "transaction": receipts[0].tx_hash})
+    else:
+        print(f"federation {made} of {sender}, made by the factory {contract.address}")
+
+
+def _new_factory(web3: Web3, settings: WalletSettings, sender: str, manner: Manner) -> str | None:
+    """The address of a factory that is deployed now; None after a dry run."""
+    receipts = carry_out(
+        web3,
+        sender,
+        [Step("factory deployed", factory_deployment())],
+        manner,
+        lambda: unlock(settings.wallet, settings.passphrase_file),
+        lambda account, _, call: Sender(web3, account).send(call),
+        note="Then it makes the federation, which is asked about again.",
+    )
+    return None if receipts is None else receipts[0].contract
+
+
+def _terms(
+    web3: Web3, asset: str | None, stake: str, max_slash_rate: int, admission: str, audit: str
+) -> tuple[FederationTerms, Asset]:
+    """Raises ConfigurationError for all mistakes together, ChainError for a token that is none."""
+    unit = asset_at(web3, asset or ZERO_ADDRESS)
+    units = unit.parse(stake)
+    admissions = {kind.name.lower(): kind for kind in Admission}
+    policies = {kind.name.lower(): kind for kind in AuditPolicy}
+    mistakes = []
+    if admission not in admissions:
+        mistakes.append(f"--admission: expected {' or '.join(admissions)}, found {admission[:64]!r}")
+    if audit not in policies:
+        mistakes.append(f"--audit: expected {' or '.join(policies)}, found {audit[:64]!r}")
+    if not 0 <= max_slash_rate <= WHOLE:
+        mistakes.append(f"--max-slash-rate: expected basis points from 0 to {WHOLE}, found {max_slash_rate}")
+    elif max_slash_rate and not units:
+        mistakes.append("--max-slash-rate: without a stake there is nothing to slash; give --stake too")
+    if mistakes:
+        raise ConfigurationError("\n".join(["these terms cannot be used:", *mistakes]))
+    return FederationTerms(unit.address, units, max_slash_rate, admissions[admission], policies[audit]), unit
+
+
+def _in_words(terms: FederationTerms, unit: Asset) -> str:
+    who = "anybody can register" if terms.admission is Admission.OPEN else "clients register with a voucher of yours"
+    stake = f"each stakes {unit.format(terms.stake)}" if terms.stake else "nobody stakes anything"
+    slash = f", of which one round slashes at most {terms.max_slash_rate / 100:g} %" if terms.max_slash_rate else ""
+    audit = (
+        "everybody can open the updates of a finalized round"
+        if terms.audit_policy is AuditPolicy.OPEN
+        else "only auditors that the plan names can open updates"
+    )
+    return f"For good: rewards and stakes are in {unit.symbol}; {who}; {stake}{slash}; {audit}."

@@ -1,0 +1,122 @@
+"""What a command is about to do on chain: said together with its cost, asked about, and then done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+
+from processor.chain.amounts import format_ether
+from processor.chain.asset import allowance, approval_needed, approve
+from processor.chain.federation import Federation
+from processor.chain.transactions import Call, Quote, Receipt, Sender, quote
+from processor.cli.connections import Party
+from processor.cli.daemon import journal_of, logger
+from processor.cli.options import print_json
+from processor.daemons.base import Transactions
+from processor.errors import KoinonError
+from processor.types import Address
+
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what it would do and cost; needs no passphrase, sends nothing."),
+]
+Send = Callable[[LocalAccount, str, Call], Receipt]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transaction. `kind` names it in the log; one that is `blocked` cannot be simulated before those ahead of it
+    are in a block."""
+
+    kind: str
+    call: Call
+    blocked: bool = False
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a command was asked to go about it."""
+
+    yes: bool
+    dry_run: bool
+    as_json: bool
+
+
+def with_approval(federation: Federation, sender: Address, amount: int, kind: str, call: Call) -> list[Step]:
+    """The steps to a call that takes `amount` of the federation's asset from `sender`: a token has to be let first."""
+    asset = federation.asset()
+    if asset.native:
+        return [Step(kind, call)]
+    steps: list[Step] = []
+    allowed = allowance(federation.web3, asset, sender, federation.address)
+    while (needed := approval_needed(allowed, amount)) is not None:
+        steps.append(Step("approved", approve(asset, federation.address, needed), blocked=bool(steps)))
+        allowed = needed
+    return [*steps, Step(kind, call, blocked=bool(steps))]
+
+
+def send_as(party: Party) -> Send:
+    """Sends as a party of a federation: its journal knows of a transaction before the chain does."""
+
+    def send(account: LocalAccount, kind: str, call: Call) -> Receipt:
+        with journal_of(party.settings.state, party.federation, account.address) as journal:
+            return Transactions(Sender(party.web3, account), journal, logger()).send(kind, call)
+
+    return send
+
+
+def carry_out(
+    web3: Web3,
+    sender: Address,
+    steps: Sequence[Step],
+    manner: Manner,
+    unlock: Callable[[], LocalAccount],
+    send: Send,
+    note: str = "",
+) -> list[Receipt] | None:
+    """Says what the steps do and cost, asks, and sends them one after the other; None after a dry run.
+
+    `note` says what a person should know before they agree. Raises Reverted or ChainError for what the chain would
+    refuse before anything is asked, KoinonError where the answer is no.
+    """
+    quotes = [None if step.blocked else quote(web3, sender, step.call) for step in steps]
+    if manner.dry_run and manner.as_json:
+        print_json([_as_json(sender, step, price) for step, price in zip(steps, quotes, strict=True)])
+        return None
+    said = _as_text(web3, sender, steps, quotes, note)
+    print(said, file=sys.stdout if manner.dry_run else sys.stderr, flush=True)
+    if manner.dry_run:
+        return None
+    if not manner.yes and not typer.confirm("Go on?", err=True):
+        raise KoinonError("nothing was sent")
+    account = unlock()
+    return [send(account, step.kind, step.call) for step in steps]
+
+
+def _as_text(web3: Web3, sender: Address, steps: Sequence[Step], quotes: Sequence[Quote | None], note: str) -> str:
+    lines = [f"{sender} on chain {web3.eth.chain_id} is going to"]
+    for step, price in zip(steps, quotes, strict=True):
+        cost = f"{format_ether(price.cost)} ETH at most" if price else "known after the step before"
+        lines += [f"  - {step.call.description}", f"    gas: {cost}"]
+        if step.call.value:
+            lines.append(f"    sends: {format_ether(step.call.value)} ETH")
+    return "\n".join([*lines, note] if note else lines)
+
+
+def _as_json(sender: Address, step: Step, price: Quote | None) -> dict[str, Any]:
+    """The transaction for another wallet to send: that of a contract, for example."""
+    return {
+        "description": step.call.description,
+        "from": sender,
+        "to": step.call.to,
+        "value": str(step.call.value),
+        "data": "0x" + step.call.data.hex(),
+        "gas": None if price is None else price.gas,
+        "cost_at_most": None if price is None else str(price.cost),
+    }

@@ -1,0 +1,143 @@
+"""`koinon organization voucher`: admit clients one by one."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from processor.chain.contracts import to_address
+from processor.chain.vouchers import Voucher, load_voucher, sign_voucher, typed_data
+from processor.cli.connections import Party, party_of
+from processor.cli.files import new_file
+from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
+from processor.cli.proposal import DryRun, Manner, Step, carry_out, send_as
+from processor.config import load_owner
+from processor.errors import ConfigurationError
+from processor.types import Admission
+
+app = typer.Typer(
+    help="Admit clients to a federation whose admission is by voucher.",
+    no_args_is_help=True,
+    epilog="Example: koinon organization voucher new 0x1234… --out voucher.json --config organization.toml",
+)
+
+SECONDS = {"h": 3600, "d": 86_400}
+
+
+@app.command(epilog="Example: koinon organization voucher new 0x1234… --expiry 30d --config organization.toml")
+def new(
+    client: Annotated[str, typer.Argument(help="The account that the voucher admits.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write; one that exists is left as it is.")] = Path(
+        "voucher.json"
+    ),
+    expiry: Annotated[str, typer.Option("--expiry", help="How long it can be used: 12h, 30d.")] = "30d",
+    typed: Annotated[
+        bool,
+        typer.Option("--typed-data", help="Write what a contract wallet has to sign (EIP-712)."),
+    ] = False,
+    signed: Annotated[
+        Path | None, typer.Option("--signed", help="Make the voucher of this typed data, with --signature.")
+    ] = None,
+    signature: Annotated[
+        str | None, typer.Option("--signature", help="The contract wallet's signature, 0x and hexadecimal digits.")
+    ] = None,
+    config: Config = None,
+    rpc: Rpc = None,
+) -> None:
+    """Sign a voucher for one client, good for one registration. It costs nothing: nothing is sent to the chain.
+
+    Where the owner is a contract wallet: --typed-data first, then --signed with the --signature that it gave.
+    """
+    if (signed is None) != (signature is None) or (typed and signed is not None):
+        raise ConfigurationError("expected --typed-data alone, --signed and --signature together, or none of them")
+    party = party_of(load_owner({"rpc": rpc}, config))
+    federation = party.federation
+    if federation.terms().admission is not Admission.VOUCHER:
+        raise ConfigurationError(f"anybody can register with the federation {federation.address}: it takes no vouchers")
+    client = to_address(client)
+    until = federation.block().timestamp + _seconds(expiry)
+    with new_file(out):
+        if typed:
+            asked = typed_data(federation.chain_id, federation.address, client, secrets.randbits(256), until)
+            out.write_text(json.dumps(asked, indent=2) + "\n")
+            print(f"{out}: have the owner {federation.owner()} sign it, then give it as --signed with --signature")
+            return
+        if signed is not None and signature is not None:
+            voucher = _completed(signed, signature, party, client)
+        else:
+            voucher = _signed(party, client, until)
+        out.write_bytes(voucher.encode())
+    print(f"{out}: give it to {client}, for `koinon client register --voucher`; its id is {voucher.id}")
+
+
+@app.command(epilog="Example: koinon organization voucher revoke 1234 --config organization.toml")
+def revoke(
+    voucher: Annotated[str, typer.Argument(help="The voucher's id, or its file.")],
+    config: Config = None,
+    rpc: Rpc = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a voucher worthless that has not been used. A client that has registered stays."""
+    party = party_of(load_owner({"rpc": rpc}, config))
+    id = _id(voucher)
+    note = "It has been used or revoked before: this changes nothing." if party.federation.voucher_spent(id) else ""
+    steps = [Step("voucher revoked", party.federation.revoke_voucher(id))]
+    manner = Manner(yes, dry_run, as_json)
+    receipts = carry_out(party.web3, party.address, steps, manner, party.unlock, send_as(party), note)
+    if receipts is None:
+        return
+    if as_json:
+        print_json({"revoked": str(id), "transactions": [receipt.tx_hash for receipt in receipts]})
+    else:
+        print(f"revoked the voucher {id}")
+
+
+def _signed(party: Party, client: str, until: int) -> Voucher:
+    """A voucher signed by the wallet. Raises ConfigurationError where the contract would not take it."""
+    owner = party.federation.owner()
+    if owner != party.address:
+        raise ConfigurationError(
+            f"vouchers are signed by the owner {owner}, and the wallet is {party.address}: use the owner's wallet, or "
+            "--typed-data where the owner is a contract"
+        )
+    return sign_voucher(party.unlock(), party.federation.chain_id, party.federation.address, client, until)
+
+
+def _completed(file: Path, signature: str, party: Party, client: str) -> Voucher:
+    """A voucher of typed data that this command wrote, and the signature that a contract wallet gave for it."""
+    try:
+        asked = json.loads(file.read_text())
+        message = asked["message"]
+        id, until = int(message["id"]), int(message["expiry"])
+        ours = asked == typed_data(party.federation.chain_id, party.federation.address, client, id, until)
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise ConfigurationError(
+            f"{file} is not the typed data of a voucher for {client} in this federation: expected the file that "
+            "--typed-data wrote, unchanged"
+        )
+    if not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})+", signature):
+        raise ConfigurationError("--signature: expected 0x and hexadecimal digits")
+    federation = party.federation
+    return Voucher(federation.chain_id, federation.address, client, id, until, bytes.fromhex(signature[2:]))
+
+
+def _seconds(text: str) -> int:
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([hd])", text)
+    if match is None:
+        raise ConfigurationError(f"--expiry: expected hours or days such as 12h or 30d, found {text[:64]!r}")
+    return int(match[1]) * SECONDS[match[2]]
+
+
+def _id(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,78}", text):
+        return int(text)
+    return load_voucher(Path(text)).id
