@@ -4,7 +4,7 @@ and its organization can be made to lie."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from web3 import Web3
 from processor.artifacts.model import MODEL_LIMIT, Model, load_model
 from processor.artifacts.plan import Plan
 from processor.artifacts.report import REPORT_LIMIT, Report
-from processor.chain.federation import Factory, Federation, deploy_factory
-from processor.chain.transactions import Sender
+from processor.chain.asset import mint
+from processor.chain.federation import Factory, Federation, deploy_factory, deploy_token
+from processor.chain.transactions import Call, Receipt, Sender
+from processor.chain.vouchers import sign_voucher
 from processor.config import ClientSettings, NetworkSettings, OrganizationSettings, RoundSettings
 from processor.daemons.base import Transactions
 from processor.daemons.client import ClientDaemon
@@ -27,16 +29,22 @@ from processor.journal import Journal
 from processor.keystore import state_key
 from processor.learning.tasks import digits_partition, save_dataset
 from processor.protocol.audit import Audit, audit, describe
-from processor.protocol.decide import Finalize, OpenRound, Stop, Wait
+from processor.protocol.decide import Approve, Finalize, OpenRound, Register, Stop, Wait
 from processor.storage import LocalStorage, get_bytes
+from processor.types import Admission, FederationTerms
 
 ETHER = 10**18
+YEAR = 365 * 24 * 3600
 LOG = structlog.get_logger()
 
 
 @dataclass
 class LocalFederation:
-    """One organization and some clients, in this process."""
+    """One organization and some clients, in this process.
+
+    `terms` are the federation's; `token` makes a fresh token their asset. Every client is ready to stake what they ask
+    for and has a voucher. `with_operator` runs the organization's daemon with another wallet than the owner's.
+    """
 
     web3: Web3
     folder: Path
@@ -47,18 +55,30 @@ class LocalFederation:
     aggregation_period: int = 120
     min_updates: int = 1
     publish_validation: bool = False
+    terms: FederationTerms = FederationTerms()
+    token: bool = False
+    slash_rate: int = 0
+    with_operator: bool = False
     storage: LocalStorage = field(init=False)
     federation: Federation = field(init=False)
     organization: OrganizationDaemon = field(init=False)
     clients: list[ClientDaemon] = field(init=False)
     accounts: list[Any] = field(init=False)
+    owner: Sender = field(init=False)
 
     def __post_init__(self) -> None:
         self.storage = LocalStorage(self.folder / "store")
-        self.accounts = [self._rich_account() for _ in range(self.clients_wanted + 1)]
-        owner = Sender(self.web3, self.accounts[0])
-        factory = Factory(self.web3, deploy_factory(owner))
-        self.federation = Federation(self.web3, factory.created(owner.send(factory.create())))
+        self.accounts = [self._rich_account() for _ in range(self.clients_wanted + 2)]
+        self.owner = Sender(self.web3, self.accounts[0])
+        if self.token:
+            self.terms = replace(self.terms, asset=deploy_token(self.owner))
+        factory = Factory(self.web3, deploy_factory(self.owner))
+        self.federation = Federation(self.web3, factory.created(self.owner.send(factory.create(self.terms))))
+        if self.token:
+            for account in self.accounts:
+                self.owner.send(mint(self.federation.asset(), account.address, 100 * ETHER))
+        if self.with_operator:
+            self.owner.send(self.federation.set_operator(self.accounts[-1].address))
         shares, validation = digits_partition(self.clients_wanted, seed=0)
         save_dataset(self.folder / "validation.npz", validation)
         for number, share in enumerate(shares):
@@ -69,6 +89,9 @@ class LocalFederation:
     def client(self, number: int) -> ClientDaemon:
         """A fresh daemon of a client, as after a restart: with what is on disk and nothing else."""
         account = self.accounts[number + 1]
+        voucher = self.folder / f"voucher-{number}.json" if self.terms.admission is Admission.VOUCHER else None
+        if voucher is not None and not voucher.exists():
+            voucher.write_bytes(self._voucher(account.address))
         settings = ClientSettings(
             network=self._network,
             federation=self.federation.address,
@@ -76,6 +99,9 @@ class LocalFederation:
             passphrase_file=None,
             state=self.folder / f"client-{number}",
             data=self.folder / f"data-{number}.npz",
+            asset=self.terms.asset,
+            max_stake=self.terms.stake,
+            voucher=voucher,
             accept_public_updates=True,
             minimum_rate=0,
             claim_threshold=1,
@@ -93,11 +119,17 @@ class LocalFederation:
             log=LOG,
         )
 
+    def _voucher(self, client: str) -> bytes:
+        expiry = self.federation.block().timestamp + YEAR
+        federation = self.federation
+        return sign_voucher(self.accounts[0], federation.chain_id, federation.address, client, expiry).encode()
+
     def restarted_organization(self) -> OrganizationDaemon:
         """A fresh daemon of the organization, as after a restart."""
-        account = self.accounts[0]
+        account = self.accounts[-1 if self.with_operator else 0]
         plan = plan_of(DemoSettings(clients=self.clients_wanted, rounds=self.rounds_wanted))
         plan["aggregation"] = {**plan["aggregation"], "min_updates": self.min_updates}
+        plan["slashing"] = {"rate": self.slash_rate}
         settings = OrganizationSettings(
             network=self._network,
             federation=self.federation.address,
@@ -148,9 +180,11 @@ class LocalFederation:
 
     # ------------------------------------------------------------------------------------------------------- driving
 
-    def register(self) -> None:
-        for client in self.clients:
-            client.cycle()
+    def register(self, *numbers: int) -> None:
+        for number in numbers or range(self.clients_wanted):
+            while isinstance(action := self.clients[number].cycle(), Approve):
+                pass
+            assert isinstance(action, Register), action
 
     def open_round(self) -> None:
         """Cycles the organization until it has opened a round."""
@@ -167,6 +201,18 @@ class LocalFederation:
     def finalize(self) -> None:
         action = self.organization.cycle()
         assert isinstance(action, Finalize), action
+
+    def send(self, number: int, call: Call) -> Receipt:
+        """A transaction that a client sends by hand."""
+        return Sender(self.web3, self.accounts[number + 1]).send(call)
+
+    def pass_time(self, seconds: int) -> None:
+        self.web3.provider.make_request("evm_increaseTime", [seconds])  # type: ignore[arg-type]
+        self.web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
+
+    def pass_to_the_end_of(self, round: int) -> None:
+        view = self.federation.round_view(round)
+        self.pass_time(view.aggregation_deadline - self.federation.block().timestamp)
 
     def play(self) -> None:
         """Every round from the registration to the claims."""

@@ -12,15 +12,14 @@ import pytest
 from web3 import Web3
 
 from processor.artifacts.plan import Factory
-from processor.artifacts.update import write_update
+from processor.chain.amounts import format_ether
 from processor.chain.provider import connect
-from processor.daemons.client import ClientDaemon
 from processor.errors import ChainError, ConfigurationError, Interrupted, TrainingError
-from processor.privacy.sealing import seal_file
 from processor.protocol.decide import Claim, OpenRound, Register, Stop, Submit, Train, Wait
-from processor.protocol.settlement import Identity, update_header
+from processor.protocol.settlement import update_header
 from processor.tensors import write_tensors
-from processor.types import Phase, RoundView
+from processor.types import Phase
+from tests.integration.hostile import Hostile, reasons
 from tests.integration.local_federation import LocalFederation
 from tests.nodes import start_anvil
 
@@ -40,11 +39,6 @@ def opened(web3: Web3, tmp_path: Path) -> LocalFederation:
     federation.register()
     federation.open_round()
     return federation
-
-
-def pass_time(web3: Web3, seconds: int) -> None:
-    web3.provider.make_request("evm_increaseTime", [seconds])  # type: ignore[arg-type]
-    web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
 
 
 # -------------------------------------------------------------------------------------------------------- restarts
@@ -119,42 +113,6 @@ def test_organization_without_its_journal_says_what_will_happen(opened: LocalFed
 # ------------------------------------------------------------------------------------------------- hostile updates
 
 
-class Hostile:
-    """Makes clients submit something else than what they trained."""
-
-    def __init__(self, federation: LocalFederation) -> None:
-        self.federation = federation
-        self.view: RoundView = federation.federation.round_view(1)
-        self.identity = Identity(federation.federation.chain_id, federation.federation.address)
-
-    def submit(self, number: int, cid: str, compute_ms: int = 100) -> None:
-        client = self.federation.clients[number]
-        call = self.federation.federation.submit_update(1, self.view.sealing_key, cid, compute_ms, 10)
-        client.transactions.send("submitted", call, 1)
-
-    def seal(self, plain: Path) -> str:
-        sealed = plain.with_suffix(".sealed")
-        seal_file(plain, sealed, self.view.sealing_key)
-        return self.federation.storage.put(sealed)
-
-    def path(self) -> Path:
-        return self.federation.folder / "hostile"
-
-    def update(self, client: ClientDaemon, **changes: Any) -> str:
-        """A sealed update that is good but for `changes` of its header, or a tensor of the name `delta`."""
-        header = update_header(self.identity, self.view, client.address)
-        fields = {name: value for name, value in changes.items() if name != "tensors"}
-        base = self.federation.model(self.view.base.model or "")
-        delta = {name: np.zeros_like(value) for name, value in base.parameters.items()}
-        write_update(self.path(), replace(header, **fields), changes.get("tensors", delta), {}, delta)
-        return self.seal(self.path())
-
-
-def reasons(federation: LocalFederation) -> dict[str, str | None]:
-    report = federation.report(1)
-    return {update.client: update.reason for update in report.updates}
-
-
 def test_every_kind_of_bad_update_is_rejected_with_its_reason_and_the_round_goes_on(web3: Web3, tmp_path: Path) -> None:
     federation = LocalFederation(web3, tmp_path, clients_wanted=9, rounds_wanted=1)
     federation.register()
@@ -183,7 +141,7 @@ def test_every_kind_of_bad_update_is_rejected_with_its_reason_and_the_round_goes
 
     assert isinstance(federation.organization.cycle(), Wait)  # for the one that cannot be fetched
     view = federation.federation.round_view(1)
-    pass_time(web3, (view.aggregation_deadline - federation.federation.block().timestamp) // 2)
+    federation.pass_time((view.aggregation_deadline - federation.federation.block().timestamp) // 2)
     federation.finalize()
     found = reasons(federation)
     assert [found[client.address] for client in clients] == [
@@ -204,7 +162,7 @@ def test_every_kind_of_bad_update_is_rejected_with_its_reason_and_the_round_goes
     assert federation.violations() == []
 
 
-def test_update_that_nobody_serves_is_waited_for_and_then_rejected(opened: LocalFederation, web3: Web3) -> None:
+def test_update_that_nobody_serves_is_waited_for_and_then_rejected(opened: LocalFederation) -> None:
     opened.train_and_submit()
     withheld = opened.federation.updates(1)[0]
     path = opened.folder / "store" / str(withheld.update)
@@ -213,7 +171,7 @@ def test_update_that_nobody_serves_is_waited_for_and_then_rejected(opened: Local
     action = opened.organization.cycle()
     assert isinstance(action, Wait) and "cannot be fetched" in action.reason
     view = opened.federation.round_view(1)
-    pass_time(web3, (view.aggregation_deadline - opened.federation.block().timestamp) // 2)
+    opened.pass_time((view.aggregation_deadline - opened.federation.block().timestamp) // 2)
     opened.finalize()
     assert reasons(opened)[withheld.client] == "unavailable"
     assert opened.violations() == []
@@ -221,9 +179,9 @@ def test_update_that_nobody_serves_is_waited_for_and_then_rejected(opened: Local
     assert any("expected nothing, found unavailable" in line for line in opened.violations())
 
 
-def test_claim_far_above_the_others_is_lowered_and_the_rest_forfeited(opened: LocalFederation, web3: Web3) -> None:
+def test_claim_far_above_the_others_is_lowered_and_the_rest_forfeited(opened: LocalFederation) -> None:
     opened.train_and_submit(0, 1)
-    pass_time(web3, MINUTE)
+    opened.pass_time(MINUTE)
     greedy = opened.clients[2]
     greedy.cycle()
     saved = greedy.journal.update_for(1, opened.federation.round_view(1).sealing_key)
@@ -242,12 +200,9 @@ def test_claim_far_above_the_others_is_lowered_and_the_rest_forfeited(opened: Lo
 # ------------------------------------------------------------------------------------------------ rounds that fail
 
 
-def test_clients_of_an_organization_that_is_gone_are_paid_what_they_claimed(
-    opened: LocalFederation, web3: Web3
-) -> None:
+def test_clients_of_an_organization_that_is_gone_are_paid_what_they_claimed(opened: LocalFederation) -> None:
     opened.train_and_submit()
-    view = opened.federation.round_view(1)
-    pass_time(web3, view.aggregation_deadline - opened.federation.block().timestamp)
+    opened.pass_to_the_end_of(1)
     assert opened.federation.round_view(1).phase is Phase.ABANDONED
     for client in opened.clients:
         assert isinstance(client.cycle(), Claim)
@@ -258,11 +213,9 @@ def test_clients_of_an_organization_that_is_gone_are_paid_what_they_claimed(
     assert [row.recomputed for row in result.rounds] == [False]
 
 
-def test_round_without_updates_is_abandoned_and_its_pool_is_carried_to_the_next(
-    opened: LocalFederation, web3: Web3
-) -> None:
+def test_round_without_updates_is_abandoned_and_its_pool_is_carried_to_the_next(opened: LocalFederation) -> None:
     before = opened.federation.round_view(1)
-    pass_time(web3, before.training_deadline - opened.federation.block().timestamp)
+    opened.pass_time(before.training_deadline - opened.federation.block().timestamp)
     opened.open_round()
     view = opened.federation.round_view(2)
     assert view.pool == 2 * before.pool
@@ -301,15 +254,28 @@ def test_client_skips_a_round_that_guarantees_less_than_its_minimum(opened: Loca
     rate = opened.federation.round_view(1).guaranteed_rate
     client.settings = replace(client.settings, minimum_rate=rate + 1)
     action = client.cycle()
-    assert isinstance(action, Wait) and f"guarantees {rate} wei" in action.reason
+    assert isinstance(action, Wait) and f"guarantees {format_ether(rate)} ETH" in action.reason
 
 
 def test_client_that_left_registers_again_and_waits_for_the_next_round(opened: LocalFederation) -> None:
     client = opened.clients[0]
-    client.transactions.send("left", opened.federation.leave())
+    client.transactions.send("left", opened.federation.leave(client.address))
     assert isinstance(client.cycle(), Register)
     action = client.cycle()
     assert isinstance(action, Wait) and "did not select" in action.reason
+
+
+def test_client_does_not_submit_what_the_plan_would_reject_it_for(web3: Web3, tmp_path: Path) -> None:
+    federation = LocalFederation(web3, tmp_path, rounds_wanted=1)
+    federation.register()
+    plan = federation.organization.plan
+    federation.organization.plan = replace(plan, aggregation=replace(plan.aggregation, max_norm=1e-6))
+    federation.open_round()
+    client = federation.clients[0]
+    assert isinstance(client.cycle(), Train)
+    action = client.cycle()
+    assert isinstance(action, Wait) and "above the max_norm of 1e-06" in action.reason
+    assert federation.federation.round_view(1).update_count == 0
 
 
 def test_client_leaves_small_rewards_until_they_are_worth_the_gas(opened: LocalFederation) -> None:
@@ -350,10 +316,10 @@ def test_training_that_fails_is_not_tried_again_in_the_round(
     assert isinstance(action, Wait) and "the loss is nan" in action.reason
 
 
-def test_training_ends_with_the_training_period(opened: LocalFederation, web3: Web3) -> None:
+def test_training_ends_with_the_training_period(opened: LocalFederation) -> None:
     view = opened.federation.round_view(1)
     client = opened.clients[0]
-    pass_time(web3, view.training_deadline - opened.federation.block().timestamp - 1)
+    opened.pass_time(view.training_deadline - opened.federation.block().timestamp - 1)
     client._train(view, replace(opened.federation.block(), timestamp=view.training_deadline + 1))
     action = client.cycle()
     assert isinstance(action, Wait) and "the training period ended" in action.reason
@@ -386,12 +352,10 @@ def test_update_whose_file_is_lost_is_submitted_if_it_was_published(opened: Loca
     assert opened.federation.round_view(1, client.address).client.update == saved.cid
 
 
-def test_organization_does_not_show_the_secret_when_a_block_too_late_would_waste_it(
-    opened: LocalFederation, web3: Web3
-) -> None:
+def test_organization_does_not_show_the_secret_when_a_block_too_late_would_waste_it(opened: LocalFederation) -> None:
     opened.train_and_submit()
     view = opened.federation.round_view(1)
-    pass_time(web3, view.aggregation_deadline - opened.federation.block().timestamp - 2)
+    opened.pass_time(view.aggregation_deadline - opened.federation.block().timestamp - 2)
     action = opened.organization.cycle()
     assert isinstance(action, Wait) and "too late to finalize" in action.reason
 
