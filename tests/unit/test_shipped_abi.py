@@ -30,7 +30,7 @@ def test_forge_compiles_the_same_bytecode(compiled: dict[str, str], tmp_path: Pa
     if forge is None:
         pytest.skip("needs `forge`, which npm has for Linux on x86-64 only")
     subprocess.run(
-        [forge, "build", "--skip", "test", "--out", tmp_path / "out", "--cache-path", tmp_path / "cache"],
+        [forge, "build", "contracts", "--out", tmp_path / "out", "--cache-path", tmp_path / "cache"],
         cwd=ROOT,
         env={**os.environ, "HOME": str(tmp_path)},
         check=True,
@@ -38,7 +38,22 @@ def test_forge_compiles_the_same_bytecode(compiled: dict[str, str], tmp_path: Pa
     )
     for name in CONTRACTS:
         artifact = json.loads((tmp_path / "out" / f"{name}.sol" / f"{name}.json").read_text())
-        assert artifact["bytecode"]["object"] == json.loads(compiled[f"{name}.json"])["bytecode"]
+        shipped = json.loads(compiled[f"{name}.json"])
+        assert artifact["bytecode"]["object"] == shipped["bytecode"]
+        assert artifact["deployedBytecode"]["object"] == shipped["deployedBytecode"]
+        places = artifact["deployedBytecode"].get("immutableReferences", {}).values()
+        assert sorted([place["start"] for place in found] for found in places) == sorted(shipped["immutables"].values())
+        assert all(place["length"] == 32 for found in places for place in found)
+
+
+def test_what_the_constructor_fixes_is_shipped_by_name_with_its_places(compiled: dict[str, str]) -> None:
+    federation = json.loads(compiled["Federation.json"])
+    code = bytes.fromhex(federation["deployedBytecode"].removeprefix("0x"))
+
+    terms = {"ASSET", "STAKE", "MAX_SLASH_RATE", "ADMISSION", "AUDIT_POLICY"}
+    assert {name for name in federation["immutables"] if not name.startswith("_")} == terms
+    for starts in federation["immutables"].values():
+        assert starts and all(code[start : start + 32] == bytes(32) for start in starts)
 
 
 def test_brownie_compiles_with_the_settings_of_foundry_toml() -> None:

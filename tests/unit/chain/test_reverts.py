@@ -10,17 +10,21 @@ from hypothesis import strategies as st
 from web3.exceptions import ContractCustomError, ContractLogicError
 
 from processor.chain import contracts
+from processor.chain.amounts import format_moment
 from processor.chain.reverts import _SENTENCES, decode, explain, revert_of
 
 ALICE = "0x00000000000000000000000000000000000A11cE"
 SAMPLES: dict[str, Any] = {"address": ALICE, "bytes32": b"\x5e" * 32, "string": "modelCid"}
 
 
+MOMENTS = ("expiry", "time")
+
+
 def sample(entry: dict[str, Any], numbers: int = 4321) -> dict[str, Any]:
-    """Arguments for an error of the ABI: phases are the second, other numbers all different."""
+    """Arguments for an error of the ABI: members of an enum are its second, other numbers all different."""
     arguments: dict[str, Any] = {}
     for position, item in enumerate(entry["inputs"]):
-        number = 2 if item["internalType"].startswith("enum") else numbers + position
+        number = 1 if item["internalType"].startswith("enum") else numbers + position
         arguments[item["name"]] = SAMPLES.get(item["type"], number)
     return arguments
 
@@ -48,6 +52,8 @@ def test_an_error_travels_from_revert_data_to_a_sentence_with_its_values(name: s
         value = arguments[item["name"]]
         if item["type"] == "address":
             assert value in str(revert)
+        elif item["name"] in MOMENTS:
+            assert format_moment(value) in str(revert)
         elif not item["internalType"].startswith("enum"):
             assert (value.hex() if isinstance(value, bytes) else str(value)) in str(revert)
 
@@ -60,6 +66,27 @@ def test_an_error_says_what_was_claimed_and_what_is_accepted() -> None:
 def test_a_phase_is_named_in_words() -> None:
     sentence = explain("WrongPhase", {"round": 3, "expected": 1, "actual": 4})
     assert sentence == "round 3 is abandoned; this is only possible while it is in Training"
+
+
+def test_what_a_federation_demands_is_said_in_its_own_terms() -> None:
+    by_voucher = explain("WrongAdmission", {"expected": 1, "actual": 0})
+    assert by_voucher == "the federation admits by voucher: register with one that its organization signed"
+    assert "admits everybody" in explain("WrongAdmission", {"expected": 0, "actual": 1})
+    assert "publishes the round's secret" in explain("SecretAgainstPolicy", {"policy": 0})
+    assert "publishes no secret" in explain("SecretAgainstPolicy", {"policy": 1})
+
+
+@given(st.sampled_from(sorted(_SENTENCES)), st.binary(min_size=32 * 6, max_size=32 * 6))
+def test_values_that_no_federation_gives_are_explained_too(name: str, values: bytes) -> None:
+    assert str(decode(function_abi_to_4byte_selector(contracts.errors()[name]) + values))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["ZeroValue", "StringTooLong", "Error"])
+def test_the_words_of_a_contract_cannot_write_to_the_terminal(name: str) -> None:
+    selector = {**contracts.errors(), "Error": {"type": "error", "name": "Error", "inputs": [{"type": "string"}]}}[name]
+    data = function_abi_to_4byte_selector(selector) + encode(["string"], ["\x1b[2J\r\u202epaid" + "!" * 10_000])  # type: ignore[arg-type]
+    sentence = str(decode(data))
+    assert sentence.isprintable() and "paid" in sentence and len(sentence) < 300
 
 
 def test_an_error_of_another_contract_keeps_its_name_and_values() -> None:

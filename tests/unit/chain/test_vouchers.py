@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from hypothesis import given
+from hypothesis import strategies as st
+from web3 import Web3
+
+from processor.chain.vouchers import Voucher, load_voucher, sign_voucher, typed_data
+from processor.errors import ChainError
+
+OWNER = Account.from_key(b"\x01" * 32)
+FEDERATION = Web3.to_checksum_address("0x00000000000000000000000000000000000fede1")
+ALICE, BOB = (Account.from_key(bytes([number]) * 32).address for number in (2, 3))
+EXPIRY = 1_800_000_000
+VOUCHER = sign_voucher(OWNER, 31337, FEDERATION.lower(), ALICE, EXPIRY, id=2**256 - 1)
+
+
+def changed(**fields: Any) -> bytes:
+    """The voucher's file with some of its fields changed, or left out where they are `None`."""
+    content = {**json.loads(VOUCHER.encode()), **fields}
+    return json.dumps({name: value for name, value in content.items() if value is not None}).encode()
+
+
+def test_a_voucher_is_signed_by_the_owner_over_what_a_wallet_is_shown() -> None:
+    asked = typed_data(31337, VOUCHER.federation, ALICE, VOUCHER.id, EXPIRY)
+    signable = encode_typed_data(full_message=json.loads(json.dumps(asked)))
+    assert Account.recover_message(signable, signature=VOUCHER.signature) == OWNER.address
+    assert asked["message"] == {"client": ALICE, "id": str(2**256 - 1), "expiry": EXPIRY}
+
+
+def test_every_voucher_has_an_id_of_its_own() -> None:
+    ids = {sign_voucher(OWNER, 1, FEDERATION.lower(), ALICE, EXPIRY).id for _ in range(8)}
+    assert len(ids) == 8 and max(ids) > 2**200
+
+
+@given(
+    st.builds(
+        Voucher,
+        chain_id=st.integers(min_value=1, max_value=2**53 - 1),
+        federation=st.just(VOUCHER.federation),
+        client=st.sampled_from([ALICE, BOB]),
+        id=st.integers(min_value=0, max_value=2**256 - 1),
+        expiry=st.integers(min_value=1, max_value=2**40 - 1),
+        signature=st.binary(min_size=1, max_size=500),
+    )
+)
+def test_a_voucher_reads_back_from_its_file(voucher: Voucher) -> None:
+    assert Voucher.decode(voucher.encode()) == voucher
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "it is not JSON"),
+        (b"\xff", "it is not JSON"),
+        (b"[]", "expected a JSON object"),
+        (b"[" * 100_000, "larger than"),
+        (b"[" * 1000 + b"]" * 1000, "nested"),
+        (changed(kind="plan"), 'with "kind": "voucher"'),
+        (changed(version=2), 'expected "version": 1'),
+        (changed(id=None), "damaged at 'id'"),
+        (changed(id=7), "damaged at 'id'"),
+        (changed(chain_id=True), "damaged at 'chain_id'"),
+        (changed(expiry=1.5, more=1), "damaged at 'expiry', 'more'"),
+        (changed(federation="0x12"), "is not an address"),
+        (changed(client=ALICE.swapcase().replace("0X", "0x")), "typing error"),
+        (changed(id="-1"), "is not a voucher's id"),
+        (changed(id=str(2**256)), "is not a voucher's id"),
+        (changed(expiry=0), "is not a block time"),
+        (changed(expiry=2**40), "is not a block time"),
+        (changed(signature="0x"), "signature is damaged"),
+        (changed(signature="0xabc"), "signature is damaged"),
+        (b'{"kind": "voucher", "kind": "voucher"}', "twice"),
+    ],
+)
+def test_what_is_no_voucher_is_refused_in_a_sentence(data: bytes, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "voucher.json").write_bytes(data)
+    with pytest.raises(ChainError, match="voucher.json: ") as refused:
+        load_voucher(tmp_path / "voucher.json")
+    assert complaint in str(refused.value)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_voucher_or_refused(data: bytes) -> None:
+    with pytest.raises(ChainError):
+        Voucher.decode(data)
+
+
+def test_a_voucher_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ChainError, match=r"none\.json cannot be read: No such file"):
+        load_voucher(tmp_path / "none.json")
+
+
+def test_a_voucher_is_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "voucher.json").write_bytes(VOUCHER.encode())
+    assert load_voucher(tmp_path / "voucher.json") == VOUCHER
+
+
+def test_a_voucher_is_good_for_its_client_until_it_expires() -> None:
+    VOUCHER.check(31337, VOUCHER.federation, ALICE, EXPIRY - 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"chain_id": 1}, r"is for the federation .* on chain 31337, not for .* on chain 1: ask this federation's"),
+        ({"federation": BOB}, f"not for {BOB} on chain 31337"),
+        ({"client": BOB}, f"the voucher admits {ALICE}, not {BOB}: use that wallet"),
+        ({"now": EXPIRY}, "expired at 2027-01-15 08:00:00 UTC, and the chain's time is 2027-01-15 08:00:00 UTC"),
+    ],
+)
+def test_a_voucher_for_something_else_is_refused(change: dict[str, Any], complaint: str) -> None:
+    here = {"chain_id": 31337, "federation": VOUCHER.federation, "client": ALICE, "now": EXPIRY - 1}
+    with pytest.raises(ChainError, match=complaint):
+        VOUCHER.check(**{**here, **change})
+
+
+def test_nothing_is_signed_for_an_address_or_an_expiry_that_is_none() -> None:
+    with pytest.raises(ChainError, match="is not an address"):
+        sign_voucher(OWNER, 1, "federation", ALICE, EXPIRY)
+    with pytest.raises(ChainError, match="is not a block time: expected seconds since 1970"):
+        sign_voucher(OWNER, 1, VOUCHER.federation, ALICE, 2**40)
+    with pytest.raises(ChainError, match="is not a voucher's id"):
+        sign_voucher(OWNER, 1, VOUCHER.federation, ALICE, EXPIRY, id=2**256)
+
+
+def test_another_id_expiry_or_client_is_another_signature() -> None:
+    others = [
+        dataclasses.replace(VOUCHER, id=1),
+        dataclasses.replace(VOUCHER, expiry=EXPIRY + 1),
+        dataclasses.replace(VOUCHER, client=BOB),
+        dataclasses.replace(VOUCHER, chain_id=1),
+        dataclasses.replace(VOUCHER, federation=BOB),
+    ]
+    for other in others:
+        asked = typed_data(other.chain_id, other.federation, other.client, other.id, other.expiry)
+        signable = encode_typed_data(full_message=asked)
+        assert Account.recover_message(signable, signature=VOUCHER.signature) != OWNER.address
