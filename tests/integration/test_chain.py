@@ -14,7 +14,7 @@ from web3 import Web3
 from web3.types import RPCEndpoint
 
 from processor.chain import contracts
-from processor.chain.federation import _STRUCTS, Factory, Federation, deploy_factory
+from processor.chain.federation import _TYPES, Factory, Federation, deploy_factory
 from processor.chain.provider import connect
 from processor.chain.transactions import Call, Sender, SignedIntent
 from processor.cid import cid_of
@@ -99,7 +99,7 @@ def test_the_words_of_the_processor_are_the_structs_of_the_contract() -> None:
     client = next(item for item in view["outputs"][0]["components"] if item["name"] == "client")
     for name, struct in (("RoundView", view["outputs"][0]), ("Release", release["outputs"][0]), ("ClientView", client)):
         expected = [item["name"].removesuffix("Cid").removesuffix("_").lower() for item in struct["components"]]
-        actual = [field.name.replace("_", "") for field in dataclasses.fields(_STRUCTS[name])]
+        actual = [field.name.replace("_", "") for field in dataclasses.fields(_TYPES[name])]
         assert actual == expected
 
 

@@ -11,14 +11,13 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli_w
 from eth_account import Account
 
 from processor import keystore
@@ -29,11 +28,11 @@ from processor.daemons.base import journal_path
 from processor.demo.nodes import CHECKOUT
 from processor.demo.processes import environment, koinon
 from processor.journal import Journal
+from processor.types import ZERO_ADDRESS
+from tests.integration.command_line import FAST, PASSPHRASE, all_fail, fails, run, succeeds, together, write
 from tests.integration.local_federation import LocalFederation
 from tests.nodes import free_port, start_anvil
 
-PASSPHRASE = "correct horse battery staple"
-FAST = 2  # rounds of scrypt, for wallets that hold nothing
 NOWHERE = "0x000000000000000000000000000000000000dEaD"
 NO_NODE = "http://127.0.0.1:1"
 
@@ -114,57 +113,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         local.open_round()
         local.train_and_submit()
         local.finalize()
-        for name, account in zip(["organization", "client-0", "client-1"], local.accounts, strict=True):
+        for name, account in zip(["organization", "client-0", "client-1"], local.accounts, strict=False):
             keystore.import_key(folder / name, account.key.hex(), PASSPHRASE, iterations=FAST)
             keystore.write_private(folder / name / "passphrase", PASSPHRASE.encode())
         yield World(node.rpc_url, local, folder)
-
-
-def run(*arguments: str | Path, folder: Path, said: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """What `koinon` answers, asked without a terminal."""
-    return subprocess.run(
-        koinon(*map(str, arguments)),
-        cwd=folder,
-        env={**environment(), **variables},
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def succeeds(*arguments: str | Path, folder: Path, said: str = "", **variables: str) -> str:
-    """What it prints, where it must succeed."""
-    result = run(*arguments, folder=folder, said=said, **variables)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def fails(*arguments: str | Path, folder: Path, said: str = "", **variables: str) -> str:
-    """What it complains about, where the user can mend it: status 1, a message, no result, and no traceback."""
-    result = run(*arguments, folder=folder, said=said, **variables)
-    assert result.returncode == 1, result
-    assert result.stdout.strip() == ""
-    assert "Traceback" not in result.stderr
-    return result.stderr
-
-
-def together(*commands: Sequence[str | Path], folder: Path) -> list[subprocess.CompletedProcess[str]]:
-    """What several commands answer, run side by side."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda command: run(*command, folder=folder), commands))
-
-
-def all_fail(*commands: Sequence[str | Path], folder: Path, **variables: str) -> list[str]:
-    """What each of several commands complains about, run side by side."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda command: fails(*command, folder=folder, **variables), commands))
-
-
-def write(path: Path, settings: dict[str, Any]) -> Path:
-    path.write_text(tomli_w.dumps(settings))
-    return path
 
 
 def flip_a_byte(path: Path) -> None:
@@ -194,8 +146,20 @@ def test_status_says_where_a_federation_stands(world: World, tmp_path: Path) -> 
     assert found["round"]["phase"] == "finalized" and found["round"]["updates"] == 2
     assert found["model"] == world.model and found["model"] in text
     amounts = {**found, **found["round"]}
-    assert all(re.fullmatch(r"\d+", value) for name, value in amounts.items() if name.endswith("_wei"))
-    for label in ("training ends", "aggregation ends", "updates", "pool", "guaranteed", "1, finalized"):
+    for name in ("stake", "carried", "pool", "reward_rate_cap", "guaranteed_rate"):
+        assert re.fullmatch(r"\d+", amounts[name])
+    assert found["asset"] == {"address": ZERO_ADDRESS, "symbol": "ETH", "decimals": 18}
+    assert (found["admission"], found["audit_policy"], found["operator"]) == ("open", "open", None)
+    for label in (
+        "operator",
+        "admission",
+        "training ends",
+        "aggregation ends",
+        "updates",
+        "pool",
+        "guaranteed",
+        "1, finalized",
+    ):
         assert label in text
 
 
@@ -380,7 +344,7 @@ def test_a_plan_of_unknown_names_and_a_federation_of_another_owner_are_said(worl
         folder=tmp_path,
     )
     assert "there is no task called 'poetry'; known: classification, digits" in task
-    assert f"belongs to {world.local.accounts[0].address}" in owner
+    assert world.local.accounts[0].address in owner
 
 
 def test_data_that_cannot_be_used_is_said_before_the_daemon_begins(world: World, tmp_path: Path) -> None:
@@ -411,11 +375,11 @@ def test_a_client_sees_its_time_claims_its_reward_and_is_owed_nothing(world: Wor
 
     found = json.loads(succeeds("client", "status", "--config", file, "--json", folder=tmp_path))
     assert (found["member"], found["phase"], found["metered_ms"]) == (True, "finalized", 1234)
-    assert (found["unclaimed_rounds"], found["unclaimed_wei"]) == ([1], str(view.client.reward))
+    assert (found["unclaimed_rounds"], found["unclaimed"]) == ([1], str(view.client.reward))
 
     assert "nothing was sent" in fails("client", "claim", "--config", file, folder=tmp_path, said="n\n")
     claimed = json.loads(succeeds("client", "claim", "--config", file, "--yes", "--json", folder=tmp_path))
-    assert (claimed["claimed_wei"], claimed["rounds"]) == (str(view.client.reward), [1])
+    assert (claimed["claimed"], claimed["rounds"]) == (str(view.client.reward), [1])
     again, after = together(*(["client", name, "--config", file] for name in ("claim", "status")), folder=tmp_path)
     assert again.stdout == "nothing is owed\n"
     assert "1234 ms measured here" in after.stdout and re.search(r"to be claimed +nothing", after.stdout)
@@ -429,7 +393,7 @@ def test_a_client_that_cannot_pay_is_told_what_it_needs_and_one_that_left_is_no_
     said = fails("client", "leave", "--config", file, "--yes", folder=tmp_path)
     assert "has 0 ETH; to leave the federation it needs about 0.0" in said
     world.set_balance(1, 10**18)
-    assert json.loads(succeeds("client", "leave", "--config", file, "--yes", "--json", folder=tmp_path))["transaction"]
+    assert json.loads(succeeds("client", "leave", "--config", file, "--yes", "--json", folder=tmp_path))["transactions"]
     assert "(not a member)" in succeeds("client", "status", "--config", file, folder=tmp_path)
 
 
