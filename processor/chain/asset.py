@@ -114,7 +114,7 @@ def mint(asset: Asset, to: Address, amount: int) -> Call:
 
 def _read(web3: Web3, token: Address, name: str, *arguments: Address, at: Block | None = None) -> int:
     contract = web3.eth.contract(Web3.to_checksum_address(token), abi=contracts.load("Token").abi)
-    function = contract.get_function_by_name(name)(*arguments)
+    function = contract.get_function_by_name(name)(*(Web3.to_checksum_address(argument) for argument in arguments))
     with node_errors(f"read {name} of the token {token}", at):
         try:
             return int(function.call(block_identifier="latest" if at is None else at.number))
@@ -137,6 +137,6 @@ def _symbol(answer: bytes) -> str:
     try:
         words: bytes = answer.rstrip(b"\0") if len(answer) == 32 else Web3().codec.decode(["bytes"], answer)[0]
         symbol = words.decode("ascii")
-    except (DecodingError, UnicodeDecodeError):
+    except (DecodingError, ValueError, OverflowError):
         return ""
     return symbol if _SYMBOL.fullmatch(symbol) and symbol.upper() != _NATIVE_SYMBOL else ""

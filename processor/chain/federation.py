@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from web3 import Web3
-from web3.exceptions import BadFunctionCallOutput, ContractLogicError
+from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3Exception
 
 from processor.chain import contracts
 from processor.chain.asset import Asset, asset_at, balance_of
@@ -69,7 +69,10 @@ class _Deployed:
         return Block(latest["number"], "0x" + latest["hash"].hex(), latest["timestamp"])
 
     def _read(self, name: str, *arguments: Any, at: Block | None = None) -> Any:
-        function = self._contract.get_function_by_name(name)(*arguments)
+        try:
+            function = self._contract.get_function_by_name(name)(*arguments)
+        except (Web3Exception, ValueError, TypeError):
+            raise ChainError(f"cannot read {name}: a value is negative or larger than the contract can hold") from None
         with node_errors(f"read {name}", at):
             try:
                 values = function.call(block_identifier="latest" if at is None else at.number)

@@ -128,7 +128,7 @@ def node_errors(doing: str, at: Block | None = None) -> Iterator[None]:
         yield
     except ContractLogicError as error:
         raise revert_of(error) from None
-    except (Web3Exception, ValueError, TypeError) as error:
+    except (Web3Exception, ValueError, TypeError, OverflowError) as error:
         if at is not None and isinstance(error, Web3RPCError):
             raise ChainError(
                 f"the node cannot {doing} at block {at.number}: {reason(error)}. It may have dropped what it knew of "

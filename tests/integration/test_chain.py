@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.types import RPCEndpoint
 
 from processor.chain import contracts
-from processor.chain.federation import _TYPES, Factory, Federation, deploy_factory
+from processor.chain.federation import Factory, Federation, deploy_factory
 from processor.chain.provider import connect
-from processor.chain.transactions import Call, Sender, SignedIntent
+from processor.chain.transactions import Call, Sender, SignedIntent, quote
 from processor.cid import cid_of
 from processor.errors import ChainError, Reverted
-from processor.types import Adjustment, Phase, Release, RoundTerms
+from processor.types import (
+    ZERO_ADDRESS,
+    Adjustment,
+    ClientView,
+    FederationTerms,
+    Phase,
+    Release,
+    RoundTerms,
+    RoundView,
+)
+from tests.integration.parties import account_of, create_federation, wallet
 from tests.nodes import find_program, start_anvil, start_geth
 
 ETHER = 10**18
@@ -48,16 +55,6 @@ def web3(rpc: str) -> Web3:
     return connect(rpc)
 
 
-def wallet(web3: Web3, name: str, ether: int = 100) -> LocalAccount:
-    """An account of its own for every name, with that many coins from the node's own account."""
-    account: LocalAccount = Account.from_key(hashlib.sha256(name.encode()).digest())
-    paid = web3.eth.send_transaction(
-        {"from": web3.eth.accounts[0], "to": account.address, "value": Web3.to_wei(ether, "ether")}
-    )
-    web3.eth.wait_for_transaction_receipt(paid, poll_latency=0.05)
-    return account
-
-
 @pytest.fixture
 def organization(web3: Web3) -> Sender:
     return Sender(web3, wallet(web3, "organization"))
@@ -71,11 +68,6 @@ def alice(web3: Web3) -> Sender:
 @pytest.fixture
 def bob(web3: Web3) -> Sender:
     return Sender(web3, wallet(web3, "bob"))
-
-
-def create_federation(web3: Web3, organization: Sender, page: int = 200) -> Federation:
-    factory = Factory(web3, deploy_factory(organization))
-    return Federation(web3, factory.created(organization.send(factory.create())), page)
 
 
 @pytest.fixture
@@ -94,12 +86,21 @@ def training(federation: Federation, organization: Sender, alice: Sender, bob: S
 
 
 def test_the_words_of_the_processor_are_the_structs_of_the_contract() -> None:
-    view = next(entry for entry in contracts.load("Federation").abi if entry.get("name") == "roundView")
-    release = next(entry for entry in contracts.load("Federation").abi if entry.get("name") == "latestRelease")
-    client = next(item for item in view["outputs"][0]["components"] if item["name"] == "client")
-    for name, struct in (("RoundView", view["outputs"][0]), ("Release", release["outputs"][0]), ("ClientView", client)):
+    functions = {entry.get("name"): entry for entry in contracts.load("Federation").abi}
+    view, release, terms = (functions[name]["outputs"][0] for name in ("roundView", "latestRelease", "terms"))
+    client = next(item for item in view["components"] if item["name"] == "client")
+    adjustment = next(item for item in functions["finalizeRound"]["inputs"] if item["name"] == "adjustments")
+    round_terms = functions["openRound"]["inputs"][0]
+    for kind, struct in (
+        (RoundView, view),
+        (Release, release),
+        (ClientView, client),
+        (FederationTerms, terms),
+        (Adjustment, adjustment),
+        (RoundTerms, round_terms),
+    ):
         expected = [item["name"].removesuffix("Cid").removesuffix("_").lower() for item in struct["components"]]
-        actual = [field.name.replace("_", "") for field in dataclasses.fields(_TYPES[name])]
+        actual = [field.name.replace("_", "") for field in dataclasses.fields(kind)]
         assert actual == expected
 
 
@@ -108,8 +109,11 @@ def test_a_fresh_federation_has_no_round_no_model_and_no_money(federation: Feder
     view = federation.round_view(1, at=at)
 
     assert federation.owner(at) == organization.address
+    assert (federation.pending_owner(at), federation.operator(at), federation.paused(at)) == (None, None, False)
+    assert federation.terms() == FederationTerms()
+    assert (federation.asset().native, federation.asset().format(ETHER // 2)) == (True, "0.5 ETH")
     assert (federation.round_count(at), federation.closed(at), federation.member_count(at)) == (0, False, 0)
-    assert (federation.carried(at), federation.balance(at)) == (0, 0)
+    assert (federation.carried(at), federation.holdings(at)) == (0, 0)
     assert federation.latest_release(at) == Release(None, None)
     assert (federation.members(at), federation.updates(1, at)) == ([], [])
     assert (view.phase, view.plan, view.base, view.client.update) == (Phase.NONE, None, Release(None, None), None)
@@ -153,12 +157,12 @@ def play_a_round(federation: Federation, organization: Sender, alice: Sender, bo
 
 def check_a_claim(web3: Web3, federation: Federation, alice: Sender) -> None:
     before = web3.eth.get_balance(Web3.to_checksum_address(alice.address))
-    held = federation.balance()
+    held = federation.holdings()
 
     receipt = alice.send(federation.claim([1], alice.address))
 
     assert web3.eth.get_balance(Web3.to_checksum_address(alice.address)) == before + ETHER * 9 // 10 - receipt.fee_wei
-    assert federation.balance() == held - ETHER * 9 // 10
+    assert federation.holdings() == held - ETHER * 9 // 10
     assert federation.round_view(1, alice.address).client.claimed
 
 
@@ -191,7 +195,7 @@ def test_the_same_round_on_geth(tmp_path: Path) -> None:
         organization, alice, bob = (Sender(web3, wallet(web3, name)) for name in ("organization", "alice", "bob"))
         federation = create_federation(web3, organization)
         with pytest.raises(Reverted, match="not a member") as refused:
-            alice.send(federation.leave())
+            alice.send(federation.leave(alice.address))
         assert (refused.value.name, refused.value.arguments) == ("NotRegistered", {"client": alice.address})
         play_a_round(federation, organization, alice, bob)
         check_a_claim(web3, federation, alice)
@@ -211,7 +215,7 @@ def test_a_block_that_the_node_does_not_know_is_named(federation: Federation) ->
     with pytest.raises(ChainError, match="at block 10000000: .* archive node"):
         federation.round_count(later)
     with pytest.raises(ChainError, match="at block 10000000"):
-        federation.balance(later)
+        federation.holdings(later)
     with pytest.raises(ChainError, match="no contract .* at block 0 that answers roundCount: it was deployed later"):
         federation.round_count(dataclasses.replace(later, number=0))
 
@@ -220,7 +224,7 @@ def test_lists_longer_than_a_page_are_complete(web3: Web3, training: Federation,
     others = [Sender(web3, wallet(web3, f"client {number}")) for number in range(3)]
     for client in others:
         client.send(training.register())
-    alice.send(training.leave())
+    alice.send(training.leave(alice.address))
     bob.send(training.submit_update(1, TERMS.sealing_key, cid_of(b"bob's"), 500, 20))
 
     for page in (1, 2, 3, 5, 6):
@@ -231,7 +235,7 @@ def test_lists_longer_than_a_page_are_complete(web3: Web3, training: Federation,
 
 def test_a_factory_lists_its_federations_and_knows_no_others(web3: Web3, organization: Sender) -> None:
     factory = Factory(web3, deploy_factory(organization), page=2)
-    made = [factory.created(organization.send(factory.create())) for _ in range(3)]
+    made = [factory.created(organization.send(factory.create(FederationTerms()))) for _ in range(3)]
     stranger = create_federation(web3, organization).address
 
     assert factory.federations() == made
@@ -267,6 +271,81 @@ def test_a_refused_call_is_a_sentence_and_costs_nothing(web3: Web3, training: Fe
 
     assert signed == []
     assert web3.eth.get_transaction_count(Web3.to_checksum_address(alice.address)) == nonce
+
+
+def test_a_quote_is_what_a_transaction_costs_at_most_and_needs_no_key(
+    web3: Web3, federation: Federation, alice: Sender
+) -> None:
+    call = federation.fund(ETHER)
+
+    price = quote(web3, alice.address, call)
+    assert quote(web3, account_of("whale").address, federation.register()).gas > 0, "gas is priced, not demanded"
+    receipt = alice.send(call)
+
+    assert receipt.gas_used < price.gas < 2 * receipt.gas_used
+    assert receipt.fee_wei < price.cost == price.gas * price.max_fee_per_gas
+    assert federation.carried() == ETHER
+
+
+def test_a_quote_refuses_what_sending_would_refuse(web3: Web3, federation: Federation, alice: Sender) -> None:
+    with pytest.raises(Reverted, match="cannot close the federation: .* only its owner can do this"):
+        quote(web3, alice.address, federation.close())
+    with pytest.raises(ChainError, match=r"has 0 ETH; to fund the federation with 1 ETH it needs about 1 ETH"):
+        quote(web3, account_of("poor").address, federation.fund(ETHER))
+    with pytest.raises(ChainError, match="more than the 1 wei allowed"):
+        quote(web3, alice.address, federation.register(), ceiling=1)
+
+
+def test_an_operator_opens_rounds_and_touches_nothing_else(
+    federation: Federation, organization: Sender, alice: Sender, bob: Sender
+) -> None:
+    with pytest.raises(Reverted, match="is neither the owner nor the operator of the federation"):
+        bob.send(federation.set_initial_model(cid_of(b"initial")))
+    organization.send(federation.set_operator(bob.address))
+    assert federation.operator() == bob.address
+    alice.send(federation.register())
+
+    bob.send(federation.set_initial_model(cid_of(b"initial")))
+    bob.send(federation.open_round(TERMS))
+
+    assert federation.round_view(1).phase is Phase.TRAINING
+    for call in (federation.pause(), federation.set_operator(bob.address), federation.transfer_ownership(bob.address)):
+        with pytest.raises(Reverted, match="only its owner can do this"):
+            bob.send(call)
+    organization.send(federation.set_operator(ZERO_ADDRESS))
+    assert federation.operator() is None
+
+
+def test_a_pause_stops_new_rounds_until_the_owner_resumes(
+    federation: Federation, organization: Sender, alice: Sender
+) -> None:
+    organization.send(federation.set_initial_model(cid_of(b"initial")))
+    organization.send(federation.pause())
+    assert federation.paused()
+    alice.send(federation.register())
+    with pytest.raises(Reverted, match="cannot open a round with a reward of 3 ETH: the federation is paused"):
+        organization.send(federation.open_round(TERMS))
+
+    organization.send(federation.unpause())
+    organization.send(federation.open_round(TERMS))
+
+    assert (federation.paused(), federation.round_count()) == (False, 1)
+    with pytest.raises(Reverted, match="the federation is not paused"):
+        organization.send(federation.unpause())
+
+
+def test_ownership_changes_hands_in_two_steps_and_takes_the_operator_along(
+    federation: Federation, organization: Sender, alice: Sender, bob: Sender
+) -> None:
+    organization.send(federation.set_operator(bob.address))
+    organization.send(federation.transfer_ownership(alice.address))
+    assert (federation.owner(), federation.pending_owner()) == (organization.address, alice.address)
+    with pytest.raises(Reverted, match="does not own the federation"):
+        bob.send(federation.accept_ownership())
+
+    alice.send(federation.accept_ownership())
+
+    assert (federation.owner(), federation.pending_owner(), federation.operator()) == (alice.address, None, None)
 
 
 def test_a_transaction_is_journaled_before_it_is_sent(web3: Web3, federation: Federation, alice: Sender) -> None:
@@ -325,7 +404,7 @@ def no_mining(web3: Web3) -> Iterator[None]:
 def test_a_transaction_that_waits_too_long_is_named_and_not_sent_twice(
     web3: Web3, federation: Federation, alice: Sender, no_mining: None
 ) -> None:
-    impatient = Sender(web3, wallet_without_coins("alice"), timeout=0.2)
+    impatient = Sender(web3, account_of("alice"), timeout=0.2)
     signed: list[SignedIntent] = []
 
     with pytest.raises(ChainError, match="is in no block after 0.2 s; it may still be mined"):
@@ -344,18 +423,13 @@ def test_a_transaction_that_waits_too_long_is_named_and_not_sent_twice(
 def test_a_transaction_that_the_node_has_already_is_waited_for(
     web3: Web3, federation: Federation, alice: Sender, no_mining: None
 ) -> None:
-    impatient = Sender(web3, wallet_without_coins("alice"), timeout=0.2)
+    impatient = Sender(web3, account_of("alice"), timeout=0.2)
     with pytest.raises(ChainError, match="is in no block after 0.2 s"):
         impatient.send(federation.register(), lambda intent: web3.eth.send_raw_transaction(intent.raw))
 
 
-def wallet_without_coins(name: str) -> LocalAccount:
-    account: LocalAccount = Account.from_key(hashlib.sha256(name.encode()).digest())
-    return account
-
-
 def test_an_account_without_coins_is_told_what_it_needs(web3: Web3, federation: Federation, alice: Sender) -> None:
-    poor = Sender(web3, wallet_without_coins("poor"))
+    poor = Sender(web3, account_of("poor"))
     with pytest.raises(ChainError, match=rf"account {poor.address} has 0 ETH; to register it needs about 0\.000"):
         poor.send(federation.register())
     with pytest.raises(ChainError, match=r"needs about 1000000 ETH \(1000000 to send and gas\)"):
@@ -363,7 +437,7 @@ def test_an_account_without_coins_is_told_what_it_needs(web3: Web3, federation: 
 
 
 def test_a_ceiling_on_the_price_of_gas_holds(web3: Web3, federation: Federation, alice: Sender) -> None:
-    account = wallet_without_coins("alice")
+    account = account_of("alice")
     with pytest.raises(ChainError, match="more than the 1 wei allowed"):
         Sender(web3, account, max_fee_per_gas=1).send(federation.register())
     receipt = Sender(web3, account, max_fee_per_gas=10**11).send(federation.register())
@@ -375,6 +449,11 @@ def test_a_value_that_does_not_fit_is_refused_before_anything_is_sent(federation
         federation.fund(2**128)
     with pytest.raises(ChainError, match="larger than the contract can hold"):
         federation.open_round(dataclasses.replace(TERMS, training_period=-1))
+    with pytest.raises(ChainError, match="larger than the contract can hold"):
+        federation.voucher_spent(2**256)
+    for call in (federation.leave, federation.withdraw, federation.set_operator, federation.transfer_ownership):
+        with pytest.raises(ChainError, match="'bob' is not an address"):
+            call("bob")
     with pytest.raises(ChainError, match="is not an address"):
         federation.claim([1], "bob")
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from web3 import Web3
 
 from processor.chain import contracts
-from processor.chain.asset import Asset, approval_needed, approve, mint
+from processor.chain.asset import Asset, _symbol, approval_needed, approve, mint
 from processor.errors import ChainError
 from processor.types import ZERO_ADDRESS
 
@@ -64,6 +64,12 @@ def test_at_most_two_approvals_reach_any_amount(allowance: int, amount: int) -> 
         assert allowance == 0 or needed == 0
         allowance = needed
     assert approval_needed(allowance, amount) is None
+
+
+@given(st.lists(st.integers(min_value=0, max_value=2**256 - 1), max_size=8), st.binary(max_size=64))
+def test_whatever_a_token_answers_its_symbol_is_a_short_word_or_none(words: list[int], rest: bytes) -> None:
+    symbol = _symbol(b"".join(word.to_bytes(32) for word in [32, *words]) + rest)
+    assert len(symbol) <= 16 and symbol.isascii() and symbol.isprintable()
 
 
 def test_calls_say_what_they_allow_and_carry_no_coins() -> None:
