@@ -337,7 +337,7 @@ def test_mistakes_in_a_configuration_are_said_together(tmp_path: Path) -> None:
 def test_a_plan_of_unknown_names_and_a_federation_of_another_owner_are_said(world: World, tmp_path: Path) -> None:
     unknown = world.organization()
     unknown["plan"]["task"] = {"name": "poetry", "arguments": {}}
-    foreign = world.organization(wallet=world.member(0)["client"]["wallet"])
+    foreign = world.organization(wallet=world.member(0)["client"]["wallet"], state=str(tmp_path / "state"))
     task, owner = all_fail(
         ["organization", "run", "--config", write(tmp_path / "unknown.toml", unknown)],
         ["organization", "run", "--config", write(tmp_path / "foreign.toml", foreign)],
