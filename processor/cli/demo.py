@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from processor.types import Admission
 
 app = typer.Typer()
 
@@ -29,12 +31,24 @@ def demo(
         Path | None,
         typer.Option("--keep", help="Leave artifacts, journals, logs, keystores and the chain's state in this folder."),
     ] = None,
+    token: Annotated[
+        bool, typer.Option("--token", help="Pay and stake in a token of play money, not in the chain's coin.")
+    ] = False,
+    stake: Annotated[
+        str, typer.Option("--stake", metavar="AMOUNT", help="What every client stakes, in whole units: 0.5.")
+    ] = "0",
+    admission: Annotated[
+        Literal["open", "voucher"],
+        typer.Option("--admission", help="Let anybody in, or only clients with a voucher of the organization."),
+    ] = "open",
 ) -> None:
     """Run a federation of processes on a private chain, with an audit; status 0 only if everything holds."""
     from processor.demo.federation import how_to_audit, run  # torch takes seconds to import, and only training needs it
-    from processor.demo.settings import DemoSettings
+    from processor.demo.settings import DemoSettings, stake_of
 
-    settings = DemoSettings(clients, rounds, seed, json, ipfs, store, keep)
+    settings = DemoSettings(
+        clients, rounds, seed, json, ipfs, store, keep, token, stake_of(stake), Admission[admission.upper()]
+    )
     page = run(settings, lambda line: print(line, flush=True))
     print(page.as_text())
     commands = how_to_audit(settings, page.federation)

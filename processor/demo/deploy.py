@@ -7,20 +7,31 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
-from processor.chain.federation import Factory, deploy_factory
+from processor.chain.federation import Factory, Federation, deploy_factory
 from processor.chain.transactions import Sender
 from processor.demo.nodes import CHECKOUT
 from processor.demo.processes import Party
 from processor.demo.scripts import Scripts
 from processor.errors import KoinonError
-from processor.keystore import passphrase, unlock
-from processor.types import Address
+from processor.types import Address, FederationTerms
 
 
-def deploy(web3: Web3, rpc_url: str, organization: Party, folder: Path, say: Callable[[str], None]) -> Address:
-    """A new federation that belongs to the organization. Raises KoinonError where it cannot be made."""
+def deploy(
+    web3: Web3,
+    rpc_url: str,
+    organization: Party,
+    account: LocalAccount,
+    terms: FederationTerms,
+    folder: Path,
+    say: Callable[[str], None],
+) -> Federation:
+    """A new federation that belongs to the organization, whose unlocked account is `account`.
+
+    Raises KoinonError where it cannot be made.
+    """
     if _in_checkout():
         say("contracts: deployed by the brownie scripts")
         scripts = Scripts(
@@ -31,9 +42,11 @@ def deploy(web3: Web3, rpc_url: str, organization: Party, folder: Path, say: Cal
             home=folder / "home",
             deployments=folder / "deployments",
         )
-        return _deploy_with_brownie(scripts)
+        return Federation(web3, _deploy_with_brownie(scripts, terms))
     say("contracts: deployed from the bytecode that the package ships")
-    return _deploy_from_package(web3, organization)
+    sender = Sender(web3, account)
+    factory = Factory(web3, deploy_factory(sender))
+    return Federation(web3, factory.created(sender.send(factory.create(terms))))
 
 
 def _in_checkout() -> bool:
@@ -41,17 +54,18 @@ def _in_checkout() -> bool:
     return (CHECKOUT / "scripts" / "deploy.py").exists() and importlib.util.find_spec("brownie") is not None
 
 
-def _deploy_with_brownie(scripts: Scripts) -> Address:
+def _deploy_with_brownie(scripts: Scripts, terms: FederationTerms) -> Address:
     scripts.run("deploy")
-    said = scripts.run("create_federation")
+    said = scripts.run(
+        "create_federation",
+        {
+            "asset": terms.asset,
+            "stake": str(terms.stake),
+            "max_slash_rate": str(terms.max_slash_rate),
+            "admission": terms.admission.name.lower(),
+        },
+    )
     found = re.search(r"^federation (0x[0-9a-fA-F]{40})", said, re.MULTILINE)
     if found is None:
         raise KoinonError(f"the script `create_federation` named no federation: {said.strip()}")
     return found[1]
-
-
-def _deploy_from_package(web3: Web3, organization: Party) -> Address:
-    account = unlock(organization.wallet, passphrase(False, organization.passphrase_file))
-    sender = Sender(web3, account)
-    factory = Factory(web3, deploy_factory(sender))
-    return factory.created(sender.send(factory.create()))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from processor.chain.amounts import format_ether
+from processor.chain.amounts import format_ether, format_units
+from processor.chain.asset import Asset
 from processor.demo.settings import ACCURACY_TARGET, CLIENTS_FOR_TARGET, ROUNDS_FOR_TARGET
 from processor.types import Address, Cid
 
@@ -25,13 +26,19 @@ class RoundLine:
 
 @dataclass(frozen=True)
 class ClientLine:
-    """A client over all rounds. `balance_change_wei` is what its account really gained, after `fees_wei` of gas."""
+    """A client over all rounds.
+
+    `stake` is what the contract holds of its stake; `balance_change` what its account gained or lost of the asset,
+    `coin_change_wei` and `fees_wei` what it did of the chain's coin, and what of that was gas.
+    """
 
     address: Address
     compute_ms: int
     credited_ms: int
-    reward_wei: int
-    balance_change_wei: int
+    reward: int
+    stake: int
+    balance_change: int
+    coin_change_wei: int
     fees_wei: int
 
 
@@ -46,25 +53,37 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ClosingPage:
-    """Everything that the demo shows at its end."""
+    """Everything that the demo shows at its end.
+
+    Amounts are in the smallest unit of `asset`. `pool` is what was escrowed for rewards, `staked_in` for stakes, of
+    which `slashed` is gone; `holdings` is what the contract has.
+    """
 
     federation: Address
     chain_id: int
+    asset: Asset
     rounds_wanted: int
     rounds: Sequence[RoundLine]
     local_only_accuracy: float
     clients: Sequence[ClientLine]
-    pool_wei: int
-    paid_wei: int
-    carried_wei: int
-    forfeited_wei: int
-    contract_balance_wei: int
+    pool: int
+    paid: int
+    carried: int
+    forfeited: int
+    staked_in: int
+    slashed: int
+    holdings: int
     audit: Verdict
 
     @property
     def federated_accuracy(self) -> float:
         """That of the last finalized model."""
         return self.rounds[-1].accuracy if self.rounds else 0.0
+
+    @property
+    def staked(self) -> int:
+        """What the contract holds of the clients' stakes."""
+        return sum(client.stake for client in self.clients)
 
     def failures(self) -> list[str]:
         """What does not hold, in words; nothing when the demo succeeded."""
@@ -78,26 +97,42 @@ class ClosingPage:
             failed.append(f"the accuracy is {self.federated_accuracy:.3f}, expected at least {ACCURACY_TARGET}")
         if self._has_target and self.federated_accuracy <= self.local_only_accuracy:
             failed.append(f"training together ({self.federated_accuracy:.3f}) is no better than training alone")
-        for client in self.clients:
-            if client.balance_change_wei != client.reward_wei - client.fees_wei:
-                failed.append(
-                    f"the balance of {client.address} changed by {client.balance_change_wei} wei, expected the reward "
-                    f"of {client.reward_wei} wei less {client.fees_wei} wei of gas"
-                )
-        if self.paid_wei != sum(client.reward_wei for client in self.clients):
-            failed.append("what was paid is not the sum of the rewards")
-        if self.pool_wei != self.paid_wei + self.carried_wei + self.forfeited_wei:
-            failed.append(
-                f"the pool of {self.pool_wei} wei is not paid {self.paid_wei} + carried {self.carried_wei} + "
-                f"forfeited {self.forfeited_wei}"
-            )
-        if self.contract_balance_wei != self.carried_wei + self.forfeited_wei:
-            failed.append(
-                f"the contract holds {self.contract_balance_wei} wei, expected carried {self.carried_wei} + forfeited "
-                f"{self.forfeited_wei}"
-            )
+        failed += self._money_failures()
         if not self.audit.ok:
             failed.append(f"the audit found {len(self.audit.violations)} violations")
+        return failed
+
+    def _money_failures(self) -> list[str]:
+        """What does not add up, to the unit."""
+        say, failed = self.asset.format, []
+        for client in self.clients:
+            gas = client.fees_wei if self.asset.native else 0
+            if client.balance_change != client.reward - client.stake - gas:
+                failed.append(
+                    f"the balance of {client.address} changed by {say(client.balance_change)}, expected its reward of "
+                    f"{say(client.reward)} less its stake of {say(client.stake)} and {say(gas)} of gas"
+                )
+            if not self.asset.native and client.coin_change_wei != -client.fees_wei:
+                failed.append(
+                    f"{client.address} has {format_ether(client.coin_change_wei)} ETH more, expected it to have paid "
+                    f"{format_ether(client.fees_wei)} ETH of gas"
+                )
+        if self.paid != sum(client.reward for client in self.clients):
+            failed.append("what was paid is not the sum of the rewards")
+        if self.pool != self.paid + self.carried + self.forfeited:
+            failed.append(
+                f"the pool of {say(self.pool)} is not paid {say(self.paid)} + carried {say(self.carried)} + forfeited "
+                f"{say(self.forfeited)}"
+            )
+        if self.staked_in != self.staked + self.slashed:
+            failed.append(
+                f"{say(self.staked_in)} were staked, {say(self.staked)} are left and {say(self.slashed)} slashed"
+            )
+        if self.holdings != self.carried + self.forfeited + self.staked_in:
+            failed.append(
+                f"the contract holds {say(self.holdings)}, expected carried {say(self.carried)} + forfeited "
+                f"{say(self.forfeited)} + stakes {say(self.staked_in)}"
+            )
         return failed
 
     @property
@@ -105,10 +140,11 @@ class ClosingPage:
         return len(self.clients) >= CLIENTS_FOR_TARGET and self.rounds_wanted >= ROUNDS_FOR_TARGET
 
     def as_json(self) -> dict[str, Any]:
-        """The same for programs, amounts as decimal strings."""
+        """The same for programs, amounts as decimal strings of smallest units."""
         return {
             "federation": self.federation,
             "chain_id": self.chain_id,
+            "asset": asdict(self.asset),
             "rounds": [
                 {
                     "round": row.round,
@@ -127,21 +163,25 @@ class ClosingPage:
                     "address": client.address,
                     "compute_ms": client.compute_ms,
                     "credited_ms": client.credited_ms,
-                    "reward_wei": str(client.reward_wei),
-                    "balance_change_wei": str(client.balance_change_wei),
+                    "reward": str(client.reward),
+                    "stake": str(client.stake),
+                    "balance_change": str(client.balance_change),
+                    "fees_wei": str(client.fees_wei),
                 }
                 for client in self.clients
             ],
-            "pool_wei": str(self.pool_wei),
-            "paid_wei": str(self.paid_wei),
-            "carried_wei": str(self.carried_wei),
-            "forfeited_wei": str(self.forfeited_wei),
+            "pool": str(self.pool),
+            "paid": str(self.paid),
+            "carried": str(self.carried),
+            "forfeited": str(self.forfeited),
+            "staked": str(self.staked),
+            "slashed": str(self.slashed),
+            "holdings": str(self.holdings),
             "audit": {"ok": self.audit.ok, "checks": self.audit.checks, "violations": list(self.audit.violations)},
         }
 
     def as_text(self) -> str:
         """The page as a person reads it."""
-        credited = sum(client.credited_ms for client in self.clients)
         lines = ["", "Accuracy on the organization's validation data"]
         lines += [
             f"  round {row.round:>2}   {row.accuracy:.3f} {'█' * round(row.accuracy * 40):<40} "
@@ -151,22 +191,9 @@ class ClosingPage:
         lines += [
             f"  the same clients, each training alone for as many steps: {self.local_only_accuracy:.3f} on average",
             "",
-            "Clients                                        compute   share   reward (ETH)            balance (ETH)",
-        ]
-        lines += [
-            f"  {client.address}  {client.compute_ms:>6} ms  {_percent(client.credited_ms, credited)}  "
-            f"{format_ether(client.reward_wei):<22}  {format_ether(client.balance_change_wei)}"
-            for client in self.clients
-        ]
-        lines += [
-            "  (the balance is the reward less the gas that the client paid)",
+            *self._client_lines(),
             "",
-            "Money, to the wei",
-            f"  pool       {self.pool_wei:>24}",
-            f"  paid       {self.paid_wei:>24}",
-            f"  carried    {self.carried_wei:>24}",
-            f"  forfeited  {self.forfeited_wei:>24}",
-            f"  the contract still holds {self.contract_balance_wei}",
+            *self._money_lines(),
             "",
             f"Audit: {self.audit.checks} checks, {len(self.audit.violations)} violations",
             *(f"  {violation}" for violation in self.audit.violations),
@@ -176,6 +203,50 @@ class ClosingPage:
         lines += [f"  {failure}" for failure in failures]
         return "\n".join(lines)
 
+    def _client_lines(self) -> list[str]:
+        credited = sum(client.credited_ms for client in self.clients)
+        symbol = self.asset.symbol
+        head = ("Clients", "compute", "share", f"reward ({symbol})", f"staked ({symbol})", f"balance ({symbol})")
+        rows = [
+            (
+                f"  {client.address}",
+                f"{client.compute_ms} ms",
+                _percent(client.credited_ms, credited),
+                *(format_units(n, self.asset.decimals) for n in (client.reward, client.stake, client.balance_change)),
+            )
+            for client in self.clients
+        ]
+        if self.asset.native:
+            note = "  (the balance is the reward less the stake and the gas that the client paid)"
+        else:
+            gas = sum(client.fees_wei for client in self.clients)
+            note = (
+                f"  (the balance is the reward less the stake; for gas the clients paid {format_ether(gas)} ETH in all)"
+            )
+        return [*_columns([head, *rows]), note]
+
+    def _money_lines(self) -> list[str]:
+        rows = [
+            ("pool", self.pool),
+            ("paid", self.paid),
+            ("carried", self.carried),
+            ("forfeited", self.forfeited),
+        ]
+        if self.staked_in:
+            rows += [("staked", self.staked), ("slashed", self.slashed)]
+        unit = "wei" if self.asset.native else f"smallest unit ({self.asset.decimals} decimals)"
+        return [
+            f"Money, to the {unit}",
+            *(f"  {name:<9}  {amount:>24}" for name, amount in rows),
+            f"  the contract still holds {self.holdings}",
+        ]
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text with columns as wide as what is in them."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
 
 def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:5.1f}%" if whole else "    -"
+    return f"{100 * part / whole:.1f}%" if whole else "-"

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from web3 import Web3
 
 from processor.artifacts.plan import Plan
+from processor.chain.asset import balance_of
 from processor.daemons.base import journal_path
 from processor.demo import settings as knobs
 from processor.demo.nodes import Node
 from processor.demo.page import ClientLine, ClosingPage, Verdict
 from processor.demo.processes import Party, environment, koinon, start_daemon
-from processor.demo.stage import Stage
+from processor.demo.stage import Stage, starting_balance
 from processor.demo.watch import Watch
 from processor.errors import KoinonError
 from processor.journal import Journal
@@ -25,6 +26,7 @@ from processor.learning.tasks import Dataset
 from processor.learning.trainer import train
 from processor.protocol.resolve import module_of
 from processor.protocol.rewards import money_of
+from processor.protocol.stakes import stakes_of
 
 
 def play(stage: Stage, say: Callable[[str], None]) -> ClosingPage:
@@ -99,32 +101,40 @@ def _closing_page(stage: Stage, watch: Watch, alone: float) -> ClosingPage:
     federation = stage.federation
     block = federation.block()
     count = federation.round_count(at=block)
+    asset, terms = federation.asset(), federation.terms()
     clients = [_client_line(stage, party, count) for party in stage.clients]
+    updates = [federation.updates(number, at=block) for number in range(1, count + 1)]
+    stakes = stakes_of(terms.stake, federation.members(at=block), updates)
     forfeited = 0
-    for number in range(1, count + 1):
+    for number, submitted in enumerate(updates, start=1):
         view = federation.round_view(number, at=block)
-        credited = {client.client: client.credited_ms for client in federation.updates(number, at=block)}
+        credited = {client.client: client.credited_ms for client in submitted}
         money = money_of(view.pool, view.reward_rate_cap, view.claimed_ms, credited)
         forfeited += money.forfeited + money.rounding
     return ClosingPage(
         federation=federation.address,
         chain_id=federation.chain_id,
+        asset=asset,
         rounds_wanted=stage.settings.rounds,
         rounds=tuple(watch.rounds),
         local_only_accuracy=alone,
         clients=tuple(clients),
-        pool_wei=knobs.REWARD * count,
-        paid_wei=sum(client.balance_change_wei + client.fees_wei for client in clients),
-        carried_wei=federation.carried(at=block),
-        forfeited_wei=forfeited,
-        contract_balance_wei=federation.balance(at=block),
+        pool=knobs.REWARD * count,
+        paid=sum(client.balance_change + client.stake + (client.fees_wei if asset.native else 0) for client in clients),
+        carried=federation.carried(at=block),
+        forfeited=forfeited,
+        staked_in=terms.stake * len(clients),
+        slashed=sum(stake.slashed for stake in stakes),
+        holdings=federation.holdings(at=block),
         audit=_audit(stage),
     )
 
 
 def _client_line(stage: Stage, party: Party, rounds: int) -> ClientLine:
     """A client's account, from its balance and from the receipts of the transactions in its journal."""
-    web3, federation = stage.web3, stage.federation
+    web3, federation, asset = stage.web3, stage.federation, stage.federation.asset()
+    stake = federation.terms().stake
+    coins = web3.eth.get_balance(Web3.to_checksum_address(party.address))
     views = [federation.round_view(number, party.address).client for number in range(1, rounds + 1)]
     with Journal(journal_path(party.state), federation.chain_id, federation.address, party.address) as journal:
         hashes = [intent.tx_hash for intent in journal.intents()]
@@ -133,8 +143,10 @@ def _client_line(stage: Stage, party: Party, rounds: int) -> ClientLine:
         address=party.address,
         compute_ms=sum(view.compute_ms for view in views),
         credited_ms=sum(view.credited_ms for view in views),
-        reward_wei=sum(view.reward for view in views if view.claimed),
-        balance_change_wei=web3.eth.get_balance(Web3.to_checksum_address(party.address)) - knobs.BALANCE,
+        reward=sum(view.reward for view in views if view.claimed),
+        stake=federation.round_view(rounds, party.address).client.stake,
+        balance_change=balance_of(web3, asset, party.address) - starting_balance(asset, stake),
+        coin_change_wei=coins - (starting_balance(asset, stake) if asset.native else knobs.BALANCE),
         fees_wei=sum(receipt["gasUsed"] * receipt["effectiveGasPrice"] for receipt in receipts),
     )
 

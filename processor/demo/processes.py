@@ -33,6 +33,11 @@ class Party:
         return self.folder / f"{self.name.split('-')[0]}.toml"
 
     @property
+    def voucher(self) -> Path:
+        """Where a client has its voucher, if it was given one."""
+        return self.folder / "voucher.json"
+
+    @property
     def state(self) -> Path:
         return self.folder / "state"
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-ETHER = 10**18
+from processor.chain.asset import Asset
+from processor.errors import ChainError, ConfigurationError
+from processor.types import ZERO_ADDRESS, Admission
 
-# What everybody starts with, and what a round costs.
-BALANCE = 10 * ETHER
-REWARD = ETHER // 100
-REWARD_RATE_CAP = ETHER // 500  # a second of compute
-CLAIM_THRESHOLD = ETHER // 1000
+# The chain's own coin and the play money both have as many decimals.
+DECIMALS = 18
+UNIT = 10**DECIMALS
+
+# What everybody starts with in coins; what a round costs, in coins or in play money.
+BALANCE = 10 * UNIT
+REWARD = UNIT // 100
+REWARD_RATE_CAP = UNIT // 500  # a second of compute
+CLAIM_THRESHOLD = UNIT // 1000
+MOST_STAKE = 1000 * UNIT
+
+# Basis points of a stake: the most that a round may slash, and what the plan does slash.
+MAX_SLASH_RATE = 5_000
+SLASH_RATE = 2_500
 
 # Seconds. A round ends as soon as everybody is done: these are for when somebody is not.
 TRAINING_PERIOD = 120
@@ -19,6 +30,7 @@ AGGREGATION_PERIOD = 120
 MAX_COMPUTE_MS = 60_000
 BLOCK_TIME = 1
 POLL_INTERVAL = 0.2
+VOUCHER_PERIOD = 24 * 3600
 
 # What the demo asks of itself: with every class in the federation, ten rounds reach this accuracy.
 ACCURACY_TARGET = 0.85
@@ -28,7 +40,10 @@ ROUNDS_FOR_TARGET = 10
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What the command line asks for. Without `ipfs` and `store`, a private IPFS node where there is a program."""
+    """What the command line asks for. Without `ipfs` and `store`, a private IPFS node where there is a program.
+
+    With `token` rewards and stakes are in play money instead of coins. `stake` is in the smallest unit of either.
+    """
 
     clients: int = 5
     rounds: int = 10
@@ -37,3 +52,17 @@ class DemoSettings:
     ipfs: str | None = None
     store: Path | None = None
     keep: Path | None = None
+    token: bool = False
+    stake: int = 0
+    admission: Admission = Admission.OPEN
+
+
+def stake_of(text: str) -> int:
+    """The stake that a person asks for, "0.5", in smallest units. Raises ConfigurationError for what is none."""
+    try:
+        stake = Asset(ZERO_ADDRESS, "the asset", DECIMALS).parse(text)
+    except ChainError as error:
+        raise ConfigurationError(f"--stake: {error}") from None
+    if stake > MOST_STAKE:
+        raise ConfigurationError(f"--stake {text}: expected at most {MOST_STAKE // UNIT}")
+    return stake

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eth_account.signers.local import LocalAccount
+from hexbytes import HexBytes
 from web3 import Web3
 from web3.types import TxParams, Wei
 
 from processor.artifacts.plan import Plan
-from processor.chain.federation import Federation
+from processor.chain.asset import Asset, asset_at, mint
+from processor.chain.federation import Federation, deploy_token
 from processor.chain.provider import connect
+from processor.chain.transactions import Call, Sender
+from processor.chain.vouchers import sign_voucher
 from processor.config import organization_template
 from processor.demo import settings as knobs
 from processor.demo.deploy import deploy
 from processor.demo.processes import Party, make_party, write_config
 from processor.demo.settings import DemoSettings
+from processor.keystore import passphrase, unlock
 from processor.learning.tasks import Dataset, digits_partition, save_dataset
 from processor.storage import Storage, open_storage, put_bytes
+from processor.types import ZERO_ADDRESS, Admission, FederationTerms
 
 STORAGE_TIMEOUT = 30.0
 
@@ -54,9 +61,17 @@ def set_the_stage(
     web3 = connect(rpc_url)
     organization = make_party(folder / "organization", "organization")
     clients = [make_party(folder / f"client-{number}", f"client-{number}") for number in range(1, settings.clients + 1)]
-    _fund(web3, {organization: knobs.BALANCE + settings.rounds * knobs.REWARD, **dict.fromkeys(clients, knobs.BALANCE)})
-    federation = Federation(web3, deploy(web3, rpc_url, organization, folder, say))
-    say(f"federation {federation.address} on chain {federation.chain_id}")
+    coin = asset_at(web3, ZERO_ADDRESS)
+    _give(web3, [_gift(coin, party, knobs.BALANCE) for party in (organization, *clients)])
+    account = unlock(organization.wallet, passphrase(False, organization.passphrase_file))
+    asset = asset_at(web3, deploy_token(Sender(web3, account))) if settings.token else coin
+    stakes = [_gift(asset, client, settings.stake) for client in clients] if settings.stake else []
+    _give(web3, [_gift(asset, organization, settings.rounds * knobs.REWARD), *stakes])
+    terms = _terms(settings, asset)
+    federation = deploy(web3, rpc_url, organization, account, terms, folder, say)
+    say(f"federation {federation.address} on chain {federation.chain_id}: {_in_words(asset, terms)}")
+    if terms.admission is Admission.VOUCHER:
+        _hand_out_vouchers(account, federation, clients)
 
     datasets, validation = digits_partition(settings.clients, settings.seed)
     network = {"rpc": rpc_url, **storage_settings, "chain_id": federation.chain_id}
@@ -80,9 +95,10 @@ def set_the_stage(
 
 
 def plan_of(settings: DemoSettings) -> dict[str, Any]:
-    """The plan of the organization's template, with the demo's seed and number of rounds."""
+    """The plan of the organization's template, with the demo's seed, number of rounds and slashes."""
     plan: dict[str, Any] = tomllib.loads(organization_template())["plan"]
     plan["initialization_seed"] = settings.seed
+    plan["slashing"] = {"rate": knobs.SLASH_RATE if settings.stake else 0}
     plan["stopping"] = {**plan["stopping"], "min_rounds": settings.rounds, "max_rounds": settings.rounds}
     return plan
 
@@ -130,6 +146,7 @@ def _equip_client(client: Party, federation: Federation, network: dict[str, Any]
             "network": network,
             "client": {
                 **_common(client, federation),
+                **_terms_accepted(client, federation.terms()),
                 "data": str(data),
                 "accept_public_updates": True,
                 "claim_threshold": str(knobs.CLAIM_THRESHOLD),
@@ -149,15 +166,62 @@ def _common(party: Party, federation: Federation) -> dict[str, Any]:
     }
 
 
-def _fund(web3: Web3, amounts: Mapping[Party, int]) -> None:
-    """Gives each new account exactly so many wei, from the chain's own."""
+def _terms_accepted(client: Party, terms: FederationTerms) -> dict[str, Any]:
+    """What the client takes part for, and the most that it may lose by it."""
+    accepted = {"asset": terms.asset, "max_stake": str(terms.stake)}
+    return {**accepted, "voucher": str(client.voucher)} if terms.admission is Admission.VOUCHER else accepted
+
+
+# ------------------------------------------------------------------------------------------------- money and admission
+
+
+def starting_balance(asset: Asset, stake: int) -> int:
+    """What a client has of the asset before it takes part: its stake, and its coins where the asset is the coin."""
+    return stake + (knobs.BALANCE if asset.native else 0)
+
+
+def _terms(settings: DemoSettings, asset: Asset) -> FederationTerms:
+    return FederationTerms(
+        asset=asset.address,
+        stake=settings.stake,
+        max_slash_rate=knobs.MAX_SLASH_RATE if settings.stake else 0,
+        admission=settings.admission,
+    )
+
+
+def _in_words(asset: Asset, terms: FederationTerms) -> str:
+    paid_in = asset.symbol if asset.native else f"{asset.symbol}, the token {asset.address}"
+    stake = f", a stake of {asset.format(terms.stake)}" if terms.stake else ""
+    return f"rewards in {paid_in}{stake}, admission {'by voucher' if terms.admission is Admission.VOUCHER else 'open'}"
+
+
+def _gift(asset: Asset, party: Party, amount: int) -> Call:
+    if asset.native:
+        return Call(party.address, b"", amount, f"give {party.name} {asset.format(amount)}")
+    return mint(asset, party.address, amount)
+
+
+def _give(web3: Web3, gifts: Iterable[Call]) -> None:
+    """Sends gifts from the chain's own account, all at once."""
     sent = []
-    for party, wei in amounts.items():
-        address = Web3.to_checksum_address(party.address)
-        gift: TxParams = {"from": web3.eth.accounts[0], "to": address, "value": Wei(wei)}
-        sent.append(web3.eth.send_transaction(gift))
-    for transaction in sent:
-        web3.eth.wait_for_transaction_receipt(transaction, poll_latency=0.1)
+    for gift in gifts:
+        transaction: TxParams = {
+            "from": web3.eth.accounts[0],
+            "to": Web3.to_checksum_address(gift.to or ZERO_ADDRESS),
+            "value": Wei(gift.value),
+            "data": HexBytes(gift.data),
+        }
+        sent.append(web3.eth.send_transaction(transaction))
+    for transaction_hash in sent:
+        web3.eth.wait_for_transaction_receipt(transaction_hash, poll_latency=0.1)
+
+
+def _hand_out_vouchers(account: LocalAccount, federation: Federation, clients: Iterable[Party]) -> None:
+    """The organization signs a voucher for every client, into the client's own folder."""
+    expiry = federation.block().timestamp + knobs.VOUCHER_PERIOD
+    for client in clients:
+        voucher = sign_voucher(account, federation.chain_id, federation.address, client.address, expiry)
+        client.voucher.write_bytes(voucher.encode())
 
 
 def _path(text: str | None) -> Path | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from web3 import Web3
 
 from processor.artifacts.report import REPORT_LIMIT, Report
-from processor.chain.amounts import format_ether
 from processor.chain.federation import Federation
 from processor.chain.logs import Event, events
 from processor.cid import cid_from_digest
@@ -38,7 +37,7 @@ class Watch:
         self._next_block = latest + 1
 
     def _lines(self, event: Event) -> Iterator[str]:
-        values = event.arguments
+        values, say = event.arguments, self.federation.asset().format
         who = self.names.get(values.get("client", ""), values.get("client", ""))
         match event.name:
             case "Registered":
@@ -47,7 +46,7 @@ class Watch:
                 yield f"initial model {cid_from_digest(values['modelCid'])}"
             case "RoundOpened":
                 yield (
-                    f"round {values['round']} opened: pool {format_ether(values['pool'])} ETH, "
+                    f"round {values['round']} opened: pool {say(values['pool'])}, "
                     f"{values['selectedCount']} of {values['memberCount']} members selected"
                 )
             case "UpdateSubmitted":
@@ -57,12 +56,14 @@ class Watch:
                 )
             case "UpdateAdjusted":
                 yield f"round {values['round']}: {who} is credited {values['creditedMs']} ms, less than it claimed"
+            case "Slashed":
+                yield f"round {values['round']}: {who} is slashed {say(values['amount'])} of its stake"
             case "RoundFinalized":
                 line = self._finalized(event)
                 self.rounds.append(line)
                 yield f"round {line.round} finalized: accuracy {line.accuracy:.3f}, model {line.model}"
             case "RewardClaimed":
-                yield f"{who} was paid {format_ether(values['amount'])} ETH for round {values['round']}"
+                yield f"{who} was paid {say(values['amount'])} for round {values['round']}"
 
     def _finalized(self, event: Event) -> RoundLine:
         view = self.federation.round_view(event.arguments["round"])

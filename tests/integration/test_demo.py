@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from processor.demo.federation import ARTIFACTS, CHAIN_STATE
 from processor.demo.processes import environment, koinon
+from processor.types import ZERO_ADDRESS
 from tests.nodes import find_program, start_anvil
+
+STAKE = 5 * 10**17
+ALL_TERMS = ("--token", "--stake", "0.5", "--admission", "voucher")
 
 
 def run(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -31,25 +36,53 @@ def test_demo_keeps_what_an_audit_needs_long_after_its_nodes_are_gone(tmp_path: 
     assert demo.stdout.startswith("storage: a private IPFS node at /ip4/127.0.0.1/tcp/")
     assert "Everything holds." in demo.stdout
     result = json.loads(page.read_text())
+    assert result["asset"]["address"] == ZERO_ADDRESS
     assert_page_adds_up(result)
+    assert all(0 < int(client["balance_change"]) < int(client["reward"]) for client in result["clients"])
     for party in ("organization", "client-1", "client-2"):
         assert {"wallet", "state", "log.jsonl"} <= {path.name for path in (kept / party).iterdir()}
 
-    with start_anvil(tmp_path / "again", load_state=kept / CHAIN_STATE) as chain:
+    assert_audit_of_what_is_kept_agrees(kept, result)
+
+
+def test_demo_in_a_token_with_stakes_and_vouchers_holds_to_the_unit(tmp_path: Path) -> None:
+    kept, page = tmp_path / "kept", tmp_path / "page.json"
+    demo = run("demo", "--clients", "2", "--rounds", "2", *ALL_TERMS, "--keep", str(kept), "--json", str(page))
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "a stake of 0.5 PLAY, admission by voucher" in demo.stdout
+    assert "Everything holds." in demo.stdout
+    result = json.loads(page.read_text())
+    assert result["asset"]["symbol"] == "PLAY"
+    assert_page_adds_up(result)
+    for client in result["clients"]:
+        assert int(client["stake"]) == STAKE
+        assert int(client["balance_change"]) == int(client["reward"]) - STAKE
+    assert int(result["holdings"]) == int(result["carried"]) + int(result["forfeited"]) + 2 * STAKE
+    assert_audit_of_what_is_kept_agrees(kept, result)
+
+
+@pytest.mark.parametrize("stake", ["half", "-1", "1001"])
+def test_stake_that_is_no_amount_is_refused_before_anything_starts(stake: str) -> None:
+    demo = run("demo", "--stake", stake)
+    assert demo.returncode == 1
+    assert "--stake" in demo.stderr and demo.stdout == ""
+
+
+def assert_audit_of_what_is_kept_agrees(kept: Path, page: dict[str, Any]) -> None:
+    with start_anvil(kept / "again", load_state=kept / CHAIN_STATE) as chain:
         store = ["--store", str(kept / ARTIFACTS)]
-        audit = run("audit", result["federation"], "--rpc", chain.rpc_url, *store, "--json")
+        audit = run("audit", page["federation"], "--rpc", chain.rpc_url, *store, "--json")
         assert audit.returncode == 0, audit.stdout + audit.stderr
-        assert json.loads(audit.stdout)["checks"] == result["audit"]["checks"]
+        assert json.loads(audit.stdout)["checks"] == page["audit"]["checks"]
 
 
 def assert_page_adds_up(page: dict[str, Any]) -> None:
     assert [row["round"] for row in page["rounds"]] == [1, 2]
     assert page["rounds"][1]["base_model"] == page["rounds"][0]["model"]
     assert page["federated_accuracy"] == page["rounds"][1]["accuracy"] > page["local_only_accuracy"]
-    amounts = {name: int(page[f"{name}_wei"]) for name in ("pool", "paid", "carried", "forfeited")}
+    amounts = {name: int(page[name]) for name in ("pool", "paid", "carried", "forfeited")}
     assert amounts["pool"] == amounts["paid"] + amounts["carried"] + amounts["forfeited"]
-    assert sum(int(client["reward_wei"]) for client in page["clients"]) == amounts["paid"]
-    assert all(0 < int(client["balance_change_wei"]) < int(client["reward_wei"]) for client in page["clients"])
+    assert sum(int(client["reward"]) for client in page["clients"]) == amounts["paid"]
     assert page["audit"]["ok"] is True and page["audit"]["violations"] == []
 
 
