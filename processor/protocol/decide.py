@@ -195,6 +195,8 @@ def voucher_refusal(
     """Why a voucher does not admit the client at the block time `now`; None where it does, if the owner signed it."""
     if voucher is None:
         return "the federation admits clients by voucher: ask its organization for one and name the file client.voucher"
+    if now >= voucher.expiry:  # without the time of now: the log repeats only what has changed
+        return "the voucher has expired: ask the organization for another one"
     try:
         voucher.check(chain_id, federation, client, now)
     except ChainError as error:

@@ -150,7 +150,7 @@ def test_refused_client_still_claims_what_it_is_owed() -> None:
     [
         (None, False, "ask its organization for one and name the file client.voucher"),
         (VOUCHER, True, "was used or revoked"),
-        (replace(VOUCHER, expiry=NOW), False, "expired"),
+        (replace(VOUCHER, expiry=NOW), False, "has expired"),
         (replace(VOUCHER, client=FEDERATION), False, f"admits {FEDERATION}, not {ADDRESS}"),
         (replace(VOUCHER, federation=ADDRESS), False, f"not for {FEDERATION}"),
         (replace(VOUCHER, chain_id=1), False, f"on chain {CHAIN_ID}"),
@@ -159,6 +159,11 @@ def test_refused_client_still_claims_what_it_is_owed() -> None:
 def test_voucher_that_admits_nobody_is_refused_in_a_sentence(voucher: Voucher | None, spent: bool, said: str) -> None:
     refusal = voucher_refusal(voucher, spent, CHAIN_ID, FEDERATION, ADDRESS, NOW)
     assert refusal is not None and said in refusal
+
+
+def test_reason_for_waiting_does_not_change_with_the_time() -> None:
+    said = {voucher_refusal(VOUCHER, False, CHAIN_ID, FEDERATION, ADDRESS, NOW + later) for later in (1, 60)}
+    assert len(said) == 1
 
 
 def test_voucher_for_this_client_admits_it_until_it_expires() -> None:
