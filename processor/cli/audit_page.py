@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from processor.chain.amounts import format_ether
-from processor.cli.options import table
+from processor.chain.amounts import format_units
+from processor.chain.asset import Asset
+from processor.cli.options import asset_as_json, table
 from processor.observability import printable
 from processor.protocol.audit import Audit, Lowered, RoundAudit, describe
 from processor.protocol.settlement import REASONS
@@ -19,6 +20,7 @@ def as_json(result: Audit) -> dict[str, Any]:
         "federation": result.federation,
         "chain_id": result.chain_id,
         "block": result.block,
+        "asset": None if result.asset is None else asset_as_json(result.asset),
         "ok": result.ok,
         "checks": result.checks,
         "violations": [asdict(violation) for violation in result.violations],
@@ -29,10 +31,10 @@ def as_json(result: Audit) -> dict[str, Any]:
                 "updates": row.updates,
                 "rejected": row.rejected,
                 "claimed_metric": row.metric,
-                "pool_wei": str(row.pool),
-                "paid_wei": str(row.paid),
-                "carried_wei": str(row.carried),
-                "forfeited_wei": str(row.forfeited),
+                "pool": str(row.pool),
+                "paid": str(row.paid),
+                "carried": str(row.carried),
+                "forfeited": str(row.forfeited),
                 "lowered": [asdict(lowered) for lowered in row.lowered],
                 "recomputed": row.recomputed,
                 "checks": row.checks,
@@ -43,13 +45,12 @@ def as_json(result: Audit) -> dict[str, Any]:
 
 
 def as_text(result: Audit) -> str:
-    lines = [
-        f"federation {result.federation} on chain {result.chain_id} at block {result.block}",
-        "(amounts in ETH; * as the organization claims)",
-        "",
-        table(HEADERS, [_row(row) for row in result.rounds]) if result.rounds else "no round has been opened",
-        "",
-    ]
+    lines = [f"federation {result.federation} on chain {result.chain_id} at block {result.block}"]
+    if result.asset is not None and result.rounds:
+        rows = [_row(row, result.asset) for row in result.rounds]
+        lines += [f"(amounts in {result.asset.symbol}; * as the organization claims)", "", table(HEADERS, rows), ""]
+    else:
+        lines += ["no round was looked into" if result.asset is None else "no round has been opened", ""]
     for row in result.rounds:
         lines += [f"round {row.round}: {_lowered(lowered)}" for lowered in row.lowered]
     settled_on_claims = [str(row.round) for row in result.rounds if row.phase.over and not row.recomputed]
@@ -62,16 +63,17 @@ def as_text(result: Audit) -> str:
 
 def _lowered(lowered: Lowered) -> str:
     why = REASONS.get(lowered.reason or "", "for a reason that this version does not know")
-    return f"{lowered.client} is credited {lowered.credited_ms} of {lowered.claimed_ms} ms: {why}"
+    slashed = f", and loses {lowered.slash_rate / 100:g} % of its stake" if lowered.slash_rate else ""
+    return f"{lowered.client} is credited {lowered.credited_ms} of {lowered.claimed_ms} ms{slashed}: {why}"
 
 
-def _row(row: RoundAudit) -> list[str]:
+def _row(row: RoundAudit, asset: Asset) -> list[str]:
     return [
         str(row.round),
         row.phase.name.lower(),
         str(row.updates),
         str(row.rejected),
         "" if row.metric is None else f"{row.metric:.4f}",
-        *(format_ether(amount) for amount in (row.pool, row.paid, row.carried, row.forfeited)),
+        *(format_units(amount, asset.decimals) for amount in (row.pool, row.paid, row.carried, row.forfeited)),
         str(row.checks),
     ]

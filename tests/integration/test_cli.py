@@ -221,7 +221,7 @@ def test_the_audit_of_an_honest_federation_is_silent_but_for_its_verdict(world: 
     assert (result.returncode, result.stderr) == (0, "")
     assert found["ok"] and found["violations"] == [] and found["checks"] > 20
     [row] = found["rounds"]
-    assert row["recomputed"] and row["pool_wei"] == str(world.local.federation.round_view(1).pool)
+    assert row["recomputed"] and row["pool"] == str(world.local.federation.round_view(1).pool)
 
 
 def test_a_damaged_artifact_is_a_violation_with_what_was_expected_and_found(world: World, tmp_path: Path) -> None:
