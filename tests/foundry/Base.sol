@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {Test} from "forge-std/Test.sol";
+import {Vm} from "forge-std/Vm.sol";
 
 import {Federation} from "../../contracts/Federation.sol";
 import {FederationFactory} from "../../contracts/FederationFactory.sol";
@@ -170,6 +171,14 @@ abstract contract Base is Test {
     }
 
     // ----------------------------------------------------------------------------------------------------- views
+
+    /// @dev How many events the federation emitted since `vm.recordLogs()`.
+    function _emitted() internal returns (uint256 count) {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i; i < logs.length; ++i) {
+            if (logs[i].emitter == address(federation)) ++count;
+        }
+    }
 
     /// @dev The latest round.
     function _view() internal view returns (IFederation.RoundView memory) {
