@@ -182,36 +182,41 @@ def register_with_voucher(
 
 
 def sign_voucher(
-    federation: Any,
+    federation: ProjectContract,
     client: Any,
     id: int,
     expiry: int = FOREVER,
     *,
     signer: Account | None = None,
-    chain_id: int | None = None,
-    **domain: str,
+    **changes: Any,
 ) -> bytes:
-    """The owner's signature, or the signer's, over the typed data; `domain` changes its name or version."""
+    """The signature of the owner, or of the signer; `changes` are of `voucher_data`."""
     key = (signer or owner_of(federation)).private_key
-    signed = eth_account.Account.sign_typed_data(
-        key,
-        {
-            "name": "Koinon",
-            "version": "1",
-            "chainId": chain_id or brownie.chain.id,
-            "verifyingContract": str(federation),
-        }
-        | domain,
-        {
-            "Voucher": [
-                {"name": "client", "type": "address"},
-                {"name": "id", "type": "uint256"},
-                {"name": "expiry", "type": "uint40"},
-            ]
-        },
-        {"client": str(client), "id": id, "expiry": expiry},
-    )
-    return bytes(signed.signature)
+    data = voucher_data(federation, client, id, expiry, **changes)
+    return bytes(eth_account.Account.sign_typed_data(key, *data).signature)
+
+
+def voucher_data(
+    federation: ProjectContract,
+    client: Any,
+    id: int,
+    expiry: int,
+    *,
+    chain_id: int | None = None,
+    contract: Any = None,
+    name: str = "Koinon",
+    version: str = "1",
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Domain, types and message of EIP-712, as the interface says."""
+    domain = {
+        "name": name,
+        "version": version,
+        "chainId": chain_id or brownie.chain.id,
+        "verifyingContract": str(contract or federation),
+    }
+    fields = {"client": "address", "id": "uint256", "expiry": "uint40"}
+    types = {"Voucher": [{"name": name, "type": type} for name, type in fields.items()]}
+    return domain, types, {"client": str(client), "id": id, "expiry": expiry}
 
 
 def leave(federation: ProjectContract, client: Account, to: Any = None) -> TransactionReceipt:
