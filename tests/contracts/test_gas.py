@@ -8,15 +8,22 @@ from eth_utils import keccak, to_checksum_address
 
 from .helpers import (
     AGGREGATING,
+    BASIS_POINTS,
+    ETHER,
+    HOUR,
+    MAX_PERIOD,
     SECRET,
     ZERO_ADDRESS,
     Terms,
+    deploy_federation,
     digest,
     end_training,
     finalize,
     open_round,
+    register,
     request,
     submit,
+    terms_of,
 )
 
 REGISTER = 100_000
@@ -44,8 +51,9 @@ def first_round(federation, clients):
     return round
 
 
-def test_registering(federation, stranger):
-    assert federation.register({"from": stranger}).gas_used <= REGISTER
+def test_registering(federation, staked, stranger):
+    assert register(federation, stranger).gas_used <= REGISTER
+    assert register(staked, stranger).gas_used <= REGISTER
 
 
 def test_submitting(federation, clients, first_round):
@@ -82,44 +90,74 @@ def test_claiming(federation, clients, first_round):
     assert two - one <= CLAIM_FURTHER
 
 
-def test_a_thousand_adjustments_fit_into_a_transaction(empty_federation, organization):
-    federation = empty_federation
-    federation.setInitialModel(digest("initial model"), {"from": organization})
-    addresses = sorted((to_checksum_address(keccak(n.to_bytes(4, "big"))[:20]) for n in range(1000)), key=str.lower)
-    as_clients(addresses, federation, lambda _: federation.register.encode_input())
-    round = open_round(federation, max_updates=1000, selection_rate=10_000)
+# ------------------------------------------------------------------------------------------- a thousand clients
+
+DAY_MS = 24 * HOUR * 1000
+CLAIMED_MS, CREDITED_MS, SLASH_RATE = 0x12345678, 0x11223344, 0x1387  # no zero byte, which would be cheaper
+
+
+@pytest.fixture(scope="module")
+def thousand():
+    """Addresses as they are in life, in ascending order."""
+    addresses = (to_checksum_address(keccak(n.to_bytes(4, "big"))[:20]) for n in range(1000))
+    return sorted(addresses, key=str.lower)
+
+
+def test_a_thousand_adjustments_fit_into_a_transaction(organization, thousand):
+    federation = deploy_federation(organization)
+    gas_used = gas_of_adjusting(federation, thousand, slash_rate=0)
+    assert gas_used <= FINALIZE + 1000 * ADJUSTMENT < TRANSACTION
+
+
+def test_a_thousand_adjustments_that_slash_fit_into_a_transaction(organization, thousand):
+    federation = deploy_federation(organization, stake=ETHER, max_slash_rate=BASIS_POINTS)
+    gas_used = gas_of_adjusting(federation, thousand, slash_rate=SLASH_RATE)
+    assert gas_used < TRANSACTION
+    left = ETHER - ETHER * SLASH_RATE // BASIS_POINTS
+    page = federation.updates(1, 990, 1000)
+    assert [(update["stake"], update["slashRate"]) for update in page] == [(left, SLASH_RATE)] * 10
+
+
+def gas_of_adjusting(federation, addresses, slash_rate):
+    """Of the finalization of a round in which everybody is lowered and slashed."""
+    stake = terms_of(federation).stake
+    for address in addresses:
+        request("anvil_setBalance", address, hex(stake))
+    as_clients(addresses, federation, federation.register.encode_input(), stake)
+    round = open_round(
+        federation, wait=4 * 24 * HOUR, training_period=MAX_PERIOD, max_updates=1000, max_compute_ms=DAY_MS * 30
+    )
     assert federation.roundView(round, ZERO_ADDRESS)["selectedCount"] == 1000
-    arguments = (round, Terms().sealing_key, digest("update"), 1000, 10)
-    as_clients(addresses, federation, lambda _: federation.submitUpdate.encode_input(*arguments))
-    end_training(federation)
+    update = (round, Terms().sealing_key, digest("update"), CLAIMED_MS, 10)
+    as_clients(addresses, federation, federation.submitUpdate.encode_input(*update))
     assert federation.phase(round) == AGGREGATING
-    view = federation.roundView(round, ZERO_ADDRESS)
-    assert (view["updateCount"], view["claimedMs"]) == (1000, 1_000_000)
 
     data = federation.finalizeRound.encode_input(
         round,
         1000,
-        1_000_000,
+        1000 * CLAIMED_MS,
         digest("model"),
         digest("report"),
-        [(address, 999) for address in addresses],
+        [(address, CREDITED_MS, slash_rate) for address in addresses],
         SECRET,
     )
-    transaction = {"from": str(organization), "to": federation.address, "data": data, "gas": hex(11_000_000)}
+    request("evm_setBlockGasLimit", hex(TRANSACTION))
+    transaction = {"from": federation.owner(), "to": federation.address, "data": data, "gas": hex(TRANSACTION)}
+    request("anvil_impersonateAccount", federation.owner())
     sent = request("eth_sendTransaction", transaction | {"gasPrice": "0x0"})
     receipt = brownie.web3.eth.wait_for_transaction_receipt(sent)
     assert receipt["status"] == 1
-    assert receipt["gasUsed"] <= FINALIZE + 1000 * ADJUSTMENT < TRANSACTION
-    assert federation.roundView(round, ZERO_ADDRESS)["creditedMs"] == 999_000
+    assert federation.roundView(round, ZERO_ADDRESS)["creditedMs"] == 1000 * CREDITED_MS
+    return receipt["gasUsed"]
 
 
-def as_clients(addresses, federation, data):
+def as_clients(addresses, federation, data, value=0):
     """One transaction each from accounts whose keys nobody has, many to a block."""
     request("anvil_autoImpersonateAccount", True)
     request("evm_setAutomine", False)
     for position, address in enumerate(addresses, start=1):
-        transaction = {"from": address, "to": federation.address, "data": data(address), "gas": hex(115_000)}
-        request("eth_sendTransaction", transaction | {"gasPrice": "0x0"})
+        transaction = {"from": address, "to": federation.address, "data": data, "value": hex(value)}
+        request("eth_sendTransaction", transaction | {"gas": hex(115_000), "gasPrice": "0x0"})
         if position % 100 == 0:
             request("evm_mine")
     request("evm_setAutomine", True)
