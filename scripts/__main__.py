@@ -14,12 +14,13 @@ from brownie import network, project
 from brownie._config import CONFIG
 
 FOLDER = Path(__file__).resolve().parent
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__main__", "common"))
 DEVELOPMENT_CHAINS = ("1337", "31337")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts")
-    parser.add_argument("name", choices=("deploy", "create_federation", "fund", "open_round", "inspect"))
+    parser.add_argument("name", choices=SCRIPTS)
     parser.add_argument("arguments", nargs="*", metavar="name=value")
     parser.add_argument("--network", default="development")
     given = parser.parse_args()

@@ -3,7 +3,7 @@
 
     plan                 CIDv0 of the plan
     sealing_key          X25519 public key, 64 hexadecimal digits; who finalizes needs its secret
-    reward_rate_cap      most wei for a second of compute ("0.001 ether" and the like are understood)
+    reward_rate_cap      the most that a second of compute earns
     reward               escrowed with the opening; the pool is this and what is carried
     training_period      seconds
     aggregation_period   seconds
@@ -17,11 +17,24 @@ The organization's daemon does the same by itself. scripts/common.py says who si
 
 from __future__ import annotations
 
-import time
+from typing import Any
 
 from brownie import ZERO_ADDRESS
 
-from scripts.common import REQUIRED, confirm, digest, fail, find_federation, read_arguments, transact, wei
+from processor.chain.amounts import format_moment
+from processor.chain.asset import Asset
+from scripts.common import (
+    REQUIRED,
+    amount_of,
+    asset_of,
+    confirm,
+    digest,
+    escrow,
+    fail,
+    find_federation,
+    read_arguments,
+    transact,
+)
 
 
 def main(*arguments: str) -> None:
@@ -39,28 +52,30 @@ def main(*arguments: str) -> None:
         selection_rate="10000",
         model="",
     )
-    terms = read_terms(values)
     federation = find_federation(values["federation"])
+    asset = asset_of(federation)
+    terms = read_terms(values, asset)
     has_model = int(str(federation.latestRelease()["modelCid"]), 16) != 0
     if not has_model and not values["model"]:
         fail(f"federation {federation.address} has no model to start from: say model=CID")
 
-    carried = federation.carried()
+    carried, reward = federation.carried(), terms["reward"]
     print(f"round {federation.roundCount() + 1} of {federation.address}")
     for name, value in terms.items():
         print(f"  {name:19} {values[name] if isinstance(value, bytes) else value}")
-    print(f"  pool                {carried + terms['reward']} wei, {carried} of them carried")
-    confirm(f"Open it and escrow {terms['reward']} wei?")
+    print(f"  pool                {asset.format(carried + reward)}, {asset.format(carried)} of it carried")
+    confirm(f"Open it and escrow {asset.format(reward)}?")
 
     if not has_model:
         transact(federation.setInitialModel, digest(values["model"]))
-    transact(federation.openRound, tuple(terms.values()), value=terms["reward"])
+    coins = escrow(federation, asset, reward)
+    transact(federation.openRound, tuple(terms.values()), value=coins)
     view = federation.roundView(federation.roundCount(), ZERO_ADDRESS)
-    deadline = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(view["trainingDeadline"]))
-    print(f"round {view['round']} is open until {deadline}, {view['selectedCount']} of {view['memberCount']} selected")
+    until = format_moment(view["trainingDeadline"])
+    print(f"round {view['round']} is open until {until}, {view['selectedCount']} of {view['memberCount']} selected")
 
 
-def read_terms(values: dict[str, str]) -> dict[str, int | bytes]:
+def read_terms(values: dict[str, str], asset: Asset) -> dict[str, Any]:
     """The fields of `IFederation.RoundTerms`, in their order."""
     try:
         sealing_key = bytes.fromhex(values["sealing_key"].removeprefix("0x"))
@@ -83,6 +98,6 @@ def read_terms(values: dict[str, str]) -> dict[str, int | bytes]:
         "max_updates": numbers["max_updates"],
         "max_compute_ms": numbers["max_compute_ms"],
         "selection_rate": numbers["selection_rate"],
-        "reward_rate_cap": wei(values["reward_rate_cap"]),
-        "reward": wei(values["reward"]),
+        "reward_rate_cap": amount_of(asset, values["reward_rate_cap"]),
+        "reward": amount_of(asset, values["reward"]),
     }

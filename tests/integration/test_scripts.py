@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +13,19 @@ import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
+from web3.types import RPCEndpoint
 
+from processor.chain.asset import approve, asset_at, balance_of, mint
 from processor.chain.contracts import load
-from processor.chain.federation import Federation
+from processor.chain.federation import Federation, deploy_token
 from processor.chain.provider import connect
 from processor.chain.transactions import Sender
+from processor.chain.vouchers import load_voucher
 from processor.cid import cid_of
 from processor.demo.nodes import CHECKOUT
 from processor.demo.scripts import Scripts
 from processor.errors import KoinonError
+from processor.types import Adjustment, Admission, AuditPolicy, FederationTerms
 from tests.nodes import ChainNode, find_program, start_anvil, start_geth
 
 ETHER = 10**18
@@ -95,7 +100,7 @@ def test_the_scripts_open_a_round_and_show_its_money_to_the_wei(
     client.send(federation.register())
     scripts.run("fund", {"federation": address, "amount": "1 ether"})
     said = scripts.run("open_round", terms(address))
-    assert f"pool                {3 * ETHER // 2} wei, {ETHER} of them carried" in said
+    assert "pool                1.5 ETH, 1 ETH of it carried" in said
     assert "1 of 1 selected" in said
     client.send(federation.submit_update(1, bytes.fromhex(SEALING_KEY), UPDATE, 1000, samples=7))
     Sender(web3, owner).send(
@@ -106,9 +111,71 @@ def test_the_scripts_open_a_round_and_show_its_money_to_the_wei(
     state = " ".join(said.split())
     assert "round 1 phase finalized" in state
     assert f"update {client.address} (index 0) cid {UPDATE} samples 7 compute 1000 claimed, 1000 credited" in state
+    assert "asset ETH with 18 decimals (the coin of the chain) stake 0, of which 0 basis points" in state
     assert f"reward {ETHER // 4}, not claimed" in state
     assert f"balance {3 * ETHER // 2} carried {5 * ETHER // 4} live pool 0 owed {ETHER // 4}" in state
-    assert "forfeited 0 not of these 0" in state
+    assert "stakes 0 forfeited 0 not of these 0" in state
+
+
+@pytest.mark.parametrize("node", ["anvil"], indirect=True)
+def test_the_organization_runs_a_staked_federation_in_a_token_by_vouchers(
+    scripts: Scripts, web3: Web3, owner: LocalAccount, tmp_path: Path
+) -> None:
+    organization, client = Sender(web3, owner), Sender(web3, rich_account(web3))
+    token = asset_at(web3, deploy_token(organization))
+    for party in (organization, client):
+        organization.send(mint(token, party.address, 10 * ETHER))
+    scripts.run("deploy")
+    made = scripts.run(
+        "create_federation",
+        {"asset": token.address, "stake": "1 PLAY", "max_slash_rate": "1000", "admission": "voucher"},
+    )
+    federation = Federation(web3, address_of("federation", made))
+    here = {"federation": federation.address}
+    assert federation.terms() == FederationTerms(token.address, ETHER, 1000, Admission.VOUCHER, AuditPolicy.OPEN)
+
+    voucher = tmp_path / "voucher.json"
+    said = scripts.run("voucher", {**here, "client": client.address, "expiry": "2d", "out": str(voucher)})
+    assert f"voucher {load_voucher(voucher).id} for {client.address} written" in said
+    client.send(approve(token, federation.address, ETHER))
+    client.send(federation.register_with_voucher(load_voucher(voucher)))
+    scripts.run("voucher", {**here, "revoke": "77"})
+    assert federation.voucher_spent(77)
+
+    assert "approved 1.5 PLAY" in scripts.run("fund", {**here, "amount": "1.5 PLAY"})
+    scripts.run("pause", here)
+    with pytest.raises(KoinonError, match="ERROR: the federation is paused"):
+        scripts.run("open_round", {**terms(federation.address), "reward_rate_cap": "1 PLAY", "reward": "0"})
+    scripts.run("pause", {**here, "resume": "yes"})
+    said = scripts.run(
+        "open_round", {**terms(federation.address), "reward_rate_cap": "0.5 PLAY", "reward": str(ETHER // 2)}
+    )
+    assert "pool                2 PLAY, 1.5 PLAY of it carried" in said
+    scripts.run("operator", {**here, "operator": client.address})
+    client.send(federation.submit_update(1, bytes.fromhex(SEALING_KEY), UPDATE, 1000, samples=7))
+    slashed = Adjustment(client.address, credited_ms=500, slash_rate=1000)
+    client.send(federation.finalize_round(1, 1, 1000, cid_of(b"next"), cid_of(b"report"), [slashed], b"\x07" * 32))
+
+    state = " ".join(scripts.run("inspect", here).split())
+    assert f"asset PLAY with 18 decimals ({token.address}) stake {ETHER}, of which 1000 basis points" in state
+    assert "admission voucher audit policy open" in state
+    assert f"operator {client.address} paused no closed no" in state
+    assert f"0 {client.address}, stake {ETHER * 9 // 10}" in state
+    assert f"owed {ETHER // 4} stakes {ETHER * 9 // 10} forfeited {ETHER // 4} not of these {ETHER // 10}" in state
+
+    assert f"paid 0.25 PLAY to {client.address}" in scripts.run("pay", here)
+    assert "nothing is owed" in scripts.run("pay", here)
+    assert "closed; 1.5 PLAY can be withdrawn" in scripts.run("close", here)
+    scripts.run("withdraw", here)
+    client.send(federation.leave(client.address))
+    assert balance_of(web3, token, owner.address) == 9 * ETHER + ETHER // 2
+    assert balance_of(web3, token, client.address) == 10 * ETHER + ETHER // 4 - ETHER // 10
+    assert federation.holdings() == ETHER // 4 + ETHER // 10, "what was forfeited and slashed is nobody's"
+
+    scripts.run("transfer", {**here, "to": client.address})
+    assert federation.pending_owner() == client.address
+    with pytest.raises(KoinonError, match=f"{owner.address} does not own the federation"):
+        scripts.run("transfer", {**here, "accept": "yes"})
 
 
 def test_the_factory_that_brownie_deploys_is_the_one_that_the_package_ships(scripts: Scripts, web3: Web3) -> None:
@@ -131,6 +198,31 @@ class TestRefusals:
         with pytest.raises(KoinonError, match="amuont= is not an argument of this script; amount= is missing"):
             scripts.run("fund", {"amuont": "1 ether"})
 
+    def test_values_that_make_no_sense_are_named_with_what_was_expected(self, scripts: Scripts) -> None:
+        federation = create_federation(scripts)
+        for script, arguments, complaint in (
+            ("create_federation", {"asset": "0x12"}, "'0x12' is not an address"),
+            ("create_federation", {"admission": "closed"}, "admission=closed is not known: expected open or voucher"),
+            ("create_federation", {"max_slash_rate": "50%"}, "expected basis points, 0 to 10000"),
+            ("create_federation", {"max_slash_rate": "5"}, "the federation allows at most 0"),
+            ("fund", {"amount": "0.5 PLAY"}, "'0.5 PLAY' is not an amount of ETH: expected .* one like '0.5 ether'"),
+            ("pause", {"resume": "no"}, "resume=no is not known: expected yes"),
+            ("transfer", {}, "expected either to=ADDRESS, the new owner, or accept=yes"),
+            ("voucher", {"client": f"0x{'12' * 20}"}, "anybody can register with the federation"),
+            ("voucher", {"revoke": "me"}, "revoke=me is not a voucher's id"),
+            ("withdraw", {}, "the federation is still open: close it before withdrawing"),
+        ):
+            here = {} if script == "create_federation" else {"federation": federation}
+            with pytest.raises(KoinonError, match=complaint):
+                scripts.run(script, {**here, **arguments})
+
+    def test_a_contract_with_other_code_is_refused(self, scripts: Scripts, web3: Web3) -> None:
+        federation = create_federation(scripts)
+        code = web3.eth.get_code(Web3.to_checksum_address(federation)).to_0x_hex()
+        web3.provider.make_request(RPCEndpoint("anvil_setCode"), [federation, code + "00"])
+        with pytest.raises(KoinonError, match="has other code than the federation that this version ships"):
+            scripts.run("fund", {"federation": federation, "amount": "1 ether"})
+
     def test_an_address_without_a_federation_is_named(self, scripts: Scripts) -> None:
         with pytest.raises(KoinonError, match=f"no Federation at 0x{'12' * 20} on chain 31337"):
             scripts.run("inspect", {"federation": f"0x{'12' * 20}"})
@@ -146,8 +238,20 @@ class TestRefusals:
         assert "another passphrase" not in str(refused.value)
 
 
+@pytest.fixture
+def no_records(tmp_path: Path) -> Iterator[None]:
+    """brownie records what it deployed for every chain id, and refuses a chain that lacks it, as does every new one."""
+    records, aside = CHECKOUT / "build" / "deployments" / "31337", tmp_path / "records"
+    if records.exists():
+        shutil.move(records, aside)
+    yield
+    shutil.rmtree(records, ignore_errors=True)
+    if aside.exists():
+        shutil.move(aside, records)
+
+
 @pytest.mark.parametrize("node", ["anvil"], indirect=True)
-def test_brownie_run_runs_them_too(scripts: Scripts) -> None:
+def test_brownie_run_runs_them_too(scripts: Scripts, no_records: None) -> None:
     if any("." in part for part in CHECKOUT.parts) or CHECKOUT.parts[1] in sys.stdlib_module_names:
         pytest.skip(f"`brownie run` cannot import a script below {CHECKOUT}")
     federation = create_federation(scripts)
