@@ -43,12 +43,14 @@ def demo(
     ] = "open",
 ) -> None:
     """Run a federation of processes on a private chain, with an audit; status 0 only if everything holds."""
-    from processor.demo.federation import how_to_audit, run  # torch takes seconds to import, and only training needs it
     from processor.demo.settings import DemoSettings, stake_of
 
     settings = DemoSettings(
         clients, rounds, seed, json, ipfs, store, keep, token, stake_of(stake), Admission[admission.upper()]
     )
+
+    from processor.demo.federation import how_to_audit, run  # torch takes seconds to import; mistakes are said at once
+
     page = run(settings, lambda line: print(line, flush=True))
     print(page.as_text())
     commands = how_to_audit(settings, page.federation)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from processor.demo.federation import ARTIFACTS, CHAIN_STATE
 from processor.demo.processes import environment, koinon
@@ -61,9 +60,8 @@ def test_demo_in_a_token_with_stakes_and_vouchers_holds_to_the_unit(tmp_path: Pa
     assert_audit_of_what_is_kept_agrees(kept, result)
 
 
-@pytest.mark.parametrize("stake", ["half", "-1", "1001"])
-def test_stake_that_is_no_amount_is_refused_before_anything_starts(stake: str) -> None:
-    demo = run("demo", "--stake", stake)
+def test_stake_that_is_no_amount_is_refused_before_anything_starts() -> None:
+    demo = run("demo", "--stake", "half")
     assert demo.returncode == 1
     assert "--stake" in demo.stderr and demo.stdout == ""
 
