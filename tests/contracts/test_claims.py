@@ -64,6 +64,23 @@ def test_anybody_can_have_a_client_paid_at_its_own_address(federation, clients, 
     assert transaction.events["RewardClaimed"][0]["to"] == clients[1]
 
 
+@pytest.mark.parametrize("front_run", [[2], [3, 1], [1, 2, 3]])
+def test_a_clients_own_batch_survives_being_front_run(federation, clients, stranger, rounds, front_run):
+    """Whoever claims some of the rounds for the client first takes nothing away and spoils nothing."""
+    before = clients[0].balance()
+    assert federation.claimFor(clients[0], front_run, {"from": stranger}).return_value == len(front_run) * GWEI
+    own = federation.claim(rounds, clients[0], {"from": clients[0]})
+    assert own.return_value == (3 - len(front_run)) * GWEI
+    assert clients[0].balance() - before == 3 * GWEI
+
+
+def test_a_batch_for_a_client_survives_that_it_claims_itself(federation, clients, stranger, rounds):
+    federation.claim([1], stranger, {"from": clients[0]})
+    before = clients[0].balance()
+    assert federation.claimFor(clients[0], rounds, {"from": stranger}).return_value == 2 * GWEI
+    assert clients[0].balance() - before == 2 * GWEI
+
+
 def test_a_claimed_reward_still_shows_in_the_view(federation, clients, rounds):
     federation.claim([1], clients[0], {"from": clients[0]})
     client = client_of(federation, 1, clients[0])

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from .helpers import (
     AGGREGATING,
     GWEI,
@@ -92,14 +90,3 @@ def test_what_is_withdrawn_is_never_burnt(federation, organization):
     federation.close({"from": organization})
     with reverts("ZeroValue", "to"):
         federation.withdraw(ZERO_ADDRESS, {"from": organization})
-
-
-@pytest.mark.parametrize("sent", [0, 4, 6])
-def test_funds_are_the_coins_sent(federation, stranger, sent):
-    with reverts("WrongAmount", 5, sent):
-        federation.fund(5, {"from": stranger, "value": sent})
-
-
-def test_funding_nothing_is_a_mistake(federation, stranger):
-    with reverts("ZeroValue", "amount"):
-        federation.fund(0, {"from": stranger})

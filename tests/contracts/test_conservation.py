@@ -1,4 +1,4 @@
-"""Whatever happens: deposits = paid + owed + live pool + carried + forfeited."""
+"""Whatever happens: deposits = paid + owed + live pool + carried + forfeited, in a federation without stakes."""
 
 from __future__ import annotations
 

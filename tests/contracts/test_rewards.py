@@ -176,17 +176,3 @@ def test_what_is_carried_is_in_the_next_pool_once(federation, clients):
     assert federation.carried() == 95
     open_round(federation, reward=0)
     assert federation.roundView(3, ZERO_ADDRESS)["pool"] == 95
-
-
-def test_funds_are_carried_before_during_and_after_a_round(federation, clients, stranger):
-    transaction = federation.fund(3, {"from": stranger, "value": 3})
-    assert dict(transaction.events["Funded"]) == {"from": stranger, "amount": 3}
-    assert federation.carried() == 3
-    round = open_round(federation, reward=100)
-    assert federation.roundView(round, ZERO_ADDRESS)["pool"] == 103
-    federation.fund(4, {"from": stranger, "value": 4})
-    assert federation.carried() == 4
-    abandon(federation)
-    assert federation.carried() == 107
-    federation.fund(5, {"from": clients[0], "value": 5})
-    assert federation.carried() == 112

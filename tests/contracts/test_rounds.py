@@ -24,7 +24,6 @@ from .helpers import (
     mine_at,
     next_block_at,
     open_round,
-    request,
     reverts,
     submit,
 )
@@ -247,16 +246,6 @@ def test_terms_beyond_their_limits_are_refused(federation, changes, error, value
 def test_the_coins_sent_must_be_the_reward(federation, organization, sent):
     with reverts("WrongAmount", GWEI, sent):
         federation.openRound(Terms(reward=GWEI), {"from": organization, "value": sent})
-
-
-def test_a_pool_that_does_not_fit_is_refused(federation, organization):
-    most = 2**128 - 1
-    request("anvil_setBalance", str(organization), hex(2**130))
-    federation.fund(most, {"from": organization, "value": most})
-    with reverts("AmountTooLarge", most, most + 1):
-        open_round(federation, reward=1)
-    open_round(federation, reward=0)
-    assert federation.roundView(1, ZERO_ADDRESS)["pool"] == most
 
 
 def test_at_most_one_round_is_live(federation, clients):
