@@ -42,7 +42,7 @@ from processor.chain.asset import Asset, allowance, approval_needed, approve, as
 from processor.chain.genuine import is_genuine
 from processor.chain.reverts import revert_of
 from processor.cid import digest_of
-from processor.errors import KoinonError
+from processor.errors import ChainError, KoinonError
 from processor.types import FederationTerms
 
 DEVELOPMENT_CHAINS = (1337, 31337)
@@ -125,14 +125,19 @@ def signer() -> Any:
         fail(f"KOINON_ACCOUNT={name}: the passphrase is wrong, or the file is no keystore")
 
 
-def transact(method: Callable[..., Any], *arguments: Any, value: int = 0) -> Any:
-    """Sends a transaction and waits for it. Ends the script with a sentence where it is refused."""
+def attempt(method: Callable[..., Any], *arguments: Any, value: int = 0) -> Any:
+    """Sends a transaction and waits for it. Raises ChainError with a sentence where it is refused."""
     try:
         return method(*arguments, {"from": signer(), "value": value})
     except ContractLogicError as error:
-        fail(str(revert_of(error)))
+        raise revert_of(error) from None
     except (VirtualMachineError, Web3Exception, ValueError) as error:
-        fail(f"the transaction was not sent: {error}")
+        raise ChainError(f"the transaction was not sent: {error}") from None
+
+
+def transact(method: Callable[..., Any], *arguments: Any, value: int = 0) -> Any:
+    """Sends a transaction and waits for it. Ends the script with a sentence where it is refused."""
+    return or_fail(lambda: attempt(method, *arguments, value=value))
 
 
 def deployment_file() -> Path | None:

@@ -10,7 +10,8 @@ from collections import defaultdict
 from typing import Any
 
 from processor.chain.contracts import to_address
-from scripts.common import asset_of, confirm, find_federation, or_fail, pages, read_arguments, transact
+from processor.errors import ChainError
+from scripts.common import asset_of, attempt, confirm, find_federation, or_fail, pages, read_arguments
 
 ROUNDS_AT_ONCE = 50
 
@@ -20,16 +21,21 @@ def main(*arguments: str) -> None:
     only = or_fail(to_address, values["client"]) if values["client"] else None
     federation = find_federation(values["federation"])
     owed = {client: rounds for client, rounds in owed_by(federation).items() if only in (None, client)}
-    amount = asset_of(federation).format(sum(sum(rounds.values()) for rounds in owed.values()))
+    asset = asset_of(federation)
+    amount = asset.format(sum(sum(rounds.values()) for rounds in owed.values()))
     if not owed:
         print("nothing is owed")
         return
     confirm(f"Pay {amount} that {federation.address} owes to {len(owed)} client(s)?")
     for client, rounds in owed.items():
         numbers = list(rounds)
-        for start in range(0, len(numbers), ROUNDS_AT_ONCE):
-            transact(federation.claimFor, client, numbers[start : start + ROUNDS_AT_ONCE])
-    print(f"paid {amount} to {', '.join(owed)}")
+        try:
+            for start in range(0, len(numbers), ROUNDS_AT_ONCE):
+                attempt(federation.claimFor, client, numbers[start : start + ROUNDS_AT_ONCE])
+        except ChainError as error:  # one that takes no payment keeps nobody else from theirs
+            print(f"{client} was not paid: {error}")
+        else:
+            print(f"paid {asset.format(sum(rounds.values()))} to {client}")
 
 
 def owed_by(federation: Any) -> dict[str, dict[int, int]]:

@@ -178,6 +178,30 @@ def test_the_organization_runs_a_staked_federation_in_a_token_by_vouchers(
         scripts.run("transfer", {**here, "accept": "yes"})
 
 
+@pytest.mark.parametrize("node", ["anvil"], indirect=True)
+def test_a_client_that_takes_no_payment_keeps_nobody_else_from_theirs(
+    scripts: Scripts, web3: Web3, owner: LocalAccount
+) -> None:
+    federation = Federation(web3, create_federation(scripts))
+    refusing, other = (Sender(web3, rich_account(web3)) for _ in range(2))
+    for client in (refusing, other):
+        client.send(federation.register())
+    scripts.run("open_round", terms(federation.address))
+    for client in (refusing, other):
+        client.send(federation.submit_update(1, bytes.fromhex(SEALING_KEY), UPDATE, 500, samples=7))
+    Sender(web3, owner).send(
+        federation.finalize_round(1, 2, 1000, cid_of(b"next"), cid_of(b"report"), [], b"\x07" * 32)
+    )
+    web3.provider.make_request(RPCEndpoint("anvil_setCode"), [refusing.address, "0x5f5ffd"])  # always reverts
+
+    said = scripts.run("pay", {"federation": federation.address})
+
+    assert f"{refusing.address} was not paid: the receiving address refused the payment" in said
+    assert f"paid 0.125 ETH to {other.address}" in said
+    assert federation.round_view(1, other.address).client.claimed
+    assert not federation.round_view(1, refusing.address).client.claimed
+
+
 def test_the_factory_that_brownie_deploys_is_the_one_that_the_package_ships(scripts: Scripts, web3: Web3) -> None:
     scripts.run("deploy")
     made = json.loads((scripts.deployments / f"{scripts.chain_id}.json").read_text())
