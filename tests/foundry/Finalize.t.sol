@@ -179,11 +179,9 @@ contract FinalizeTest is Base {
 
         assertEq(_view().claimedMs, 7000);
         assertEq(_view().creditedMs, 5999);
-        assertEq(_view(1, ADA).creditedMs, 0);
-        assertEq(_view(1, ADA).computeMs, 1000);
-        assertEq(_view(1, BOB).creditedMs, 2000);
-        assertEq(_view(1, CYD).creditedMs, 3999);
-        assertEq(_view(1, CYD).computeMs, 4000);
+        _assertTimes(ADA, 1000, 0);
+        _assertTimes(BOB, 2000, 2000);
+        _assertTimes(CYD, 4000, 3999);
     }
 
     function test_AllMayBeRejected() public {
@@ -296,6 +294,11 @@ contract FinalizeTest is Base {
         vm.expectRevert(error);
         vm.prank(OWNER);
         federation.finalizeRound(1, 2, 3000, MODEL, REPORT, adjustments, SECRET);
+    }
+
+    function _assertTimes(address client, uint32 claimedMs, uint32 creditedMs) private view {
+        assertEq(_view(1, client).computeMs, claimedMs);
+        assertEq(_view(1, client).creditedMs, creditedMs);
     }
 
     function _two(IFederation.Adjustment memory first, IFederation.Adjustment memory second)
