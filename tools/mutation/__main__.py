@@ -15,7 +15,7 @@ from tools.mutation.trees import ROOT, BrokenRun, fingerprint, read_contracts
 
 LIST = ROOT / "tests" / "mutation-survivors.toml"
 RESULTS = ROOT / "build" / "mutation.json"
-QUICK, FULL = 20, 200  # faults in a run
+QUICK, FULL = 16, 200  # faults in a run
 
 
 def main() -> int:
