@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import function_signature_to_4byte_selector
 from web3 import Web3
-from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3RPCError
+from web3.exceptions import BadFunctionCallOutput, ContractLogicError
 
 from processor.chain import contracts
 from processor.chain.amounts import ETHER_DECIMALS, format_units
@@ -123,12 +123,15 @@ def _read(web3: Web3, token: Address, name: str, *arguments: Address, at: Block 
 
 
 def _answer(web3: Web3, token: Address, signature: str) -> bytes:
-    """What a token answers to a question that it need not answer."""
+    """What a token answers to a question that it need not answer.
+
+    Raises ChainError where the node fails: decimals that were not read must not pass for decimals that there are not.
+    """
     selector = function_signature_to_4byte_selector(signature)
     with node_errors(f"read {signature} of the token {token}"):
         try:
             return bytes(web3.eth.call({"to": Web3.to_checksum_address(token), "data": "0x" + selector.hex()}))  # type: ignore[typeddict-item]
-        except (ContractLogicError, Web3RPCError):
+        except ContractLogicError:
             return b""
 
 

@@ -276,6 +276,16 @@ def test_a_token_need_not_say_what_it_is_called(web3: Web3) -> None:
     assert balance_of(web3, asset, TOKEN) == 5
 
 
+def test_decimals_that_a_node_does_not_find_out_are_not_taken_for_none(web3: Web3) -> None:
+    endless = b"\x5b\x5f\x56"  # jumpdest, push0, jump
+    code = answering({"balanceOf(address)": number(5), "symbol()": text(b"ODD")})
+    code = code.replace(b"\x5f\x5f\xfd", b"\x5f\x5f\xfe")  # invalid instead of revert, as old compilers have it
+    for answer in (endless, code):
+        web3.provider.make_request(RPCEndpoint("anvil_setCode"), [TOKEN, "0x" + answer.hex()])
+        with pytest.raises(ChainError, match=f"the node could not read .* of the token {TOKEN}"):
+            asset_at(web3, TOKEN)
+
+
 def test_what_has_no_balances_is_no_token(web3: Web3, federation: Federation) -> None:
     for address in (account_of("nobody").address, federation.address):
         with pytest.raises(ChainError, match=f"{address} is not a token: it does not answer balanceOf"):
