@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import brownie
 import pytest
 from eth_utils import keccak, to_checksum_address
 
@@ -20,6 +19,7 @@ from .helpers import (
     end_training,
     finalize,
     open_round,
+    owner_of,
     register,
     request,
     submit,
@@ -132,7 +132,8 @@ def gas_of_adjusting(federation, addresses, slash_rate):
     as_clients(addresses, federation, federation.submitUpdate.encode_input(*update))
     assert federation.phase(round) == AGGREGATING
 
-    data = federation.finalizeRound.encode_input(
+    request("evm_setBlockGasLimit", hex(TRANSACTION))
+    transaction = federation.finalizeRound(
         round,
         1000,
         1000 * CLAIMED_MS,
@@ -140,15 +141,10 @@ def gas_of_adjusting(federation, addresses, slash_rate):
         digest("report"),
         [(address, CREDITED_MS, slash_rate) for address in addresses],
         SECRET,
+        {"from": owner_of(federation), "gas_limit": TRANSACTION},
     )
-    request("evm_setBlockGasLimit", hex(TRANSACTION))
-    transaction = {"from": federation.owner(), "to": federation.address, "data": data, "gas": hex(TRANSACTION)}
-    request("anvil_impersonateAccount", federation.owner())
-    sent = request("eth_sendTransaction", transaction | {"gasPrice": "0x0"})
-    receipt = brownie.web3.eth.wait_for_transaction_receipt(sent)
-    assert receipt["status"] == 1
     assert federation.roundView(round, ZERO_ADDRESS)["creditedMs"] == 1000 * CREDITED_MS
-    return receipt["gasUsed"]
+    return transaction.gas_used
 
 
 def as_clients(addresses, federation, data, value=0):
