@@ -38,7 +38,7 @@ _FORGE_ENVIRONMENT = {
     "FOUNDRY_INVARIANT_DEPTH": "50",
     "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0",
 }
-_FORGE = ("forge", "test", "--json", "--fail-fast", "--fuzz-seed", "1")
+_FORGE = ("forge", "test", "--json", "--fail-fast")  # foundry.toml has the seed
 _BROWNIE = ("tools/brownie", "test", "tests/contracts", "-x", "-q", "--hypothesis-seed=1")
 _FORGE_LIMIT, _BROWNIE_LIMIT = 300, 1800  # seconds
 
@@ -162,16 +162,20 @@ def _run(command: Sequence[str], tree: Path, environment: Mapping[str, str], lim
     reach the process: its failure would be taken for a test's."""
     path = f"{ROOT / 'node_modules' / '.bin'}:{os.environ['PATH']}"
     settings = {**{k: v for k, v in os.environ.items() if not k.startswith("FOUNDRY_")}, **environment, "PATH": path}
-    process = subprocess.Popen(
-        command,
-        cwd=tree,
-        env=settings,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=tree,
+            env=settings,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise BrokenRun(f"there is no {command[0]}: run `make setup`") from None
     try:
         output, errors = process.communicate(timeout=limit)
         return process.returncode, output, errors
