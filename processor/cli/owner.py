@@ -5,6 +5,7 @@ Every command says what it will do and what that costs before it asks.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,12 @@ from typing import Annotated
 import typer
 
 from processor.chain.federation import Federation
-from processor.chain.transactions import Receipt
+from processor.chain.transactions import Receipt, quote
 from processor.cli.connections import Party, party_of
 from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
 from processor.cli.proposal import DryRun, Manner, Step, carry_out, send_as, with_approval
 from processor.config import load_owner
-from processor.errors import ConfigurationError
+from processor.errors import ConfigurationError, Reverted
 from processor.types import ZERO_ADDRESS, Address, Block
 
 app = typer.Typer()
@@ -202,7 +203,7 @@ def pay(
     """Have the rewards that clients are owed paid to their own addresses: it costs you only the gas."""
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
     federation = owner.federation
-    owed = _owed(federation, federation.block(), clients or [])
+    owed = _payable(owner.party, _owed(federation, federation.block(), clients or []))
     amount = federation.asset().format(sum(reward for rounds in owed.values() for reward in rounds.values()))
     steps = [
         Step("paid", federation.claim_for(client, batch))
@@ -224,6 +225,19 @@ def _owed(federation: Federation, block: Block, wanted: list[str]) -> dict[Addre
             if client.reward and not client.claimed and (not only or client.client.lower() in only):
                 owed[client.client][number] = client.reward
     return owed
+
+
+def _payable(party: Party, owed: dict[Address, dict[int, int]]) -> dict[Address, dict[int, int]]:
+    """Without those who take no payment, as a contract may: the others are paid all the same."""
+    payable = {}
+    for client, rounds in owed.items():
+        try:
+            quote(party.web3, party.address, party.federation.claim_for(client, list(rounds)[:1]))
+        except Reverted as refusal:
+            print(f"{client} is left out: {refusal}", file=sys.stderr)
+        else:
+            payable[client] = rounds
+    return payable
 
 
 def _batches(rounds: list[int]) -> list[list[int]]:

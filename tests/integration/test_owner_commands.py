@@ -31,6 +31,7 @@ from tests.nodes import start_anvil
 
 PLAY = 10**18
 STRANGER = "0x000000000000000000000000000000000000dEaD"
+REFUSING = "0x60006000fd"  # a contract that reverts whatever it gets
 YES = ["--yes", "--json"]
 
 
@@ -132,6 +133,10 @@ def isolated(town: Town) -> Iterator[Town]:
     town.web3.provider.make_request("evm_revert", [snapshot])  # type: ignore[arg-type]
 
 
+def set_code(web3: Web3, address: str, code: str) -> None:
+    web3.provider.make_request("anvil_setCode", [address, code])  # type: ignore[arg-type]
+
+
 # --------------------------------------------------------------------------------------------------------- creation
 
 
@@ -224,6 +229,10 @@ def test_an_organization_pays_its_clients_and_costs_them_no_gas(tmp_path: Path) 
 
         done = json.loads(succeeds("organization", "pay", first, "--config", file, *YES, folder=tmp_path))
         assert len(done["transactions"]) == 1
+        set_code(local.web3, second, REFUSING)
+        status, result, complaint = run("organization", "pay", "--config", file, "--yes", folder=tmp_path)
+        assert (status, result) == (0, "nothing is owed\n") and f"{second} is left out" in complaint
+        set_code(local.web3, second, "0x")
         assert "to 1 clients" in succeeds("organization", "pay", "--config", file, "--yes", folder=tmp_path)
         assert "nothing is owed" in succeeds("organization", "pay", "--config", file, "--yes", folder=tmp_path)
         for client, reward in owed.items():
@@ -366,7 +375,7 @@ def test_a_federation_that_the_trusted_factory_did_not_make_is_refused(town: Tow
     assert f"the factory {again['factory']} did not make the federation {town.federation.address}" in said
     store = town.folder / "store"
     store.mkdir(exist_ok=True)
-    reads = ["--rpc", town.rpc, "--store", store, "--factory"]
+    reads: list[str | Path] = ["--rpc", town.rpc, "--store", store, "--factory"]
     made = json.loads((town.folder / "created.json").read_text())["factory"]
     succeeds("audit", town.federation.address, *reads, made, folder=town.folder)
     assert "did not make" in fails("audit", town.federation.address, *reads, again["factory"], folder=town.folder)
