@@ -1,6 +1,6 @@
 # `make` lists what there is to do.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-contracts test-integration lint format abi clean
+.PHONY: help setup demo test test-unit test-contracts test-integration mutation lint format abi clean
 SHELL := bash
 
 PYTHON_FILES := processor scripts tests tools
@@ -31,6 +31,9 @@ test-contracts: setup ## the contracts, by brownie on a development chain
 
 test-integration: setup ## federations of processes on anvil, Kubo and geth (skipped where a program is missing)
 	.venv/bin/python -m pytest tests/integration -p no:pytest-brownie $(ARGS)
+
+mutation: setup ## small faults in the contracts: which do the tests catch? ARGS="--quick | --only ID | --list | --resume"
+	.venv/bin/python -m tools.mutation $(ARGS)
 
 lint: setup ## style, types, directions of imports, Solidity
 	.venv/bin/ruff check $(PYTHON_FILES)
