@@ -17,8 +17,9 @@ contract OddToken is Token {
 
     uint256 private constant BASIS_POINTS = 10_000;
 
-    /// @notice The answer to the prepared call: whether it succeeded.
+    /// @notice The answer to the prepared call: whether it succeeded, and with what.
     bool public succeeded;
+    bytes public returned;
     Answer private _answer;
     /// @dev Of what is sent: less where the token takes a fee, more where it gives a present.
     uint256 private _arriving = BASIS_POINTS;
@@ -87,6 +88,6 @@ contract OddToken is Token {
     function _callPrepared() private {
         bytes memory prepared = _call;
         delete _call;
-        if (prepared.length != 0) (succeeded,) = _target.call(prepared);
+        if (prepared.length != 0) (succeeded, returned) = _target.call(prepared);
     }
 }

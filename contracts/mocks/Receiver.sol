@@ -9,8 +9,9 @@ contract Receiver {
     error Refused();
 
     bool public refusing;
-    /// @notice The answer to the prepared call: whether it succeeded.
+    /// @notice The answer to the prepared call: whether it succeeded, and with what.
     bool public succeeded;
+    bytes public returned;
     address private _target;
     bytes private _call;
 
@@ -18,7 +19,7 @@ contract Receiver {
         if (refusing) revert Refused();
         bytes memory prepared = _call;
         delete _call;
-        if (prepared.length != 0) (succeeded,) = _target.call(prepared);
+        if (prepared.length != 0) (succeeded, returned) = _target.call(prepared);
     }
 
     function refuse(bool refusing_) external {
