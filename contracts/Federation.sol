@@ -275,11 +275,15 @@ contract Federation is Registry, Pausable {
         address previous;
         for (uint256 i; i < adjustments.length; ++i) {
             Adjustment calldata adjustment = adjustments[i];
-            address client = adjustment.client;
+            (address client, uint32 creditedMs, uint16 slashRate) =
+                (adjustment.client, adjustment.creditedMs, adjustment.slashRate);
             if (client <= previous) revert AdjustmentsNotAscending(previous, client);
 
-            loweredMs += self.adjust(round, adjustment);
-            if (adjustment.slashRate != 0) _slash(round, client, adjustment.slashRate);
+            // MAX_UPDATES times a uint32 fits.
+            unchecked {
+                loweredMs += self.adjust(round, client, creditedMs, slashRate);
+            }
+            if (slashRate != 0) _slash(round, client, slashRate);
             previous = client;
         }
     }

@@ -221,7 +221,7 @@ interface IFederation {
     event UpdateSubmitted(
         uint32 indexed round, address indexed client, bytes32 updateCid, uint32 computeMs, uint64 samples
     );
-    event UpdateAdjusted(uint32 indexed round, address indexed client, uint32 creditedMs);
+    event UpdateAdjusted(uint32 round, address indexed client, uint32 creditedMs);
     event Slashed(uint32 indexed round, address indexed client, uint256 amount);
     event RoundFinalized(
         uint32 indexed round, bytes32 modelCid, bytes32 reportCid, bytes32 secret, uint48 claimedMs, uint48 creditedMs

@@ -169,17 +169,18 @@ library Rounds {
     }
 
     /// @notice Lowers one update, and returns by how much its credited time falls.
-    function adjust(Round storage self, uint32 round, IFederation.Adjustment calldata adjustment)
+    function adjust(Round storage self, uint32 round, address client, uint32 creditedMs, uint16 slashRate)
         internal
         returns (uint256)
     {
-        (address client, uint32 creditedMs) = (adjustment.client, adjustment.creditedMs);
         Update storage update = self.updates[client];
         uint32 claimedMs = update.computeMs;
-        if (claimedMs == 0) revert IFederation.NoUpdate(round, client);
-        if (creditedMs >= claimedMs) revert IFederation.AdjustmentNotLower(client, claimedMs, creditedMs);
+        if (creditedMs >= claimedMs) {
+            if (claimedMs == 0) revert IFederation.NoUpdate(round, client);
+            revert IFederation.AdjustmentNotLower(client, claimedMs, creditedMs);
+        }
 
-        (update.creditedMs, update.slashRate) = (creditedMs, adjustment.slashRate);
+        (update.creditedMs, update.slashRate) = (creditedMs, slashRate);
         emit IFederation.UpdateAdjusted(round, client, creditedMs);
         unchecked {
             return claimedMs - creditedMs;
