@@ -16,12 +16,12 @@ abstract contract Base is Test {
     uint128 internal constant WAGE = 1 gwei; // per second of compute
     uint128 internal constant REWARD = 1000 gwei; // enough for all that ten clients may claim
     uint32 internal constant PERIOD = 1 hours;
-    bytes32 internal constant PLAN = "plan";
-    bytes32 internal constant SEALING_KEY = "sealing key";
-    bytes32 internal constant SECRET = "secret";
-    bytes32 internal constant INITIAL_MODEL = "initial model";
-    bytes32 internal constant MODEL = "model";
-    bytes32 internal constant REPORT = "report";
+    bytes32 internal constant PLAN = keccak256("plan");
+    bytes32 internal constant SEALING_KEY = keccak256("sealing key");
+    bytes32 internal constant SECRET = keccak256("secret");
+    bytes32 internal constant INITIAL_MODEL = keccak256("initial model");
+    bytes32 internal constant MODEL = keccak256("model");
+    bytes32 internal constant REPORT = keccak256("report");
     uint64 internal constant SAMPLES = 10;
 
     uint256 internal constant OWNER_KEY = 0x0123;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+
 import {IFederation} from "../../contracts/interfaces/IFederation.sol";
 import {OddToken} from "../../contracts/mocks/OddToken.sol";
 import {Receiver} from "../../contracts/mocks/Receiver.sol";
@@ -89,7 +91,7 @@ contract ReentrancyTest is Base {
         bytes memory second = abi.encodeCall(federation.claim, (_list(2), payable(PURSE)));
         receiver.prepare(address(federation), second);
         receiver.perform(address(federation), abi.encodeCall(federation.claim, (_list(1), payable(address(receiver)))));
-        assertFalse(receiver.succeeded());
+        assertEq(receiver.returned(), _lockedError());
         assertEq(address(receiver).balance, 1 gwei);
         receiver.perform(address(federation), second);
         assertEq(PURSE.balance, 1 gwei, "on its own it succeeds");
@@ -103,11 +105,15 @@ contract ReentrancyTest is Base {
         vm.prank(caller);
         (bool success,) = address(federation).call(call);
         assertTrue(success, "the call itself");
-        assertFalse(_odd.succeeded(), "entered");
+        assertEq(_odd.returned(), _lockedError());
         assertEq(_odd.balanceOf(PURSE), 0);
 
         vm.prank(address(_odd));
         assertEq(federation.leave(payable(PURSE)), STAKE, "on its own it succeeds");
+    }
+
+    function _lockedError() private pure returns (bytes memory) {
+        return abi.encodeWithSelector(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
     }
 
     function _finalizedRound() private {
