@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def environment(*, profile: str = "default", folder: str = "") -> dict[str, str]:
     """The environment for forge, with a profile of foundry.toml.
 
-    `folder`, below build/, keeps what is compiled with other options apart: otherwise one run discards the other's cache.
+    `folder`, below build/, keeps apart what is compiled with other options: one run would discard the other's cache.
     """
     added = {
         "PATH": f"{ROOT / 'node_modules' / '.bin'}:{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}",
