@@ -102,7 +102,7 @@ class Direct:
     def _simulate(self, function: str, transaction: dict[str, str]) -> Any:
         response = self._node.ask("eth_call", transaction, "latest")
         if "error" in response:
-            selector = bytes.fromhex(response["error"]["data"][2:10])
-            raise Refused(self._errors[selector])
+            data = response["error"].get("data", "0x")
+            raise Refused(self._errors.get(bytes.fromhex(data[2:10]), f"{response['error']['message']}: {data}"))
         returned = response["result"]
         return None if returned == "0x" else getattr(self._contract, function).decode_output(returned)

@@ -54,7 +54,7 @@ BOUNDED = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-DEEP = settings(BOUNDED, max_examples=800, stateful_step_count=120, derandomize=False, print_blob=True)
+DEEP = settings(BOUNDED, max_examples=400, stateful_step_count=120, derandomize=False, print_blob=True)
 IS_DEEP = bool(os.environ.get("KOINON_DEEP"))
 
 # What every search has to come to, at least so often; the bounded one comes to two or three times as much.
