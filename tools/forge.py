@@ -16,6 +16,7 @@ def environment(*, profile: str = "default", folder: str = "") -> dict[str, str]
     added = {
         "PATH": f"{ROOT / 'node_modules' / '.bin'}:{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}",
         "FOUNDRY_PROFILE": profile,
+        "HOME": str(ROOT / ".home"),  # forge and halmos write there
     }
     if folder:
         added |= {"FOUNDRY_OUT": f"build/{folder}", "FOUNDRY_CACHE_PATH": f"build/{folder}-cache"}
