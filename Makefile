@@ -1,9 +1,10 @@
 # `make` lists what there is to do.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-contracts test-integration mutation lint format abi clean
+.PHONY: help setup demo test test-unit test-contracts test-foundry test-integration lint slither coverage gas gas-update \
+    halmos mutation prove format abi clean
 SHELL := bash
 
-PYTHON_FILES := processor scripts tests tools
+PYTHON_FILES := processor scripts tests tools benchmarks
 SOLIDITY_FILES := 'contracts/**/*.sol'
 
 NODE_TOOLS := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
@@ -18,9 +19,9 @@ setup: ## install what is needed into this folder (every target does that by its
 
 ##@ Check
 
-test: setup ## every test: unit, contracts, integration
+test: setup ## every test: unit, contracts, foundry, integration
 	@status=0; \
-	for part in unit contracts integration; do $(MAKE) --no-print-directory test-$$part || status=1; done; \
+	for part in unit contracts foundry integration; do $(MAKE) --no-print-directory test-$$part || status=1; done; \
 	exit $$status
 
 test-unit: setup ## what needs no node
@@ -29,11 +30,11 @@ test-unit: setup ## what needs no node
 test-contracts: setup ## the contracts, by brownie on a development chain
 	tools/brownie test tests/contracts $(ARGS)
 
+test-foundry: setup ## the contracts again, by forge: every line, random inputs, random stories against a model
+	$(NODE_TOOLS) FOUNDRY_PROFILE=test forge test --no-match-path 'tests/foundry/{Gas.t.sol,symbolic/*}' $(ARGS)
+
 test-integration: setup ## federations of processes on anvil, Kubo and geth (skipped where a program is missing)
 	.venv/bin/python -m pytest tests/integration -p no:pytest-brownie $(ARGS)
-
-mutation: setup ## small faults in the contracts: which do the tests catch? ARGS="--quick | --only ID | --list | --resume"
-	.venv/bin/python -m tools.mutation $(ARGS)
 
 lint: setup ## style, types, directions of imports, Solidity
 	.venv/bin/ruff check $(PYTHON_FILES)
@@ -43,12 +44,37 @@ lint: setup ## style, types, directions of imports, Solidity
 	$(NODE_TOOLS) forge fmt --check contracts
 	$(NODE_TOOLS) solhint --disc --noPoster --max-warnings 0 $(SOLIDITY_FILES)
 
+slither: setup ## static analysis of the contracts: no finding without a reason in tests/slither-triage.toml
+	.venv/bin/python -m tools.slither
+
+coverage: setup ## every line and branch of contracts/ is run by the Foundry tests
+	.venv/bin/python -m tools.coverage
+
+gas: setup ## what transactions cost, against the snapshot: nothing may grow
+	.venv/bin/python -m tools.gas
+
+##@ Prove (longer; ARGS=--quick for under two minutes, what was done is not done again)
+
+halmos: setup ## the arithmetic of rewards, for every input
+	@PYTHON="$(PYTHON)" tools/setup halmos
+	.venv/bin/python -m tools.halmos
+
+mutation: setup ## small faults in the contracts: which do the tests catch? ARGS="--quick | --only ID | --list | --resume"
+	.venv/bin/python -m tools.mutation $(ARGS)
+
+prove: setup ## deep searches for broken promises, the arithmetic, and the faults
+	@PYTHON="$(PYTHON)" tools/setup halmos
+	.venv/bin/python -m tools.prove $(ARGS)
+
 ##@ Change
 
 format: setup ## put Python and Solidity into the one format
 	.venv/bin/ruff check --fix-only --quiet $(PYTHON_FILES)
 	.venv/bin/ruff format $(PYTHON_FILES)
 	$(NODE_TOOLS) forge fmt contracts
+
+gas-update: setup ## write the gas snapshot anew
+	.venv/bin/python -m tools.gas --update
 
 abi: setup ## compile the contracts into processor/chain/abi, which the package ships
 	.venv/bin/python tools/abi.py
