@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ QUICK, FULL = 16, 200  # faults in a run
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end like Ctrl-C: with nothing left behind
     options = _options()
     sources, all_sources = read_contracts()
     mutants = find_mutants(sources, find_enums(all_sources))
@@ -36,6 +38,8 @@ def main() -> int:
     began = time.monotonic()
     try:
         outcomes = try_mutants(chosen, listed, sources, results)
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted: --resume goes on from here") from None
     except BrokenRun as error:
         raise SystemExit(f"The tests do not run, so that they cannot catch anything:\n{error}") from None
 

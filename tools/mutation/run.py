@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.mutation.mutants import Mutant, disjoint, mutate
 from tools.mutation.results import Results
 from tools.mutation.survivors import Outcome, Verdict
-from tools.mutation.trees import BrokenRun, Trees, run_brownie, run_forge
+from tools.mutation.trees import BrokenRun, Trees, run_brownie, run_forge, stop
 
 WORKERS = 2
 
@@ -49,6 +49,7 @@ class _Run:
                     self.settle(futures[future], future.result(), f"{number:4}/{len(mutants)}")
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                stop()
                 raise
 
     def brownie(self, mutants: Sequence[Mutant], listed: Collection[str]) -> None:

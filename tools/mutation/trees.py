@@ -42,6 +42,8 @@ _FORGE = ("forge", "test", "--json", "--fail-fast")  # foundry.toml has the seed
 _BROWNIE = ("tools/brownie", "test", "tests/contracts", "-x", "-q", "--hypothesis-seed=1")
 _FORGE_LIMIT, _BROWNIE_LIMIT = 300, 1800  # seconds
 
+_running: set[subprocess.Popen[str]] = set()
+
 
 class BrokenRun(Exception):
     """A suite ended in a way that says nothing of the contracts; carries what it printed."""
@@ -157,6 +159,12 @@ def run_brownie(tree: Path) -> Outcome:
     return Outcome(Verdict.KILLED, failed.group(1))
 
 
+def stop() -> None:
+    """Ends the suites that run."""
+    for process in list(_running):
+        os.killpg(process.pid, signal.SIGTERM)
+
+
 def _run(command: Sequence[str], tree: Path, environment: Mapping[str, str], limit: int) -> tuple[int | None, str, str]:
     """The exit status, None after `limit` seconds, with what was printed. An interruption from the keyboard does not
     reach the process: its failure would be taken for a test's."""
@@ -176,6 +184,7 @@ def _run(command: Sequence[str], tree: Path, environment: Mapping[str, str], lim
         )
     except FileNotFoundError:
         raise BrokenRun(f"there is no {command[0]}: run `make setup`") from None
+    _running.add(process)
     try:
         output, errors = process.communicate(timeout=limit)
         return process.returncode, output, errors
@@ -185,3 +194,4 @@ def _run(command: Sequence[str], tree: Path, environment: Mapping[str, str], lim
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
             process.communicate()
+        _running.discard(process)

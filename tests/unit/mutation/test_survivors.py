@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tools.mutation.mutants import find_mutants
+from tools.mutation.mutants import find_enums, find_mutants
 from tools.mutation.results import Results
 from tools.mutation.survivors import Outcome, Survivor, Verdict, read_survivors, review
-from tools.mutation.trees import BrokenRun, failed_forge_test
+from tools.mutation.trees import ROOT, BrokenRun, failed_forge_test, read_contracts
 
 MUTANTS = find_mutants({"A.sol": "contract A {\nfunction f() public {\na = 1;\n}\n}"}, {})
 ID, OTHER = "A.sol:f:constant:1", "A.sol:f:statement:1"
@@ -56,6 +56,13 @@ def test_a_list_is_read() -> None:
     text = f'[[survivor]]\nid = "{ID}"\nbecomes = "a = 2;"\nreason = "nobody reads a"\n'
     assert read_survivors(text) == [LISTED]
     assert read_survivors("") == []
+
+
+def test_the_list_of_the_contracts_speaks_of_their_source() -> None:
+    sources, all_sources = read_contracts()
+    mutants = find_mutants(sources, find_enums(all_sources))
+    survivors = read_survivors((ROOT / "tests" / "mutation-survivors.toml").read_text())
+    assert review(mutants, {}, survivors, whole=False).problems == ()
 
 
 @pytest.mark.parametrize(
