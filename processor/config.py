@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -41,11 +42,26 @@ class _Kind:
     shown: bool = True
 
 
+def _node(value: Any, _: Path) -> str:
+    parts = urlsplit(str(value))
+    over_network = parts.scheme in ("http", "https", "ws", "wss") and parts.hostname
+    if not over_network and not str(value).endswith(".ipc"):
+        raise ValueError
+    return str(value)
+
+
 def _url(value: Any, _: Path) -> str:
     parts = urlsplit(str(value))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError
     return str(value)
+
+
+def _endpoint(value: Any, _: Path) -> tuple[str, int]:
+    host, _colon, port = str(value).rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError
+    return host.strip("[]"), int(port)
 
 
 def _multiaddr(value: Any, _: Path) -> str:
@@ -80,6 +96,27 @@ def _seconds(value: Any, _: Path) -> float:
     return seconds
 
 
+def _several(kind: _Kind) -> _Kind:
+    """One or more of a kind: a list in a file, a text with commas or spaces anywhere."""
+
+    def read(value: Any, folder: Path) -> tuple[Any, ...]:
+        values = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
+        if not isinstance(values, list | tuple) or not values or len(set(values)) != len(values):
+            raise ValueError
+        return tuple(kind.read(each, folder) for each in values)
+
+    return _Kind(f"{kind.expected}, or a list of several different ones", read, kind.shown)
+
+
+def _one_of(*names: str) -> _Kind:
+    def read(value: Any, _: Path) -> str:
+        if value not in names:
+            raise ValueError
+        return str(value)
+
+    return _Kind(f"one of {', '.join(names)}", read)
+
+
 def _whole(low: int, high: int | None = None, what: str = "a whole number") -> _Kind:
     def read(value: Any, _: Path) -> int:
         if isinstance(value, str) and value.isascii() and value.isdecimal():
@@ -91,12 +128,15 @@ def _whole(low: int, high: int | None = None, what: str = "a whole number") -> _
     return _Kind(f"{what} of at least {low}" if high is None else f"{what} from {low} to {high}", read)
 
 
-URL = _Kind("an address like http://127.0.0.1:8545", _url, shown=False)
+NODES = _several(_Kind("an address like http://127.0.0.1:8545", _node, shown=False))
+GATEWAYS = _several(_Kind("an address like https://ipfs.example", _url))
+ENDPOINT = _Kind("HOST:PORT, like 127.0.0.1:9464", _endpoint)
 MULTIADDR = _Kind("an IPFS node's address like /ip4/127.0.0.1/tcp/5001", _multiaddr)
 PATH = _Kind("a path", _path)
 ADDRESS = _Kind("an address of 0x and 40 hexadecimal digits, with its checksum right where it has one", _address)
 FLAG = _Kind("true or false", _flag)
 SECONDS = _Kind("a number of seconds above 0", _seconds)
+DEVICE = _one_of("auto", "cpu", "cuda")
 LONGEST_PERIOD = 30 * 24 * 3600
 PERIOD = _whole(30, LONGEST_PERIOD, what="a number of seconds")
 IN_UNITS = "an amount in the asset's smallest unit (wei of the native coin), a whole number"
@@ -112,13 +152,24 @@ def _setting(kind: _Kind, default: Any = MISSING, **options: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
-    """The Ethereum node, whose address may hold a secret, and where artifacts are: on IPFS or in a local directory."""
+    """The Ethereum nodes, whose addresses may hold secrets, and where artifacts are: on IPFS or in a local directory.
 
-    rpc: str = _setting(URL, repr=False)
-    ipfs: str | None = _setting(MULTIADDR, None)
+    Of several `ipfs` nodes `quorum` must hold what is published, more than half of them where it is None; `gateways`
+    are read from where no node has an artifact. A transaction is final `confirmations` blocks deep, None for what suits
+    the chain; it pays `max_fee_per_gas` wei for a unit of gas at most, and is sent again with higher fees where it is in
+    no block `stuck_after` seconds later.
+    """
+
+    rpc: tuple[str, ...] = _setting(NODES, repr=False)
+    ipfs: tuple[str, ...] = _setting(_several(MULTIADDR), ())
+    gateways: tuple[str, ...] = _setting(GATEWAYS, ())
+    quorum: int | None = _setting(_whole(1), None)
     store: Path | None = _setting(PATH, None)
     chain_id: int | None = _setting(_whole(1), None)
     timeout: float = _setting(SECONDS, 30.0)
+    confirmations: int | None = _setting(_whole(0, 10_000), None)
+    max_fee_per_gas: int | None = _setting(_whole(1), None)
+    stuck_after: float = _setting(SECONDS, 90.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +191,16 @@ class PartySettings(WalletSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DaemonSettings(PartySettings):
+    """What both daemons need: seconds between two looks at the chain, where metrics and health are served (host and
+    port, None for nowhere), and for how many days after its end the artifacts of a round stay pinned."""
+
+    poll_interval: float = _setting(SECONDS, 2.0)
+    metrics: tuple[str, int] | None = _setting(ENDPOINT, None)
+    keep_days: int = _setting(_whole(1), 90)
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemberSettings(PartySettings):
     """Who a client is and where: enough to register, to look at its membership, to claim and to leave.
 
@@ -150,13 +211,16 @@ class MemberSettings(PartySettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClientSettings(MemberSettings):
+class ClientSettings(DaemonSettings, MemberSettings):
     """What a client's daemon needs. Amounts are in the smallest unit of the asset, rates for a second of compute.
 
     `asset` is the token that the client takes part for, `ZERO_ADDRESS` for the native coin; `max_stake` the most that
     the daemon stakes when it registers.
-    `accept_public_updates` is the client's word that its updates may be published without noise; `threads` of 0 leaves
-    their number to torch.
+    `accept_public_updates` is the client's word that its updates may be published without noise. The limits refuse a
+    round, None for no limit: `max_bytes` of its artifacts, `max_seconds` of training, `max_memory` in bytes,
+    `max_epsilon` of privacy spent, and a guaranteed reward below `minimum_reward` after gas. Training is saved every
+    `checkpoint_interval` seconds; `threads` of 0 leaves their number to torch, a `device` of auto takes a GPU where
+    there is one.
     """
 
     data: Path = _setting(PATH)
@@ -164,9 +228,17 @@ class ClientSettings(MemberSettings):
     max_stake: int = _setting(AMOUNT, 0)
     accept_public_updates: bool = _setting(FLAG, False)
     minimum_rate: int = _setting(AMOUNT, 0)
+    minimum_reward: int = _setting(AMOUNT, 0)
     claim_threshold: int = _setting(AMOUNT, 0)
-    poll_interval: float = _setting(SECONDS, 2.0)
+    max_parameters: int | None = _setting(_whole(1), None)
+    max_bytes: int | None = _setting(_whole(1), None)
+    max_steps: int | None = _setting(_whole(1), None)
+    max_seconds: float | None = _setting(SECONDS, None)
+    max_memory: int | None = _setting(_whole(1), None)
+    max_epsilon: float | None = _setting(_Kind("a number above 0", _seconds), None)
+    checkpoint_interval: float = _setting(SECONDS, 30.0)
     threads: int = _setting(_whole(0), 0)
+    device: str = _setting(DEVICE, "auto")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +259,7 @@ class RoundSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrganizationSettings(PartySettings):
+class OrganizationSettings(DaemonSettings):
     """What an organization's daemon needs; `plan` is as the file has it, for the plan's own rules to judge.
 
     `validation` is a data file, which `publish_validation` makes public; no round opens before `min_members` clients
@@ -198,7 +270,6 @@ class OrganizationSettings(PartySettings):
     plan: Mapping[str, Any]
     validation: Path = _setting(PATH)
     publish_validation: bool = _setting(FLAG, False)
-    poll_interval: float = _setting(SECONDS, 2.0)
     min_members: int = _setting(_whole(1), 1)
 
 
@@ -325,7 +396,7 @@ class _Reader:
             self.mistakes.append(f"{ipfs.place} and {store.place} are both given: expected one of them")
         elif ipfs and store:
             values.pop("store" if ipfs.rank < store.rank else "ipfs", None)
-        elif storage and not ipfs and not store:
+        elif storage and not ipfs and not store and not values.get("gateways"):
             self.mistakes.append(
                 "no storage is named: expected an IPFS node (--ipfs, KOINON_IPFS or network.ipfs) "
                 "or a local directory (--store, KOINON_STORE or network.store)"

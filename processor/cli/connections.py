@@ -34,7 +34,7 @@ def open_chain_and_storage(
 
 
 def chain_of(network: NetworkSettings) -> Web3:
-    return connect(network.rpc, network.timeout, network.chain_id)
+    return connect(network.rpc[0], network.timeout, network.chain_id)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def require_made_by(factory: Address | None, federation: Federation) -> None:
 
 
 def storage_of(network: NetworkSettings) -> Storage:
-    return open_storage(network.ipfs, network.store, network.timeout)
+    return open_storage(network.ipfs[0] if network.ipfs else None, network.store, network.timeout)
 
 
 def unlock(wallet: Path, passphrase_file: Path | None) -> LocalAccount:

@@ -168,7 +168,7 @@ class LocalFederation:
 
     @property
     def _network(self) -> NetworkSettings:
-        return NetworkSettings(rpc="", ipfs=None, store=self.folder / "store", chain_id=None, timeout=10)
+        return NetworkSettings(rpc=("http://unused",), store=self.folder / "store", chain_id=None, timeout=10)
 
     def _journal(self, state: Path, address: str) -> Journal:
         return Journal(state / "journal.db", self.federation.chain_id, self.federation.address, address)

@@ -50,7 +50,7 @@ def test_daemon_refuses_a_contract_with_other_code(
 ) -> None:
     federation = create_federation(web3, organization)
     settings = PartySettings(
-        network=NetworkSettings(rpc=node.rpc_url),
+        network=NetworkSettings(rpc=(node.rpc_url,)),
         wallet=tmp_path / "wallet",
         passphrase_file=None,
         state=tmp_path,

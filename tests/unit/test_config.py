@@ -51,30 +51,37 @@ def filled_in(template: str, **values: str) -> str:
 def test_an_option_comes_before_the_environment_and_that_before_the_file(write: Write) -> None:
     file = write(NETWORK + STORE)
     environment = {"KOINON_RPC": "http://environment:8545"}
-    assert config.load_network({"rpc": "http://option:8545"}, file, environment).rpc == "http://option:8545"
-    assert config.load_network({"rpc": None}, file, environment).rpc == "http://environment:8545"
-    assert config.load_network({}, file, {"KOINON_RPC": ""}).rpc == "http://file:8545"
+    assert config.load_network({"rpc": "http://option:8545"}, file, environment).rpc == ("http://option:8545",)
+    assert config.load_network({"rpc": None}, file, environment).rpc == ("http://environment:8545",)
+    assert config.load_network({}, file, {"KOINON_RPC": ""}).rpc == ("http://file:8545",)
 
 
 def test_a_default_holds_where_nothing_is_given(write: Write) -> None:
     network = config.load_network({}, write(NETWORK + STORE), {})
-    assert (network.timeout, network.chain_id, network.ipfs) == (30.0, None, None)
+    assert (network.timeout, network.chain_id, network.ipfs) == (30.0, None, ())
 
 
 def test_the_environment_may_name_the_file(write: Write) -> None:
-    assert config.load_network({}, None, {"KOINON_CONFIG": str(write(NETWORK + STORE))}).rpc == "http://file:8545"
+    assert config.load_network({}, None, {"KOINON_CONFIG": str(write(NETWORK + STORE))}).rpc == ("http://file:8545",)
 
 
 def test_nothing_but_options_is_enough() -> None:
     network = config.load_network({"rpc": "http://node:8545", "ipfs": "/ip4/127.0.0.1/tcp/5001"}, None, {})
-    assert network.ipfs == "/ip4/127.0.0.1/tcp/5001" and network.store is None
+    assert network.ipfs == ("/ip4/127.0.0.1/tcp/5001",) and network.store is None
+
+
+def test_several_nodes_are_a_list_in_a_file_and_a_text_with_commas_elsewhere(write: Write) -> None:
+    file = write('[network]\nrpc = ["http://one", "wss://two/key", "/data/geth.ipc"]\n' + STORE)
+    assert config.load_network({}, file, {}).rpc == ("http://one", "wss://two/key", "/data/geth.ipc")
+    assert config.load_network({"rpc": "http://one, ws://two"}, file, {}).rpc == ("http://one", "ws://two")
+    assert "several different ones" in mistakes(config.load_network, {"rpc": "http://one,http://one"}, file, {})
 
 
 def test_a_stronger_sources_storage_takes_the_place_of_the_others(write: Write) -> None:
     file = write(NETWORK + STORE)
     assert config.load_network({"ipfs": "/dns/ipfs/tcp/5001"}, file, {}).store is None
     network = config.load_network({"store": "mine"}, file, {"KOINON_IPFS": "/dns/ipfs/tcp/5001"})
-    assert (network.ipfs, network.store) == (None, Path.cwd() / "mine")
+    assert (network.ipfs, network.store) == ((), Path.cwd() / "mine")
 
 
 def test_two_storages_of_one_source_are_one_too_many(write: Write) -> None:
@@ -126,7 +133,7 @@ def test_all_mistakes_are_reported_together_with_their_places(write: Write) -> N
     )
     said = mistakes(config.load_client, {"rpc": None}, file, {"KOINON_POLL_INTERVAL": "often"})
     for part in (
-        "network.rpc is missing: expected an address like http://127.0.0.1:8545; give --rpc or set KOINON_RPC or",
+        "network.rpc is missing: expected an address like http://127.0.0.1:8545, or a list of several different ones; give --rpc or set KOINON_RPC or",
         f"{file}:network.timeout: expected a number of seconds above 0, found -1",
         f"{file}:client.federation: expected an address",
         f"{file}:client.walet is unknown: did you mean wallet?",
@@ -196,7 +203,7 @@ def test_a_client_names_its_asset_its_highest_stake_and_its_voucher(write: Write
 
 def test_a_nodes_address_is_never_shown(write: Write) -> None:
     file = write(NETWORK + STORE)
-    assert "hidden" not in mistakes(config.load_network, {"rpc": "wss://user:hidden@node"}, file, {})
+    assert "hidden" not in mistakes(config.load_network, {"rpc": "wxs://user:hidden@node"}, file, {})
     assert "hidden" not in repr(config.load_network({"rpc": "https://node/hidden"}, file, {}))
 
 
