@@ -54,6 +54,18 @@ class ChainError(KoinonError):
     """The node cannot be reached, or it is not the chain or the contract that was expected."""
 
 
+class WrongAddress(ChainError):
+    """What an address leads to is not the chain or the contract that was expected: waiting does not change that."""
+
+
+class NotAccepted(ChainError):
+    """The node did not accept a transaction: it is not on its way."""
+
+
+class Underpriced(NotAccepted):
+    """The node asks for higher fees: than it pays, or than another transaction of the same nonce does."""
+
+
 class Reverted(ChainError):
     """The contract refused a call. `name` is its custom error, `arguments` the values it carries."""
 
@@ -71,6 +83,14 @@ class JournalError(KoinonError):
     """The journal cannot be opened, or belongs to another wallet or federation."""
 
 
+class JournalDamaged(JournalError):
+    """The journal's file is damaged, or is no journal: what it knew has to be found out anew."""
+
+
+class JournalBusy(JournalError):
+    """The journal cannot be used now: the disk is full, or another process holds it for too long."""
+
+
 class DatasetError(KoinonError):
     """Training or validation data cannot be used."""
 
@@ -79,5 +99,13 @@ class Interrupted(KoinonError):
     """A long step ended early, because the daemon was asked to stop."""
 
 
+class OutOfMemory(KoinonError):
+    """A step needs more memory than there is now: other programs may let go of some."""
+
+
 class TrainingError(KoinonError):
     """Local training does not lead to a usable model."""
+
+
+class Unfinished(KoinonError):
+    """A daemon that was to run once met trouble that it would have waited out."""

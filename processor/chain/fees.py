@@ -1,0 +1,79 @@
+"""What gas costs: EIP-1559 fees as the chain asks them, within a ceiling, and as they have to rise to replace a
+transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from web3 import Web3
+
+from processor.chain.provider import node_errors
+from processor.errors import ChainError
+
+STEP_PERCENT = 13
+"""How much more a replacement offers: nodes ask for 10 %, some for an eighth."""
+
+
+@dataclass(frozen=True)
+class Fees:
+    """Wei for a unit of gas: the most, and the part of that for the block's proposer."""
+
+    max_fee: int
+    priority_fee: int
+
+
+def market_fees(web3: Web3, ceiling: int | None) -> Fees:
+    """What gets a transaction into one of the next blocks. Raises ChainError where that is above the ceiling."""
+    return offered(*_prices(web3), ceiling)
+
+
+def gas_price(web3: Web3) -> int:
+    """What a unit of gas costs in the latest block, in wei."""
+    return sum(_prices(web3))
+
+
+def _prices(web3: Web3) -> tuple[int, int]:
+    """The base fee and the part for the block's proposer."""
+    with node_errors("name the price of gas"):
+        base_fee = web3.eth.get_block("latest").get("baseFeePerGas")
+        priority_fee = web3.eth.max_priority_fee
+    if base_fee is None:
+        raise ChainError("the chain has no fee market (EIP-1559), which transactions here rely on")
+    return base_fee, priority_fee
+
+
+def offered(base_fee: int, priority_fee: int, ceiling: int | None) -> Fees:
+    """Fees that last: twice the base fee holds out six full blocks in a row, of which each raises it by an eighth.
+
+    `ceiling` is the most to pay for a unit of gas. Raises ChainError where it does not suffice now.
+    """
+    fees = Fees(2 * base_fee + priority_fee, priority_fee)
+    if ceiling is None or fees.max_fee <= ceiling:
+        return fees
+    if base_fee + priority_fee > ceiling:
+        raise ChainError(
+            f"a unit of gas costs {base_fee + priority_fee} wei now, more than the {ceiling} wei allowed: "
+            "wait until it is cheaper, or allow more (max_fee_per_gas)"
+        )
+    return Fees(ceiling, priority_fee)
+
+
+def outbid(last: Fees, market: Fees, ceiling: int | None) -> Fees:
+    """Fees that replace a transaction that offers `last`: a step above it in both parts, and no less than the market.
+
+    Raises ChainError where that is above the ceiling.
+    """
+    fees = Fees(max(_step(last.max_fee), market.max_fee), max(_step(last.priority_fee), market.priority_fee))
+    fees = Fees(max(fees.max_fee, fees.priority_fee), fees.priority_fee)
+    if ceiling is not None and _step(last.max_fee) <= ceiling < fees.max_fee and fees.priority_fee <= ceiling:
+        return Fees(ceiling, fees.priority_fee)
+    if ceiling is not None and fees.max_fee > ceiling:
+        raise ChainError(
+            f"a transaction on its way offers {last.max_fee} wei for a unit of gas, and what replaces it has to offer "
+            f"{fees.max_fee} wei, more than the {ceiling} wei allowed: wait, or allow more (max_fee_per_gas)"
+        )
+    return fees
+
+
+def _step(fee: int) -> int:
+    return fee + -(-fee * STEP_PERCENT // 100) + 1
