@@ -4,8 +4,10 @@
     halmos mutation prove format abi clean
 SHELL := bash
 
-PYTHON_FILES := processor scripts tests tools benchmarks
+PYTHON_FILES := processor scripts tests tools benchmarks examples
 SOLIDITY_FILES := 'contracts/**/*.sol'
+
+SIDE_BY_SIDE := -p no:pytest-brownie -n 2 --dist worksteal
 
 NODE_TOOLS := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 
@@ -25,7 +27,7 @@ test: setup ## every test: unit, contracts, foundry, integration
 	exit $$status
 
 test-unit: setup ## what needs no node
-	.venv/bin/python -m pytest tests/unit -p no:pytest-brownie $(ARGS)
+	.venv/bin/python -m pytest tests/unit $(SIDE_BY_SIDE) $(ARGS)
 
 test-contracts: setup ## the contracts, by brownie on a development chain
 	tools/brownie test tests/contracts $(ARGS)
@@ -34,7 +36,7 @@ test-foundry: setup ## the contracts again, by forge: every line, random inputs,
 	$(NODE_TOOLS) FOUNDRY_PROFILE=test forge test --no-match-path 'tests/foundry/{Gas.t.sol,symbolic/*}' $(ARGS)
 
 test-integration: setup ## federations of processes on anvil, Kubo and geth (skipped where a program is missing)
-	.venv/bin/python -m pytest tests/integration -p no:pytest-brownie $(ARGS)
+	.venv/bin/python -m pytest tests/integration $(SIDE_BY_SIDE) $(ARGS)
 
 lint: setup ## style, types, directions of imports, Solidity
 	.venv/bin/ruff check $(PYTHON_FILES)

@@ -129,7 +129,7 @@ def _whole(low: int, high: int | None = None, what: str = "a whole number") -> _
 
 
 NODES = _several(_Kind("an address like http://127.0.0.1:8545", _node, shown=False))
-GATEWAYS = _several(_Kind("an address like https://ipfs.example", _url))
+GATEWAYS = _several(_Kind("an address like https://ipfs.example", _url, shown=False))
 ENDPOINT = _Kind("HOST:PORT, like 127.0.0.1:9464", _endpoint)
 MULTIADDR = _Kind("an IPFS node's address like /ip4/127.0.0.1/tcp/5001", _multiaddr)
 PATH = _Kind("a path", _path)
@@ -155,9 +155,9 @@ class NetworkSettings:
     """The Ethereum nodes, whose addresses may hold secrets, and where artifacts are: on IPFS or in a local directory.
 
     Of several `ipfs` nodes `quorum` must hold what is published, more than half of them where it is None; `gateways`
-    are read from where no node has an artifact. A transaction is final `confirmations` blocks deep, None for what suits
-    the chain; it pays `max_fee_per_gas` wei for a unit of gas at most, and is sent again with higher fees where it is in
-    no block `stuck_after` seconds later.
+    are read from where no node has an artifact. A transaction is final `confirmations` blocks deep, None for what
+    suits the chain; it pays `max_fee_per_gas` wei for a unit of gas at most, and is sent again with higher fees where
+    it is in no block `stuck_after` seconds later.
     """
 
     rpc: tuple[str, ...] = _setting(NODES, repr=False)
@@ -168,7 +168,7 @@ class NetworkSettings:
     chain_id: int | None = _setting(_whole(1), None)
     timeout: float = _setting(SECONDS, 30.0)
     confirmations: int | None = _setting(_whole(0, 10_000), None)
-    max_fee_per_gas: int | None = _setting(_whole(1), None)
+    max_fee_per_gas: int = _setting(_whole(1), 10**12)
     stuck_after: float = _setting(SECONDS, 90.0)
 
 

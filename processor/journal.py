@@ -10,33 +10,47 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from processor.errors import JournalError
+from processor.errors import JournalBusy, JournalDamaged, JournalError
 from processor.types import Address, Cid
 
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE identity (chain_id INTEGER NOT NULL, federation TEXT NOT NULL, address TEXT NOT NULL) STRICT;
 CREATE TABLE intents (
+    id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     round INTEGER,
     nonce INTEGER NOT NULL,
-    tx_hash TEXT NOT NULL UNIQUE,
     status TEXT,
-    block INTEGER
+    tx_hash TEXT,
+    block INTEGER,
+    block_hash TEXT,
+    final INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE broadcasts (
+    tx_hash TEXT PRIMARY KEY,
+    intent INTEGER NOT NULL REFERENCES intents (id),
+    max_fee INTEGER NOT NULL,
+    priority_fee INTEGER NOT NULL,
+    cancels INTEGER NOT NULL,
+    sent_at INTEGER NOT NULL,
+    encrypted BLOB NOT NULL
+) STRICT;
+CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash TEXT NOT NULL) STRICT;
 CREATE TABLE updates (
     round INTEGER NOT NULL,
     sealing_key BLOB NOT NULL,
+    base TEXT NOT NULL,
     cid TEXT NOT NULL,
     path TEXT NOT NULL,
     compute_ms INTEGER NOT NULL,
     samples INTEGER NOT NULL,
-    PRIMARY KEY (round, sealing_key)
+    PRIMARY KEY (round, sealing_key, base)
 ) STRICT;
 CREATE TABLE metered (
     round INTEGER NOT NULL,
@@ -44,43 +58,93 @@ CREATE TABLE metered (
     ms INTEGER NOT NULL,
     PRIMARY KEY (round, sealing_key)
 ) STRICT;
-CREATE TABLE secrets (public_key BLOB PRIMARY KEY, encrypted BLOB NOT NULL) STRICT;
+CREATE TABLE secrets (
+    public_key BLOB PRIMARY KEY,
+    round INTEGER NOT NULL,
+    base TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    encrypted BLOB NOT NULL
+) STRICT;
 """
 PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""
 
+MINED, FAILED, CANCELLED, DROPPED = "mined", "failed", "cancelled", "dropped"
+IN_A_BLOCK = (MINED, FAILED, CANCELLED)
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR)
+
+
+@dataclass(frozen=True)
+class Broadcast:
+    """One signed form of a transaction; a later one of the same nonce pays more for its gas, or `cancels` it.
+
+    Fees are wei for a unit of gas, `sent_at` is the chain's time in seconds. `encrypted` holds the signed bytes, which
+    may carry a round's secret.
+    """
+
+    tx_hash: str
+    max_fee: int
+    priority_fee: int
+    cancels: bool
+    sent_at: int
+    encrypted: bytes = field(repr=False)
+
 
 @dataclass(frozen=True)
 class Intent:
-    """A transaction that was signed, written down before it was broadcast; no status until its fate is known."""
+    """A transaction that was signed, written down before it was broadcast.
 
+    `status` is None until its nonce is used in a block (`mined`, `failed`, `cancelled`) or it was given up (`dropped`);
+    it is `final` once that block, or the one at which it was given up, is as deep as a reorganization may reach.
+    `tx_hash` is the form that is in the block.
+    """
+
+    id: int
     kind: str
     round: int | None
     nonce: int
-    tx_hash: str
     status: str | None
+    tx_hash: str | None
     block: int | None
+    block_hash: str | None
+    final: bool
 
 
 @dataclass(frozen=True)
 class SavedUpdate:
     """A sealed update as it was or will be submitted: to be sent again, never to be made again.
 
-    Round and sealing key together name it: after a reorganization a round of the same number is another one.
+    Round, sealing key and base model together name it: after a reorganization a round of the same number may be another
+    one.
     """
 
     round: int
     sealing_key: bytes
+    base: Cid
     cid: Cid
     path: Path
     compute_ms: int
     samples: int
 
 
+@dataclass(frozen=True)
+class SavedSecret:
+    """The secret of a sealing key, encrypted by the caller, and the opening that it was made for."""
+
+    public_key: bytes
+    round: int
+    base: Cid
+    plan: Cid
+    encrypted: bytes = field(repr=False)
+
+
 class Journal:
     """The journal of one wallet in one federation, made where there is none.
 
-    Raises JournalError where the file is of another wallet, federation, chain or version, or is no journal.
+    Raises JournalError where the file is of another wallet, federation, chain or version; JournalDamaged where it is no
+    journal any more, JournalBusy where its disk is full or another process holds it.
     """
 
     def __init__(self, path: Path, chain_id: int, federation: Address, address: Address) -> None:
@@ -107,35 +171,135 @@ class Journal:
     def close(self) -> None:
         self._database.close()
 
-    def record_intent(self, kind: str, round: int | None, nonce: int, tx_hash: str) -> None:
-        """Writes down a signed transaction, before it is broadcast. Writing the same one again changes nothing."""
+    # ------------------------------------------------------------------------------------------------ transactions
+
+    def record_intent(self, kind: str, round: int | None, nonce: int, broadcast: Broadcast) -> Intent:
+        """Writes down a signed transaction, before it is broadcast; the very same one as before takes up where that was
+        given up."""
+        for (id,) in self._read("SELECT intent FROM broadcasts WHERE tx_hash = ?", (broadcast.tx_hash,)):
+            again = self.intent(id)
+            with self._whole():
+                self.reopen_intent(again, broadcast.sent_at)
+                self._write("DELETE FROM broadcasts WHERE tx_hash = ?", (broadcast.tx_hash,))
+                self._record_broadcast(id, broadcast)  # as the latest form
+            return self.intent(id)
+        with self._whole():
+            [[id]] = self._read(
+                "INSERT INTO intents (kind, round, nonce) VALUES (?, ?, ?) RETURNING id", (kind, round, nonce)
+            )
+            self._record_broadcast(id, broadcast)
+        return self.intent(id)
+
+    def record_replacement(self, intent: Intent, broadcast: Broadcast) -> None:
+        """Writes down another form of a transaction, before it is broadcast."""
+        self._record_broadcast(intent.id, broadcast)
+
+    def settle_intent(
+        self, intent: Intent, status: str, tx_hash: str | None = None, block: int | None = None, hash: str | None = None
+    ) -> None:
+        """Writes down what became of a transaction, and in which block."""
         self._write(
-            "INSERT INTO intents (kind, round, nonce, tx_hash) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (kind, round, nonce, tx_hash),
+            "UPDATE intents SET status = ?, tx_hash = ?, block = ?, block_hash = ?, final = 0 WHERE id = ?",
+            (status, tx_hash, block, hash, intent.id),
         )
 
-    def settle_intent(self, tx_hash: str, status: str, block: int | None) -> None:
-        """Writes down what became of a transaction. Raises JournalError for one that was never recorded."""
-        if self._write("UPDATE intents SET status = ?, block = ? WHERE tx_hash = ?", (status, block, tx_hash)) == 0:
-            raise JournalError(f"the journal {self.path} has no intent for transaction {tx_hash}")
+    def reopen_intent(self, intent: Intent, now: int) -> None:
+        """Takes back what became of a transaction, whose block is no part of the chain any more: from `now` on, by the
+        chain's time, it is on its way."""
+        self._write("UPDATE broadcasts SET sent_at = ? WHERE intent = ?", (now, intent.id))
+        self._write(
+            "UPDATE intents SET status = NULL, tx_hash = NULL, block = NULL, block_hash = NULL, final = 0 WHERE id = ?",
+            (intent.id,),
+        )
+
+    def finish_intent(self, intent: Intent) -> None:
+        """Nothing more can become of the transaction; its signed bytes are not needed any more."""
+        with self._whole():
+            self._write("UPDATE intents SET final = 1 WHERE id = ?", (intent.id,))
+            self._write("UPDATE broadcasts SET encrypted = x'' WHERE intent = ?", (intent.id,))
+
+    def doubt_intents(self, above: int) -> None:
+        """Takes back that the transactions in blocks above a number are final: those blocks were reorganized."""
+        self._write("UPDATE intents SET final = 0 WHERE block > ?", (above,))
 
     def intents(self) -> list[Intent]:
         """Every transaction, in the order in which they were signed."""
-        rows = self._read("SELECT kind, round, nonce, tx_hash, status, block FROM intents ORDER BY rowid")
-        return [Intent(*row) for row in rows]
+        return self._intents("1", ())
+
+    def intent(self, id: int) -> Intent:
+        """Raises JournalError for one that was never recorded."""
+        for intent in self._intents("id = ?", (id,)):
+            return intent
+        raise JournalError(f"the journal {self.path} has no intent {id}")
 
     def open_intents(self) -> list[Intent]:
-        """The transactions whose fate is not known yet."""
-        return [intent for intent in self.intents() if intent.status is None]
+        """The transactions whose fate is not known yet, by nonce."""
+        return self._intents("status IS NULL", ())
+
+    def unsettled_intents(self) -> list[Intent]:
+        """The transactions that may still be mined, or be taken out of their block: by nonce."""
+        return self._intents("NOT final", ())
+
+    def broadcasts(self, intent: Intent) -> list[Broadcast]:
+        """The forms in which a transaction was signed, the latest first."""
+        rows = self._read(
+            "SELECT tx_hash, max_fee, priority_fee, cancels, sent_at, encrypted FROM broadcasts WHERE intent = ? "
+            "ORDER BY rowid DESC",
+            (intent.id,),
+        )
+        return [Broadcast(hash, fee, tip, bool(cancels), at, signed) for hash, fee, tip, cancels, at, signed in rows]
+
+    def _record_broadcast(self, intent: int, broadcast: Broadcast) -> None:
+        self._write(
+            "INSERT INTO broadcasts (tx_hash, intent, max_fee, priority_fee, cancels, sent_at, encrypted) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                broadcast.tx_hash,
+                intent,
+                broadcast.max_fee,
+                broadcast.priority_fee,
+                broadcast.cancels,
+                broadcast.sent_at,
+                broadcast.encrypted,
+            ),
+        )
+
+    def _intents(self, condition: str, values: tuple[object, ...]) -> list[Intent]:
+        rows = self._read(
+            "SELECT id, kind, round, nonce, status, tx_hash, block, block_hash, final FROM intents "
+            f"WHERE {condition} ORDER BY nonce, id",
+            values,
+        )
+        return [Intent(*(*row[:-1], bool(row[-1]))) for row in rows]
+
+    # ----------------------------------------------------------------------------------------------------- the chain
+
+    def blocks(self) -> list[tuple[int, str]]:
+        """The blocks that were seen, number and hash, the latest first."""
+        return [(number, hash) for number, hash in self._read("SELECT number, hash FROM blocks ORDER BY number DESC")]
+
+    def record_block(self, number: int, hash: str, keep: int) -> None:
+        """Remembers a block in the place of what was there or above it, and forgets those more than `keep` below."""
+        with self._whole():
+            self._write("DELETE FROM blocks WHERE number >= ? OR number < ?", (number, number - keep))
+            self._write("INSERT INTO blocks (number, hash) VALUES (?, ?)", (number, hash))
+
+    def forget_blocks(self, above: int) -> None:
+        """Forgets the blocks above a number: they are no part of the chain any more."""
+        self._write("DELETE FROM blocks WHERE number > ?", (above,))
+
+    # ----------------------------------------------------------------------------------------------- a client's rounds
 
     def save_update(self, update: SavedUpdate) -> None:
         """Keeps what is to be submitted. Raises JournalError where the round has its update already."""
         try:
             self._write(
-                "INSERT INTO updates (round, sealing_key, cid, path, compute_ms, samples) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO updates (round, sealing_key, base, cid, path, compute_ms, samples) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     update.round,
                     update.sealing_key,
+                    update.base,
                     update.cid,
                     str(update.path),
                     update.compute_ms,
@@ -147,13 +311,13 @@ class Journal:
                 f"the journal {self.path} has an update for round {update.round} already: there is one per round"
             ) from error
 
-    def update_for(self, round: int, sealing_key: bytes) -> SavedUpdate | None:
+    def update_for(self, round: int, sealing_key: bytes, base: Cid) -> SavedUpdate | None:
         rows = self._read(
-            "SELECT cid, path, compute_ms, samples FROM updates WHERE round = ? AND sealing_key = ?",
-            (round, sealing_key),
+            "SELECT cid, path, compute_ms, samples FROM updates WHERE round = ? AND sealing_key = ? AND base = ?",
+            (round, sealing_key, base),
         )
         for cid, path, compute_ms, samples in rows:
-            return SavedUpdate(round, sealing_key, cid, Path(path), compute_ms, samples)
+            return SavedUpdate(round, sealing_key, base, cid, Path(path), compute_ms, samples)
         return None
 
     def add_metered(self, round: int, sealing_key: bytes, ms: int) -> None:
@@ -168,21 +332,38 @@ class Journal:
         rows = self._read("SELECT ms FROM metered WHERE round = ? AND sealing_key = ?", (round, sealing_key))
         return rows[0][0] if rows else 0
 
-    def save_secret(self, public_key: bytes, encrypted: bytes) -> None:
-        """Keeps a round's sealing secret, encrypted by the caller. Raises JournalError for a second one."""
+    # ------------------------------------------------------------------------------------------ an organization's keys
+
+    def save_secret(self, secret: SavedSecret) -> None:
+        """Keeps a sealing secret. Raises JournalError for a second one of the same key."""
         try:
-            self._write("INSERT INTO secrets (public_key, encrypted) VALUES (?, ?)", (public_key, encrypted))
+            self._write(
+                "INSERT INTO secrets (public_key, round, base, plan, encrypted) VALUES (?, ?, ?, ?, ?)",
+                (secret.public_key, secret.round, secret.base, secret.plan, secret.encrypted),
+            )
         except sqlite3.IntegrityError as error:
-            raise JournalError(f"the journal {self.path} has a secret for {public_key.hex()} already") from error
+            raise JournalError(f"the journal {self.path} has a secret for {secret.public_key.hex()} already") from error
 
     def secret_for(self, public_key: bytes) -> bytes | None:
         rows = self._read("SELECT encrypted FROM secrets WHERE public_key = ?", (public_key,))
         return rows[0][0] if rows else None
 
+    def key_for_opening(self, round: int, base: Cid, plan: Cid) -> bytes | None:
+        """The public key that was made for this very opening before, if one was."""
+        rows = self._read(
+            "SELECT public_key FROM secrets WHERE round = ? AND base = ? AND plan = ? ORDER BY rowid DESC LIMIT 1",
+            (round, base, plan),
+        )
+        return rows[0][0] if rows else None
+
+    # ------------------------------------------------------------------------------------------------------- internal
+
     def _open(self, identity: tuple[int, Address, Address]) -> None:
         with self._readable():
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
+            if self._database.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
+                raise JournalDamaged(f"the journal {self.path} is damaged")
             self._database.execute("BEGIN IMMEDIATE")
             [[version]] = self._database.execute("PRAGMA user_version")
             if version == 0:
@@ -192,8 +373,13 @@ class Journal:
                 self._database.execute(f"PRAGMA user_version = {VERSION}")
             self._database.execute("COMMIT")
             if version not in (0, VERSION):
-                raise JournalError(f"the journal {self.path} has version {version}, this program reads {VERSION}")
-            [found] = self._database.execute("SELECT chain_id, federation, address FROM identity")
+                raise JournalError(
+                    f"the journal {self.path} has version {version}, this program reads {VERSION}: finish the round "
+                    "that is live with the version of Koinon that wrote it, then choose a new state directory"
+                )
+            found = self._database.execute("SELECT chain_id, federation, address FROM identity").fetchone()
+        if found is None:
+            raise JournalDamaged(f"the journal {self.path} is damaged: it does not say whose it is")
         if found != identity:
             chain_id, federation, address = found
             raise JournalError(
@@ -201,8 +387,20 @@ class Journal:
                 f"expected {identity[2]} in {identity[1]} on chain {identity[0]}: choose another state directory"
             )
 
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What the block writes is written together, or not at all."""
+        self._write("BEGIN IMMEDIATE", ())
+        try:
+            yield
+        except BaseException:
+            if self._database.in_transaction:  # SQLite itself ends it where the disk is full
+                self._database.execute("ROLLBACK")
+            raise
+        self._write("COMMIT", ())
+
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
-        """One statement is one transaction; gives the number of rows that it changed."""
+        """One statement is one transaction, outside of `_whole`; gives the number of rows that it changed."""
         with self._readable():
             return self._database.execute(statement, values).rowcount
 
@@ -217,4 +415,10 @@ class Journal:
         except sqlite3.IntegrityError:
             raise
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(f"the journal {self.path} cannot be used: {error}") from error
+            said = f"the journal {self.path} cannot be used: {error}"
+            code = getattr(error, "sqlite_errorcode", None)
+            if code is not None and code & 0xFF in _DAMAGED:
+                raise JournalDamaged(said) from error
+            if code is not None and code & 0xFF in _PASSING:
+                raise JournalBusy(f"{said}: free some space on its disk, or end the program that holds it") from error
+            raise JournalError(said) from error

@@ -27,7 +27,9 @@ from processor.files import PRIVATE, replacing
 from processor.types import Address
 
 PASSPHRASE_VARIABLE = "KOINON_PASSPHRASE"
-OTHERS = 0o077
+OTHERS, EVERYBODY = 0o077, 0o007
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Set by systemd (LoadCredential): the folder of a service's secrets, which nobody else can enter."""
 
 
 class Wallet(NamedTuple):
@@ -122,11 +124,18 @@ def first_line(file: Path) -> str:
     Raises KeystoreError for a file that others than its owner can read, and says how to mend that.
     """
     try:
-        if file.stat().st_mode & OTHERS:
+        if file.stat().st_mode & (EVERYBODY if _is_credential(file) else OTHERS):
             raise KeystoreError(f"others can read {file}, which holds a secret: run `chmod 600 {file}`")
         return file.read_text().split("\n", 1)[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
         raise KeystoreError(f"{file} cannot be read: {error}") from error
+
+
+def _is_credential(file: Path) -> bool:
+    """Whether systemd keeps the file for this service: it lets the service's user in by an access list, whose mask
+    looks like a permission of the group."""
+    folder = os.environ.get(CREDENTIALS_VARIABLE)
+    return bool(folder) and file.resolve().parent == Path(str(folder)).resolve()
 
 
 def write_private(path: Path, data: bytes) -> None:

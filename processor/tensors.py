@@ -73,12 +73,13 @@ def _fold(values: npt.NDArray[np.float64]) -> float:
     return float(values[0]) if length else 0.0
 
 
-def write_tensors(path: Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
-    """Writes a file of `tensors` (float32, float64 or int64), with `header` as its metadata.
+def write_tensors(path: Path, tensors: Tensors, header: Mapping[str, Any], mode: int = 0o666) -> None:
+    """Writes a file of `tensors` (float32, float64 or int64), with `header` as its metadata; `mode` as for `replacing`.
 
     Raises ArtifactError for a name, type or shape that the format has no place for.
     """
-    with TensorWriter(path, header, {name: (array.dtype, array.shape) for name, array in tensors.items()}) as writer:
+    layout = {name: (array.dtype, array.shape) for name, array in tensors.items()}
+    with TensorWriter(path, header, layout, mode) as writer:
         for name in writer.names:
             writer.write(name, tensors[name])
 
@@ -89,7 +90,7 @@ class TensorWriter:
     `path` appears when all tensors are written; after an error nothing is left. The bytes are those of `write_tensors`.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], layout: Layout) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], layout: Layout, mode: int = 0o666) -> None:
         self._layout = _ordered({name: _entry(name, dtype, shape) for name, (dtype, shape) in layout.items()})
         self.names = tuple(self._layout)
         self._written = 0
@@ -98,7 +99,7 @@ class TensorWriter:
             raise ArtifactTooLarge(
                 f"{path.name}: a header of {len(self._head)} bytes is over the limit, {HEADER_LIMIT}"
             )
-        self._output = replacing(path)
+        self._output = replacing(path, mode)
 
     def write(self, name: str, array: Array) -> None:
         """Writes the next tensor; ValueError if it is not the next one or not of its layout."""

@@ -65,7 +65,7 @@ class FederationTerms:
 
 @dataclass(frozen=True)
 class Block:
-    """The block that a cycle reads; every contract read of the cycle names its number."""
+    """The block that a cycle reads; every contract read of the cycle names its hash."""
 
     number: int
     hash: str

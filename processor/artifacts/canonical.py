@@ -13,7 +13,7 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from eth_utils.address import is_checksum_address
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from processor import jcs
@@ -52,6 +52,7 @@ CidField = Annotated[str, AfterValidator(checked_cid)]
 AddressField = Annotated[str, AfterValidator(_address)]
 Count = Annotated[int, Field(ge=0, le=jcs.INTEGER_LIMIT)]
 ChainId = Annotated[int, Field(ge=1, le=jcs.INTEGER_LIMIT)]
+Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 RoundNumber = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Metric = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 

@@ -90,6 +90,14 @@ class LocalWork(Fields):
     ]
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
 
+    def samples_of(self, count: int) -> int:
+        """Samples to train on, each as often as it comes, for a client that has `count`."""
+        return self.steps * self.batch_size if self.steps is not None else (self.epochs or 0) * count
+
+    def steps_of(self, count: int) -> int:
+        """Optimizer steps for a client that has `count` samples."""
+        return -(-self.samples_of(count) // self.batch_size)
+
 
 @dataclass(frozen=True)
 class Ewc(Fields):

@@ -13,7 +13,7 @@ from web3.exceptions import BadFunctionCallOutput, ContractLogicError
 from processor.chain import contracts
 from processor.chain.amounts import ETHER_DECIMALS, format_units
 from processor.chain.contracts import to_address
-from processor.chain.provider import node_errors
+from processor.chain.provider import block_named, call_at, node_errors
 from processor.chain.transactions import Call
 from processor.errors import ChainError
 from processor.types import ZERO_ADDRESS, Address, Block
@@ -80,7 +80,7 @@ def balance_of(web3: Web3, asset: Asset, holder: Address, at: Block | None = Non
     if not asset.native:
         return _read(web3, asset.address, "balanceOf", holder, at=at)
     with node_errors(f"read the balance of {holder}", at):
-        return web3.eth.get_balance(Web3.to_checksum_address(holder), "latest" if at is None else at.number)
+        return web3.eth.get_balance(Web3.to_checksum_address(holder), block_named(at))
 
 
 def allowance(web3: Web3, asset: Asset, owner: Address, spender: Address, at: Block | None = None) -> int:
@@ -117,7 +117,7 @@ def _read(web3: Web3, token: Address, name: str, *arguments: Address, at: Block 
     function = contract.get_function_by_name(name)(*(Web3.to_checksum_address(argument) for argument in arguments))
     with node_errors(f"read {name} of the token {token}", at):
         try:
-            return int(function.call(block_identifier="latest" if at is None else at.number))
+            return int(call_at(function, at))
         except (BadFunctionCallOutput, ContractLogicError):
             raise ChainError(f"{token} is not a token: it does not answer {name}. Check the address") from None
 

@@ -13,7 +13,7 @@ from typing import Any
 from web3 import Web3
 from web3.exceptions import Web3Exception
 
-from processor.errors import ChainError
+from processor.errors import ChainError, WrongAddress
 from processor.types import Address
 
 
@@ -58,11 +58,13 @@ def encode(contract: str, function: str, *arguments: Any) -> bytes:
 def to_address(text: str) -> Address:
     """An address as a person wrote it, checksummed.
 
-    Raises ChainError for anything else, an address with a wrong EIP-55 checksum included.
+    Raises WrongAddress for anything else, an address with a wrong EIP-55 checksum included.
     """
     if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
-        raise ChainError(f"{text[:64]!r} is not an address: expected 0x and 40 hexadecimal digits")
+        raise WrongAddress(f"{text[:64]!r} is not an address: expected 0x and 40 hexadecimal digits")
     mixed = text[2:] not in (text[2:].lower(), text[2:].upper())
     if mixed and not Web3.is_checksum_address(text):
-        raise ChainError(f"the address {text} has a typing error: the case of its letters does not match its checksum")
+        raise WrongAddress(
+            f"the address {text} has a typing error: the case of its letters does not match its checksum"
+        )
     return str(Web3.to_checksum_address(text))

@@ -10,13 +10,14 @@ from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3Excep
 
 from processor.chain import contracts
 from processor.chain.asset import Asset, asset_at, balance_of
+from processor.chain.blocks import latest_block
 from processor.chain.contracts import to_address
 from processor.chain.genuine import is_genuine
-from processor.chain.provider import node_errors
+from processor.chain.provider import block_named, call_at, node_errors
 from processor.chain.transactions import Call, Receipt, Sender
 from processor.chain.vouchers import Voucher
 from processor.cid import cid_from_digest, digest_of
-from processor.errors import ChainError
+from processor.errors import ChainError, WrongAddress
 from processor.types import (
     ZERO_ADDRESS,
     Address,
@@ -55,18 +56,16 @@ class _Deployed:
         place = f"{self.address} on chain {self.chain_id}"
         with node_errors("read a contract"):
             if not web3.eth.get_code(self._contract.address):
-                raise ChainError(f"there is no contract at {place}: check the address and the node")
+                raise WrongAddress(f"there is no contract at {place}: check the address and the node")
             name, *arguments = probe
             try:
                 self._contract.get_function_by_name(name)(*arguments).call()
             except (ContractLogicError, BadFunctionCallOutput):
-                raise ChainError(f"the contract at {place} is not a {called}: check the address") from None
+                raise WrongAddress(f"the contract at {place} is not a {called}: check the address") from None
 
     def block(self) -> Block:
         """The latest block."""
-        with node_errors("give its latest block"):
-            latest = self._eth.get_block("latest")
-        return Block(latest["number"], "0x" + latest["hash"].hex(), latest["timestamp"])
+        return latest_block(self.web3)
 
     def _read(self, name: str, *arguments: Any, at: Block | None = None) -> Any:
         try:
@@ -75,7 +74,7 @@ class _Deployed:
             raise ChainError(f"cannot read {name}: a value is negative or larger than the contract can hold") from None
         with node_errors(f"read {name}", at):
             try:
-                values = function.call(block_identifier="latest" if at is None else at.number)
+                values = call_at(function, at)
             except BadFunctionCallOutput:
                 when = "now" if at is None else f"at block {at.number}"
                 raise ChainError(
@@ -96,7 +95,7 @@ class Federation(_Deployed):
     """
 
     def __init__(self, web3: Web3, address: str, page: int = PAGE) -> None:
-        """Raises ChainError where `address` is no address or there is no federation at it."""
+        """Raises WrongAddress where `address` is no address or there is no federation at it."""
         super().__init__(web3, address, "Federation", "Koinon federation", ("roundView", 0, ZERO_ADDRESS), page)
         self._terms: FederationTerms | None = None
         self._asset: Asset | None = None
@@ -106,7 +105,7 @@ class Federation(_Deployed):
     def genuine(self, at: Block | None = None) -> bool:
         """Whether the contract has the code that this version ships: any other may answer whatever it likes."""
         with node_errors("read a contract", at):
-            code = self._eth.get_code(self._contract.address, "latest" if at is None else at.number)
+            code = self._eth.get_code(self._contract.address, block_named(at))
         return is_genuine(bytes(code), self.address)
 
     def terms(self) -> FederationTerms:

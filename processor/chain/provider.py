@@ -1,123 +1,67 @@
-"""The connection to an Ethereum node, and what can go wrong with it in words."""
+"""The connection to the chain through one Ethereum node or several, and what can go wrong with it in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from json import JSONDecodeError
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
-from web3 import HTTPProvider, Web3
+from web3 import Web3
+from web3.contract.contract import ContractFunction
+from web3.contract.utils import call_contract_function
 from web3.exceptions import ContractLogicError, Web3Exception, Web3RPCError
 from web3.middleware import ExtraDataToPOAMiddleware
-from web3.providers.rpc.utils import REQUEST_RETRY_ALLOWLIST, ExceptionRetryConfiguration
-from web3.types import RPCEndpoint, RPCResponse
+from web3.types import BlockIdentifier
+from web3.utils.abi import abi_to_signature
 
+from processor.chain.endpoints import endpoint_at
+from processor.chain.failover import Failover
 from processor.chain.reverts import revert_of
 from processor.errors import ChainError
 from processor.types import Block
 
-_RETRIED = [method for method in REQUEST_RETRY_ALLOWLIST if method != "eth_sendRawTransaction"]
 
+def connect(rpc: str | Sequence[str], timeout: float = 10, chain_id: int | None = None) -> Web3:
+    """Connects to the node at the address `rpc`, or to several, the preferred first.
 
-class _Node(HTTPProvider):
-    """A node over HTTP that fails with a `ChainError` and never shows more of its address than scheme, host and port:
-    user, password, path and query may all carry a key."""
-
-    def __init__(self, rpc: str, timeout: float) -> None:
-        session = requests.Session()  # web3 logs the whole address of sessions that it makes
-        session.trust_env = urlsplit(rpc).hostname not in ("localhost", "127.0.0.1", "::1")  # no proxy leads back here
-        super().__init__(
-            rpc,
-            request_kwargs={"timeout": timeout},
-            session=session,
-            # Retries what a busy node turned away, never a broadcast.
-            exception_retry_configuration=ExceptionRetryConfiguration(
-                errors=[requests.HTTPError], retries=3, backoff_factor=0.25, method_allowlist=_RETRIED
-            ),
-        )
-        self._timeout = timeout
-        self._shown = _shown(rpc)
-
-    def __str__(self) -> str:
-        return self._shown
-
-    __repr__ = __str__
-
-    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        request = self.encode_rpc_request(method, params)
-        try:
-            response = self.decode_rpc_response(self._make_request(method, request))
-        except requests.Timeout:
-            raise ChainError(
-                f"the Ethereum node at {self._shown} did not answer within {self._timeout:g} s: "
-                "check that it runs and that the address is right"
-            ) from None
-        except requests.HTTPError as error:
-            raise ChainError(
-                f"the Ethereum node at {self._shown} answered with HTTP status {error.response.status_code} "
-                f"({error.response.reason}): check the address and the access it needs"
-            ) from None
-        except requests.RequestException:
-            raise ChainError(
-                f"cannot reach an Ethereum node at {self._shown}: check that it runs and that the address is right"
-            ) from None
-        except (JSONDecodeError, UnicodeDecodeError):
-            raise self._no_node() from None
-        if not isinstance(response, dict) or response.get("jsonrpc") != "2.0":
-            raise self._no_node()
-        return response
-
-    def _no_node(self) -> ChainError:
-        return ChainError(
-            f"{self._shown} answers, but not as an Ethereum node does: give the address of a node's JSON-RPC interface"
-        )
-
-
-def _shown(rpc: str) -> str:
-    url = urlsplit(rpc)
-    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
-    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port else "")
-
-
-def _check_address(rpc: str) -> None:
-    try:
-        url = urlsplit(rpc)
-        scheme, complete = url.scheme, bool(url.hostname) and url.port != 0
-    except ValueError:
-        scheme, complete = "", False
-    if scheme in ("ws", "wss", "ipc") or rpc.endswith(".ipc"):
-        raise ChainError(
-            "WebSocket and IPC are not supported: give the address of the node's HTTP interface, http://HOST:PORT"
-        )
-    if scheme not in ("http", "https") or not complete:
-        raise ChainError(
-            "the node's address must be http://HOST:PORT or https://HOST; for example http://127.0.0.1:8545"
-        )
-
-
-def connect(rpc: str, timeout: float = 10, chain_id: int | None = None) -> Web3:
-    """Connects to the node at the HTTP address `rpc`.
-
-    `timeout` in seconds bounds every request. Raises ChainError where no node answers, or where it is not on the chain
-    `chain_id`.
+    An address is http://, https://, ws:// or wss://, or the path of a socket that ends in .ipc. `timeout` in seconds
+    bounds every request to one node. Raises ChainError where no node answers, where nodes are on different chains, or
+    on another than `chain_id`: then it is WrongAddress.
     """
-    _check_address(rpc)
-    node = _Node(rpc, timeout)
-    # A contract could otherwise make this machine send requests to addresses of its choice (EIP-3668).
-    node.global_ccip_read_enabled = False
-    web3 = Web3(node)
+    addresses = [rpc] if isinstance(rpc, str) else list(rpc)
+    if not addresses:
+        raise ChainError("no Ethereum node is named: expected at least one address, like http://127.0.0.1:8545")
+    web3 = Web3(Failover([endpoint_at(address, timeout) for address in addresses], chain_id))
     # It asks for the chain's id twice with every call.
     web3.middleware_onion.remove("validation")
     # Without it web3 refuses the blocks of chains with proof of authority.
     web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
-    with node_errors("name its chain"):
-        actual = web3.eth.chain_id
-    if chain_id is not None and actual != chain_id:
-        raise ChainError(f"the node at {node} is on chain {actual}; chain {chain_id} was expected")
     return web3
+
+
+def block_named(at: Block | None) -> BlockIdentifier:
+    """How a read names its block: by its hash, so that a node on another fork says that it does not know it, instead of
+    answering for another block of the same number."""
+    return "latest" if at is None else at.hash  # type: ignore[return-value]
+
+
+def call_at(function: ContractFunction, at: Block | None) -> Any:
+    """The values of a view at a block: web3's own `call` would turn the block's hash into its number."""
+    arguments = function.args or ()
+    return call_contract_function(
+        function.w3,
+        function.address,
+        (),
+        abi_to_signature(function.abi),
+        {},
+        block_named(at),
+        function.contract_abi,
+        function.abi,
+        None,
+        False,
+        False,
+        *arguments,
+    )
 
 
 @contextmanager
@@ -128,7 +72,8 @@ def node_errors(doing: str, at: Block | None = None) -> Iterator[None]:
         yield
     except ContractLogicError as error:
         raise revert_of(error) from None
-    except (Web3Exception, ValueError, TypeError, OverflowError) as error:
+    except (Web3Exception, ValueError, TypeError, OverflowError, LookupError, AttributeError) as error:
+        # The last two, as ValueError and TypeError: web3 takes the shape of a node's answer on trust.
         if at is not None and isinstance(error, Web3RPCError):
             raise ChainError(
                 f"the node cannot {doing} at block {at.number}: {reason(error)}. It may have dropped what it knew of "
@@ -143,4 +88,4 @@ def reason(error: Exception) -> str:
         described = error.rpc_response.get("error")
         if isinstance(described, dict):
             return str(described.get("message"))
-    return str(error)
+    return repr(error) if isinstance(error, LookupError) else str(error)

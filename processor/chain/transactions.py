@@ -12,20 +12,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.exceptions import ContractLogicError, TransactionIndexingInProgress, TransactionNotFound, Web3RPCError
-from web3.types import BlockIdentifier, Nonce, TxParams, Wei
+from web3.types import Nonce, TxParams, Wei
 
 from processor.chain.amounts import format_ether
+from processor.chain.blocks import latest_block
+from processor.chain.fees import Fees, market_fees, outbid
 from processor.chain.provider import node_errors, reason
 from processor.chain.reverts import explain, revert_of
-from processor.errors import ChainError, Reverted
-from processor.types import Address
+from processor.errors import ChainError, NotAccepted, Reverted, Underpriced
+from processor.types import Address, Block
 
-__all__ = ["Call", "Quote", "Receipt", "Sender", "SignedIntent", "explain", "quote"]
+__all__ = ["Call", "Quote", "Receipt", "Sender", "SignedIntent", "decoded", "explain", "quote"]
 
 _FIRST_POLL, _SLOWEST_POLL = 0.1, 1.0  # seconds between two looks for a receipt
+_GAS_OF_A_TRANSFER = 21_000
+_ALREADY_KNOWN = ("already known", "already imported", "known transaction", "already in")
+_TOO_CHEAP = ("underpriced", "less than block base fee", "fee too low", "fee cap")
 _GAS_MARGIN_PERCENT = 20  # over the estimate: the state may change until the transaction is mined
 
 
@@ -48,6 +54,7 @@ class SignedIntent:
 
     nonce: int
     tx_hash: str
+    fees: Fees
     raw: bytes = field(repr=False)
 
 
@@ -57,6 +64,7 @@ class Receipt:
 
     tx_hash: str
     block: int
+    block_hash: str
     succeeded: bool
     gas_used: int
     fee_wei: int
@@ -66,20 +74,15 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Quote:
-    """What a transaction may cost beside the value it carries.
-
-    `gas` is its limit, with a margin over what it needs; the fees are wei for a unit of gas, at most, and the part of
-    that for the block's proposer (EIP-1559).
-    """
+    """What a transaction may cost beside the value it carries; `gas` is its limit, with a margin over what it needs."""
 
     gas: int
-    max_fee_per_gas: int
-    priority_fee: int
+    fees: Fees
 
     @property
     def cost(self) -> int:
         """Wei, at most."""
-        return self.gas * self.max_fee_per_gas
+        return self.gas * self.fees.max_fee
 
 
 def quote(web3: Web3, sender: Address, call: Call, ceiling: int | None = None) -> Quote:
@@ -93,7 +96,7 @@ def quote(web3: Web3, sender: Address, call: Call, ceiling: int | None = None) -
     if balance < call.value:
         raise _cannot_pay(sender, call, balance, None)
     gas = _simulate(web3, sender, call) * (100 + _GAS_MARGIN_PERCENT) // 100
-    return Quote(gas, *_fees(web3, ceiling))
+    return Quote(gas, market_fees(web3, ceiling))
 
 
 class Sender:
@@ -113,7 +116,7 @@ class Sender:
         self._timeout = timeout
         self._ceiling = max_fee_per_gas
         with node_errors("name its chain"):
-            self._chain_id = web3.eth.chain_id
+            self.chain_id = web3.eth.chain_id
 
     def send(self, call: Call, on_signed: Callable[[SignedIntent], object] | None = None) -> Receipt:
         """Sends a call and returns once it is in a block.
@@ -122,30 +125,77 @@ class Sender:
         Raises Reverted where the contract refuses it, in the simulation or in the block; ChainError where the account
         cannot pay, gas costs more than allowed, the node refuses the transaction, or it is in no block in time.
         """
-        nonce = self._next_nonce()
-        price = quote(self._web3, self.address, call, self._ceiling)
-        with node_errors("read the account's balance"):
-            balance = self._eth.get_balance(self.address)
-        if balance < call.value + price.cost:
-            raise _cannot_pay(self.address, call, balance, price.cost)
-
-        priced: TxParams = {
-            **_unsigned(self.address, call),
-            "chainId": self._chain_id,
-            "nonce": nonce,
-            "gas": price.gas,
-            "maxFeePerGas": Wei(price.max_fee_per_gas),
-            "maxPriorityFeePerGas": Wei(price.priority_fee),
-        }
-        signed = self._account.sign_transaction(priced)  # type: ignore[arg-type]
-        intent = SignedIntent(nonce, "0x" + signed.hash.hex(), bytes(signed.raw_transaction))
+        mined, sent = self.nonces()
+        if sent > mined:  # it may be the same call, sent before a crash
+            raise ChainError(
+                f"account {self.address} has a transaction on its way (nonce {mined}): wait until it is in a block"
+            )
+        intent = self.sign(call, mined)
         if on_signed is not None:
             on_signed(intent)
-        self._broadcast(intent)
+        self.broadcast(intent.raw)
         receipt = self._wait(intent.tx_hash)
         if not receipt.succeeded:
-            raise self._failure(call, receipt, price.gas)
+            raise self.failure(call, receipt)
         return receipt
+
+    def sign(self, call: Call, nonce: int, at_least: Fees | None = None) -> SignedIntent:
+        """Simulates, prices and signs a call; sends nothing. It offers `at_least` these fees, and a step more than they
+        are.
+
+        Raises Reverted and ChainError as `send` does before it sends.
+        """
+        price = quote(self._web3, self.address, call, self._ceiling)
+        fees = price.fees if at_least is None else outbid(at_least, price.fees, self._ceiling)
+        self._require(call.value + price.gas * fees.max_fee, call, price.gas * fees.max_fee)
+        transaction: TxParams = {**_unsigned(self.address, call), "gas": price.gas}
+        return self._sign(transaction, nonce, fees)
+
+    def again(self, intent: bytes, fees: Fees) -> SignedIntent:
+        """The signed transaction `intent` once more, under the same nonce and other fees. Raises ChainError where the
+        account cannot pay them."""
+        call, fields = decoded(intent), _fields(intent)
+        nonce, gas = int(fields["nonce"]), int(fields["gas"])
+        self._require(call.value + gas * fees.max_fee, call, gas * fees.max_fee)
+        return self._sign({**_unsigned(self.address, call), "gas": gas}, nonce, fees)
+
+    def cancellation(self, nonce: int, fees: Fees) -> SignedIntent:
+        """A transaction that does nothing but use a nonce, in the place of one that is no longer wanted."""
+        nothing = Call(self.address, b"", 0, "take back a transaction")
+        self._require(_GAS_OF_A_TRANSFER * fees.max_fee, nothing, _GAS_OF_A_TRANSFER * fees.max_fee)
+        return self._sign({**_unsigned(self.address, nothing), "gas": _GAS_OF_A_TRANSFER}, nonce, fees)
+
+    def market(self) -> Fees:
+        """What gets a transaction into one of the next blocks, whatever the ceiling."""
+        return market_fees(self._web3, None)
+
+    def outbidding(self, last: Fees) -> Fees:
+        """The fees that replace a transaction that offers `last`. Raises ChainError where that is above the ceiling."""
+        return outbid(last, market_fees(self._web3, self._ceiling), self._ceiling)
+
+    def simulate(self, intent: bytes) -> None:
+        """Raises Reverted where the contract would refuse a signed transaction now.
+
+        It is asked of the latest block: in a pending one the transaction itself may be.
+        """
+        call = decoded(intent)
+        with node_errors(f"simulate how to {call.description}"):
+            self._eth.call(_unsigned(self.address, call), "latest")
+
+    def block(self) -> Block:
+        """The latest block."""
+        return latest_block(self._web3)
+
+    def mined(self) -> int:
+        """How many transactions of the account are in blocks: also the next nonce."""
+        with node_errors("count the account's transactions"):
+            return self._eth.get_transaction_count(self.address, "latest")
+
+    def nonces(self) -> tuple[int, int]:
+        """How many transactions of the account are in blocks, and with those that the node knows to be on their way."""
+        mined = self.mined()
+        with node_errors("count the account's transactions"):
+            return mined, max(mined, self._eth.get_transaction_count(self.address, "pending"))
 
     def receipt(self, tx_hash: str) -> Receipt | None:
         """What became of a transaction that was sent; None while it is in no block."""
@@ -157,6 +207,7 @@ class Sender:
             return Receipt(
                 tx_hash=tx_hash,
                 block=found["blockNumber"],
+                block_hash="0x" + found["blockHash"].hex(),
                 succeeded=found["status"] == 1,
                 gas_used=found["gasUsed"],
                 fee_wei=found["gasUsed"] * found["effectiveGasPrice"],
@@ -173,36 +224,31 @@ class Sender:
                 return False
             return True
 
-    def _next_nonce(self) -> Nonce:
-        """Refuses to queue behind a transaction that is on its way: it may be the same call, sent before a crash."""
-        with node_errors("count the account's transactions"):
-            mined = self._eth.get_transaction_count(self.address, "latest")
-            sent = self._eth.get_transaction_count(self.address, "pending")
-        if sent > mined:
-            raise ChainError(
-                f"account {self.address} has a transaction on its way (nonce {mined}): wait until it is in a block"
-            )
-        return mined
+    def broadcast(self, intent: bytes) -> None:
+        """Sends a signed transaction; that the node has it already is fine.
 
-    def _broadcast(self, intent: SignedIntent) -> None:
+        Raises Underpriced where it does not pay enough, NotAccepted where the node refuses it for another reason, and
+        ChainError where it does not answer: then it may have been sent all the same.
+        """
+        tx_hash = "0x" + Web3.keccak(intent).hex()
         try:
-            self._eth.send_raw_transaction(intent.raw)
+            self._eth.send_raw_transaction(intent)
         except ChainError as error:
             raise ChainError(
-                f"{error}. Transaction {intent.tx_hash} may have been sent all the same: look it up before trying again"
+                f"{error}. Transaction {tx_hash} may have been sent all the same: look it up before trying again"
             ) from None
         except Web3RPCError as error:
             words = reason(error)
-            if "already" in words.lower():  # "already known" and the like: the node has it
-                return
-            if self.receipt(intent.tx_hash) is not None:
+            if any(known in words.lower() for known in _ALREADY_KNOWN) or self.receipt(tx_hash) is not None:
                 return
             if "nonce too low" in words.lower():
-                raise ChainError(
+                raise NotAccepted(
                     f"somebody else has just sent a transaction from account {self.address}: let only one program use "
                     "an account at a time, and try again"
                 ) from None
-            raise ChainError(f"the node refused transaction {intent.tx_hash}: {words}") from None
+            if any(cheap in words.lower() for cheap in _TOO_CHEAP):
+                raise Underpriced(f"the node asks for more than transaction {tx_hash} offers: {words}") from None
+            raise NotAccepted(f"the node refused transaction {tx_hash}: {words}") from None
 
     def _wait(self, tx_hash: str) -> Receipt:
         deadline, pause, trouble = time.monotonic() + self._timeout, _FIRST_POLL, ""
@@ -222,21 +268,56 @@ class Sender:
             time.sleep(min(pause, remaining))
             pause = min(pause * 1.5, _SLOWEST_POLL)
 
-    def _failure(self, call: Call, receipt: Receipt, gas: int) -> Reverted:
-        """Why a transaction failed in its block, asked by repeating it at the end of that block."""
-        cause = Reverted("it ran out of gas" if receipt.gas_used == gas else "the contract refused the call")
-        block: BlockIdentifier = receipt.block
+    def failure(self, call: Call, receipt: Receipt) -> Reverted:
+        """Why a call failed in its block, asked by repeating it at the end of that block."""
+        cause = Reverted("the contract refused the call")
         try:
-            self._eth.call(_unsigned(self.address, call), block)
+            if self._eth.get_transaction(receipt.tx_hash)["gas"] == receipt.gas_used:  # type: ignore[arg-type]
+                cause = Reverted("it ran out of gas")
+            self._eth.call(_unsigned(self.address, call), receipt.block)
         except ContractLogicError as error:
             cause = revert_of(error)
-        except (ChainError, Web3RPCError):
+        except (ChainError, TransactionNotFound, Web3RPCError):
             pass
         return Reverted(
             f"cannot {call.description}: {cause} (transaction {receipt.tx_hash} failed in block {receipt.block})",
             cause.name,
             cause.arguments,
         )
+
+    def _require(self, needed: int, call: Call, gas_cost: int) -> None:
+        """Raises ChainError where the account has less than `needed` wei."""
+        with node_errors("read the account's balance"):
+            balance = self._eth.get_balance(self.address)
+        if balance < needed:
+            raise _cannot_pay(self.address, call, balance, gas_cost)
+
+    def _sign(self, transaction: TxParams, nonce: int, fees: Fees) -> SignedIntent:
+        priced: TxParams = {
+            **transaction,
+            "chainId": self.chain_id,
+            "nonce": Nonce(nonce),
+            "maxFeePerGas": Wei(fees.max_fee),
+            "maxPriorityFeePerGas": Wei(fees.priority_fee),
+        }
+        signed = self._account.sign_transaction(priced)  # type: ignore[arg-type]
+        return SignedIntent(nonce, "0x" + signed.hash.hex(), fees, bytes(signed.raw_transaction))
+
+
+def decoded(intent: bytes) -> Call:
+    """The call of a signed transaction."""
+    fields = _fields(intent)
+    to = bytes(fields["to"])
+    return Call(
+        to=Web3.to_checksum_address(to) if to else None,
+        data=bytes(fields["data"]),
+        value=int(fields["value"]),
+        description="send a transaction again",
+    )
+
+
+def _fields(intent: bytes) -> dict[str, Any]:
+    return TypedTransaction.from_bytes(HexBytes(intent)).as_dict()
 
 
 def _unsigned(sender: Address, call: Call) -> TxParams:
@@ -261,26 +342,6 @@ def _simulate(web3: Web3, sender: Address, call: Call) -> int:
                 return web3.eth.estimate_gas(transaction, "latest")
     except Reverted as refusal:
         raise Reverted(f"cannot {call.description}: {refusal}", refusal.name, refusal.arguments) from None
-
-
-def _fees(web3: Web3, ceiling: int | None) -> tuple[int, int]:
-    """The most to pay for a unit of gas, and the part of it that goes to the block's proposer, in wei (EIP-1559).
-
-    Twice the base fee lasts for six full blocks in a row, of which each raises it by an eighth.
-    """
-    with node_errors("name the price of gas"):
-        base_fee = web3.eth.get_block("latest").get("baseFeePerGas")
-        priority_fee = web3.eth.max_priority_fee
-    if base_fee is None:
-        raise ChainError("the chain has no fee market (EIP-1559), which transactions here rely on")
-    if ceiling is None:
-        return 2 * base_fee + priority_fee, priority_fee
-    if base_fee + priority_fee > ceiling:
-        raise ChainError(
-            f"a unit of gas costs {base_fee + priority_fee} wei now, more than the {ceiling} wei allowed: "
-            "wait until it is cheaper, or allow more"
-        )
-    return min(2 * base_fee + priority_fee, ceiling), priority_fee
 
 
 def _cannot_pay(sender: Address, call: Call, balance: int, gas_cost: int | None) -> ChainError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from typing import Annotated
+import traceback
+from typing import Annotated, NoReturn
 
 import typer
 
-from processor.cli import audit, client, data, demo, model, organization, status, wallet
+from processor.cli import audit, check, client, data, demo, model, organization, status, wallet
 from processor.errors import KoinonError
-from processor.observability import printable
+from processor.observability import printable, without_secrets
 
 app = typer.Typer(
     name="koinon",
@@ -26,6 +27,7 @@ app.add_typer(organization.app, name="organization")
 app.add_typer(client.app, name="client")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(status.app)
+app.add_typer(check.app)
 app.add_typer(audit.app)
 app.add_typer(model.app, name="model")
 app.add_typer(data.app, name="data")
@@ -49,10 +51,16 @@ def koinon(
 def main() -> None:
     """Runs a command. What a user can mend ends in one message and status 1; a bug keeps its traceback.
 
-    A message may quote what others wrote: it cannot steer the terminal.
+    A message may quote what others wrote: it cannot steer the terminal, nor show what a log would hide.
     """
     try:
         app(prog_name="koinon")
     except KoinonError as error:
-        print("koinon: " + "\n".join(map(printable, str(error).split("\n"))), file=sys.stderr)
-        sys.exit(1)
+        _say("koinon: " + str(error))
+    except Exception:
+        _say(traceback.format_exc())
+
+
+def _say(words: str) -> NoReturn:
+    print("\n".join(map(printable, without_secrets(words).split("\n"))), file=sys.stderr)
+    sys.exit(1)

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from pathlib import Path
 
 import typer
+from eth_account.signers.local import LocalAccount
 
-from processor.chain.transactions import Sender
-from processor.cli import member
+from processor.cli import join, member
 from processor.cli.connections import federation_of, storage_of, unlock
-from processor.cli.daemon import journal_of, logger, only_daemon, stop_on_signals, write_template
+from processor.cli.daemon import logger, only_daemon, stop_on_signals, transactions_of, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
-from processor.config import client_template, load_client
-from processor.daemons.base import Transactions, run
+from processor.cli.running import (
+    As,
+    DryRun,
+    Once,
+    begin,
+    keep_running,
+    load_as,
+    metrics_of,
+    require_dry_run,
+    say,
+    without_key,
+)
+from processor.config import ClientSettings, client_template, load_client
+from processor.daemons.rehearsal import UnpublishedStorage, rehearse
+from processor.daemons.watch import FundsWatch
 from processor.errors import DatasetError
+from processor.protocol.funds import CLIENT_GAS
+from processor.storage import Measured
 
 app = typer.Typer(
     help="Take part in a federation.", no_args_is_help=True, epilog="Example: koinon client run --config client.toml"
 )
+app.add_typer(join.app)
 app.add_typer(member.app)
 
 
@@ -28,28 +46,69 @@ def init(out: Out = Path("client.toml")) -> None:
 
 
 @app.command("run", epilog="Example: koinon client run --config client.toml")
-def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store = None) -> None:
+def run_(
+    config: Config = None,
+    rpc: Rpc = None,
+    ipfs: Ipfs = None,
+    store: Store = None,
+    once: Once = False,
+    dry_run: DryRun = False,
+    address: As = None,
+) -> None:
     """Register if needed, train in every round that selects you, submit, and claim; until interrupted."""
-    settings = load_client({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
+    require_dry_run(address, dry_run, once)
+    settings = load_as(load_client, {"rpc": rpc, "ipfs": ipfs, "store": store}, config, address)
     if not settings.data.is_file():  # what is in it is judged by the task of each round's plan
         raise DatasetError(f"there is no data at {settings.data}: name the file that you train on as client.data")
+    if dry_run:
+        _rehearse(settings, address)
+        return
     account = unlock(settings.wallet, settings.passphrase_file)
+    stopping = stop_on_signals()
+    begin(partial(_run, settings, account, once, stopping), settings, once, logger(), stopping)
+
+
+def _run(settings: ClientSettings, account: LocalAccount, once: bool, stopping: threading.Event) -> None:
     federation = federation_of(settings)
 
     from processor.daemons.client import ClientDaemon, use_threads  # torch takes seconds; mistakes are said at once
 
-    log = logger()
+    log, metrics = logger(), metrics_of(settings)
     use_threads(settings.threads)
-    with only_daemon(settings.state), journal_of(settings.state, federation, account.address) as journal:
+    with (
+        only_daemon(settings.state, federation.chain_id, account.address),
+        transactions_of(settings, federation, account, metrics) as transactions,
+    ):
         daemon = ClientDaemon(
             address=account.address,
             settings=settings,
             federation=federation,
-            transactions=Transactions(Sender(federation.web3, account), journal, log),
-            storage=storage_of(settings.network),
-            journal=journal,
+            transactions=transactions,
+            storage=Measured(storage_of(settings.network), metrics),
+            journal=transactions.journal,
             log=log,
-            stopping=stop_on_signals(),
+            stopping=stopping,
+            metrics=metrics,
         )
         log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
-        run(daemon.cycle, settings.poll_interval, daemon.stopping, log)
+        watch = FundsWatch(federation.web3, account.address, CLIENT_GAS, 0, metrics, log)
+        keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping)
+
+
+def _rehearse(settings: ClientSettings, address: str | None) -> None:
+    federation = federation_of(settings)
+
+    from processor.daemons.client import ClientDaemon
+
+    log = logger()
+    with without_key(settings, federation, address, log) as (who, dry, transactions):
+        daemon = ClientDaemon(
+            address=who,
+            settings=dry,
+            federation=federation,
+            transactions=transactions,
+            storage=UnpublishedStorage(storage_of(settings.network), dry.state / "store"),
+            journal=transactions.journal,
+            log=log,
+        )
+        say(rehearse(daemon), who, federation)

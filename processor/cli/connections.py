@@ -13,7 +13,7 @@ from processor.chain.contracts import to_address
 from processor.chain.federation import Factory, Federation
 from processor.chain.provider import connect
 from processor.config import NetworkSettings, PartySettings, load_network
-from processor.errors import ChainError, ConfigurationError, KeystoreError
+from processor.errors import ConfigurationError, KeystoreError, WrongAddress
 from processor.storage import Storage, open_storage
 from processor.types import Address
 
@@ -30,11 +30,11 @@ def open_chain_and_storage(
     network = load_network({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
     if network.store is not None and not network.store.is_dir():
         raise ConfigurationError(f"there is no directory {network.store}: expected the store of the artifacts")
-    return chain_of(network), storage_of(network)
+    return chain_of(network), storage_of(network, publishing=False)
 
 
 def chain_of(network: NetworkSettings) -> Web3:
-    return connect(network.rpc[0], network.timeout, network.chain_id)
+    return connect(network.rpc, network.timeout, network.chain_id)
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,14 @@ def address_of(wallet: Path) -> Address:
 
 
 def federation_of(settings: PartySettings) -> Federation:
-    """The federation that somebody works with. Raises ChainError where its contract is not the code that we know, or
-    the factory that was named did not make it: any other could take a reward or an update and keep no promise."""
+    """The federation that somebody works with.
+
+    Raises ChainError where no node answers, and WrongAddress where its contract is not the code that we know, or the
+    factory that was named did not make it: any other could take a reward or an update and keep no promise.
+    """
     federation = Federation(chain_of(settings.network), settings.federation)
     if not federation.genuine():
-        raise ChainError(
+        raise WrongAddress(
             f"the contract at {federation.address} has other code than the federation that this version of Koinon "
             "ships: check the address, or use the version that it was made with"
         )
@@ -84,16 +87,24 @@ def federation_of(settings: PartySettings) -> Federation:
 
 
 def require_made_by(factory: Address | None, federation: Federation) -> None:
-    """Raises ChainError where a factory is named that did not make the federation."""
+    """Raises WrongAddress where a factory is named that did not make the federation."""
     if factory is not None and not Factory(federation.web3, factory).is_federation(federation.address):
-        raise ChainError(
+        raise WrongAddress(
             f"the factory {factory} did not make the federation {federation.address}, whose storage may have begun "
             "with anything: check both addresses"
         )
 
 
-def storage_of(network: NetworkSettings) -> Storage:
-    return open_storage(network.ipfs[0] if network.ipfs else None, network.store, network.timeout)
+def storage_of(network: NetworkSettings, publishing: bool = True) -> Storage:
+    """Who only reads may do with gateways alone."""
+    return open_storage(
+        ipfs=network.ipfs,
+        gateways=network.gateways,
+        store=network.store,
+        quorum=network.quorum,
+        timeout=network.timeout,
+        publishing=publishing,
+    )
 
 
 def unlock(wallet: Path, passphrase_file: Path | None) -> LocalAccount:

@@ -10,15 +10,24 @@ from pathlib import Path
 from types import FrameType
 
 import structlog
+from eth_account.signers.local import LocalAccount
 from structlog.typing import FilteringBoundLogger
 
 from processor import observability
 from processor.chain.federation import Federation
+from processor.chain.finality import confirmation_depth
+from processor.chain.transactions import Sender
 from processor.cli.files import new_file
+from processor.config import PartySettings
 from processor.daemons.base import journal_path
+from processor.daemons.recovery import open_journal
+from processor.daemons.transactions import Transactions
 from processor.errors import JournalError
 from processor.files import locked
 from processor.journal import Journal
+from processor.keystore import state_key
+from processor.locks import held
+from processor.metrics import Metrics
 from processor.types import Address
 
 
@@ -42,12 +51,35 @@ def stop_on_signals() -> threading.Event:
 
 
 def journal_of(state: Path, federation: Federation, address: Address) -> Journal:
+    """The journal as it is, to read in it."""
     return Journal(journal_path(state), federation.chain_id, federation.address, address)
 
 
 @contextmanager
-def only_daemon(state: Path) -> Iterator[None]:
-    """Raises JournalError where another daemon works with the same state: the two would undo each other's work."""
+def transactions_of(
+    settings: PartySettings, federation: Federation, account: LocalAccount, metrics: Metrics | None = None
+) -> Iterator[Transactions]:
+    """What a wallet sends, with its journal; a journal that is damaged is made anew.
+
+    Raises JournalError where the journal belongs to somebody else.
+    """
+    log, network = logger(), settings.network
+    with open_journal(settings.state, federation.chain_id, federation.address, account.address, log) as journal:
+        yield Transactions(
+            sender=Sender(federation.web3, account, max_fee_per_gas=network.max_fee_per_gas),
+            journal=journal,
+            log=log,
+            state_key=state_key(account),
+            confirmations=confirmation_depth(federation.chain_id, network.confirmations),
+            stuck_after=network.stuck_after,
+            metrics=metrics or Metrics(),
+        )
+
+
+@contextmanager
+def only_daemon(state: Path, chain_id: int, address: Address) -> Iterator[None]:
+    """Raises JournalError where another daemon works with the same state or, on the same chain, with the same key: the
+    two would undo each other's work."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -57,7 +89,13 @@ def only_daemon(state: Path) -> Iterator[None]:
             raise JournalError(
                 f"another daemon works with {state}: stop that one first, or choose another state folder"
             )
-        yield
+        with held(f"daemon-{chain_id}-{address}") as ours:
+            if not ours:
+                raise JournalError(
+                    f"another daemon on this machine sends transactions from {address} on chain {chain_id}: stop that "
+                    "one first, or use a wallet of its own for each federation"
+                )
+            yield
 
 
 def write_template(out: Path, template: str) -> None:

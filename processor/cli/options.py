@@ -13,7 +13,11 @@ from processor.chain.asset import Asset
 
 Rpc = Annotated[
     str | None,
-    typer.Option("--rpc", help="Address of an Ethereum node, http://HOST:PORT. Also KOINON_RPC, or rpc in the file."),
+    typer.Option(
+        "--rpc",
+        help="Address of an Ethereum node: http://HOST:PORT, ws://HOST:PORT, or the path of its .ipc socket; several "
+        "with commas, the preferred first. Also KOINON_RPC, or rpc in the file.",
+    ),
 ]
 Ipfs = Annotated[
     str | None,

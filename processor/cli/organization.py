@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from pathlib import Path
 
 import typer
+from eth_account.signers.local import LocalAccount
 
 from processor.artifacts.plan import Plan
-from processor.chain.transactions import Sender
 from processor.cli import create, owner, voucher
 from processor.cli.connections import federation_of, storage_of, unlock
-from processor.cli.daemon import journal_of, logger, only_daemon, stop_on_signals, write_template
+from processor.cli.daemon import logger, only_daemon, stop_on_signals, transactions_of, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
-from processor.config import load_organization, organization_template
-from processor.daemons.base import Transactions, run
+from processor.cli.running import (
+    As,
+    DryRun,
+    Once,
+    begin,
+    keep_running,
+    load_as,
+    metrics_of,
+    require_dry_run,
+    say,
+    without_key,
+)
+from processor.config import OrganizationSettings, load_organization, organization_template
+from processor.daemons.rehearsal import UnpublishedStorage, rehearse, throwaway_key
+from processor.daemons.watch import FundsWatch
 from processor.keystore import state_key
+from processor.protocol.funds import ORGANIZATION_GAS
+from processor.storage import Measured
 
 app = typer.Typer(
     help="Run a federation of your own.",
@@ -33,28 +50,74 @@ def init(out: Out = Path("organization.toml")) -> None:
 
 
 @app.command("run", epilog="Example: koinon organization run --config organization.toml")
-def run_(config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store = None) -> None:
+def run_(
+    config: Config = None,
+    rpc: Rpc = None,
+    ipfs: Ipfs = None,
+    store: Store = None,
+    once: Once = False,
+    dry_run: DryRun = False,
+    address: As = None,
+) -> None:
     """Publish plan and initial model; open, aggregate, evaluate and finalize rounds until the stopping rule holds."""
-    settings = load_organization({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
+    require_dry_run(address, dry_run, once)
+    settings = load_as(load_organization, {"rpc": rpc, "ipfs": ipfs, "store": store}, config, address)
     plan = Plan.from_table(settings.plan)
+    if dry_run:
+        _rehearse(settings, plan, address)
+        return
     account = unlock(settings.wallet, settings.passphrase_file)
+    stopping = stop_on_signals()
+    begin(partial(_run, settings, plan, account, once, stopping), settings, once, logger(), stopping)
+
+
+def _run(
+    settings: OrganizationSettings, plan: Plan, account: LocalAccount, once: bool, stopping: threading.Event
+) -> None:
     federation = federation_of(settings)
 
     from processor.daemons.organization import OrganizationDaemon  # torch takes seconds; mistakes are said at once
 
-    log = logger()
-    with only_daemon(settings.state), journal_of(settings.state, federation, account.address) as journal:
+    log, metrics = logger(), metrics_of(settings)
+    with (
+        only_daemon(settings.state, federation.chain_id, account.address),
+        transactions_of(settings, federation, account, metrics) as transactions,
+    ):
         daemon = OrganizationDaemon(
             address=account.address,
             settings=settings,
             plan=plan,
             federation=federation,
-            transactions=Transactions(Sender(federation.web3, account), journal, log),
-            storage=storage_of(settings.network),
-            journal=journal,
+            transactions=transactions,
+            storage=Measured(storage_of(settings.network), metrics),
+            journal=transactions.journal,
             log=log,
             state_key=state_key(account),
+            metrics=metrics,
+        )
+        log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
+        reward = settings.round.reward if federation.asset().native else 0
+        watch = FundsWatch(federation.web3, account.address, ORGANIZATION_GAS, reward, metrics, log)
+        keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping)
+
+
+def _rehearse(settings: OrganizationSettings, plan: Plan, address: str | None) -> None:
+    federation = federation_of(settings)
+
+    from processor.daemons.organization import OrganizationDaemon
+
+    log = logger()
+    with without_key(settings, federation, address, log) as (who, dry, transactions):
+        daemon = OrganizationDaemon(
+            address=who,
+            settings=dry,
+            plan=plan,
+            federation=federation,
+            transactions=transactions,
+            storage=UnpublishedStorage(storage_of(settings.network), dry.state / "store"),
+            journal=transactions.journal,
+            log=log,
+            state_key=throwaway_key(),
         )
         daemon.prepare()
-        log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
-        run(daemon.cycle, settings.poll_interval, stop_on_signals(), log)
+        say(rehearse(daemon), who, federation)

@@ -14,11 +14,10 @@ from web3 import Web3
 from processor.chain.amounts import format_ether
 from processor.chain.asset import allowance, approval_needed, approve
 from processor.chain.federation import Federation
-from processor.chain.transactions import Call, Quote, Receipt, Sender, quote
+from processor.chain.transactions import Call, Quote, Receipt, quote
 from processor.cli.connections import Party
-from processor.cli.daemon import journal_of, logger
+from processor.cli.daemon import transactions_of
 from processor.cli.options import print_json
-from processor.daemons.base import Transactions
 from processor.errors import KoinonError
 from processor.types import Address
 
@@ -65,8 +64,8 @@ def send_as(party: Party) -> Send:
     """Sends as a party of a federation: its journal knows of a transaction before the chain does."""
 
     def send(account: LocalAccount, kind: str, call: Call) -> Receipt:
-        with journal_of(party.settings.state, party.federation, account.address) as journal:
-            return Transactions(Sender(party.web3, account), journal, logger()).send(kind, call)
+        with transactions_of(party.settings, party.federation, account) as transactions:
+            return transactions.complete(kind, call)
 
     return send
 

@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from structlog.typing import FilteringBoundLogger
-from torch import nn
 
 from processor.artifacts.model import MODEL_LIMIT, Model, load_model
 from processor.artifacts.plan import PLAN_LIMIT, Plan
 from processor.artifacts.update import write_update
 from processor.chain.federation import Federation
+from processor.chain.fees import gas_price
 from processor.chain.vouchers import Voucher, load_voucher
-from processor.cid import cid_of_file
 from processor.config import ClientSettings
-from processor.daemons.base import Transactions, emptied, purse_of
+from processor.daemons.base import emptied, keep_up, purse_of
+from processor.daemons.consents import agreed
 from processor.daemons.meter import Meter, claimable_ms
+from processor.daemons.outbox import Outbox
+from processor.daemons.retention import release_expired
+from processor.daemons.setbacks import Setbacks
+from processor.daemons.training import Learned, Training, forget_checkpoints, memory_errors, seconds_to_submit
+from processor.daemons.updates import forget_updates, keep_update, saved_update
 from processor.errors import (
     ArtifactError,
+    ArtifactTooLarge,
     ChainError,
     ConfigurationError,
     DatasetError,
     IntegrityError,
-    Interrupted,
+    OutOfMemory,
+    StorageError,
     TrainingError,
 )
 from processor.journal import Journal, SavedUpdate
-from processor.keystore import private_directory
-from processor.learning.ewc import Anchor, fisher_information
-from processor.learning.models import buffers_of, load_parameters, parameters_of
+from processor.learning.device import CPU, device_of
 from processor.learning.tasks import Dataset
-from processor.learning.trainer import train
+from processor.metrics import Metrics
 from processor.privacy.sealing import seal_file
+from processor.protocol.consent import Agreement, consent_refusal
 from processor.protocol.decide import (
     Approve,
     Claim,
@@ -49,12 +53,14 @@ from processor.protocol.decide import (
     Register,
     Submit,
     Train,
+    Wait,
     asset_refusal,
     decide_client,
     voucher_refusal,
 )
-from processor.protocol.resolve import check_plan, module_of, task_of
-from processor.protocol.settlement import Identity, check_content, update_header, wants_fisher
+from processor.protocol.limits import Limits, offer_of, refusal, work_of
+from processor.protocol.resolve import check_plan, size_of, task_of
+from processor.protocol.settlement import Identity, check_content, update_header
 from processor.storage.base import Storage, get_bytes
 from processor.types import Address, Admission, Block, Cid, Phase, RoundView
 
@@ -66,20 +72,42 @@ class ClientDaemon:
     address: Address
     settings: ClientSettings
     federation: Federation
-    transactions: Transactions
+    transactions: Outbox
     storage: Storage
     journal: Journal
     log: FilteringBoundLogger
     stopping: threading.Event = field(default_factory=threading.Event)
+    metrics: Metrics = field(default_factory=Metrics)
     _plans: dict[Cid, Plan] = field(default_factory=dict)
     _datasets: dict[Cid, Dataset] = field(default_factory=dict)
     _nothing_owed: set[int] = field(default_factory=set)
-    _failed: dict[bytes, str] = field(default_factory=dict)
+    _setbacks: Setbacks = field(init=False)
+    _device: torch.device = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._setbacks = Setbacks(self.settings.poll_interval)
+        self._device = device_of(self.settings.device)
 
     def cycle(self) -> ClientAction:
         block = self.federation.block()
-        view = self._latest_round(block)
-        action = decide_client(self._situation(view, block))
+        if keep_up(self.federation, self.transactions, self.journal, block, self.metrics):
+            self._nothing_owed.clear()
+        view = self.latest_round(block)
+        action = self.decide(view, block)
+        self.act(action, view, block)
+        if isinstance(action, Wait):
+            self._setbacks.tell()
+            self._release_expired(block)
+        return action
+
+    def decide(self, view: RoundView, block: Block) -> ClientAction:
+        """What to do next, by what the block says; changes nothing on the chain and in the storage."""
+        self.metrics.head(block.number, block.timestamp)
+        self.metrics.round(view.round, view.phase.name.lower())
+        return decide_client(self._situation(view, block))
+
+    def act(self, action: ClientAction, view: RoundView, block: Block) -> None:
+        """Does what was decided: with one transaction at most."""
         match action:
             case Approve():
                 self.transactions.approve(self.federation, action.amount)
@@ -93,27 +121,27 @@ class ClientDaemon:
                 call = self.federation.claim(action.rounds, self.address)
                 amount = self.federation.asset().format(action.amount)
                 self.transactions.send("claimed", call, amount=amount, rounds=len(action.rounds))
-        return action
 
     # --------------------------------------------------------------------------------------------------- reading
 
-    def _latest_round(self, block: Block) -> RoundView:
+    def latest_round(self, block: Block) -> RoundView:
         """The latest round with this client in it; of phase NONE before the first opens."""
         return self.federation.round_view(max(1, self.federation.round_count(at=block)), self.address, at=block)
 
     def _situation(self, view: RoundView, block: Block) -> ClientSituation:
-        closed = self.federation.closed(at=block)
+        closed, has_update = self.federation.closed(at=block), self._saved(view) is not None
         return ClientSituation(
             closed=closed,
             asset=self.federation.asset(),
             stake=view.client.stake,
             entry=None if closed or view.client.member else self._entry(view, block),
             round=None if view.phase is Phase.NONE else view,
-            has_update=self.journal.update_for(view.round, view.sealing_key) is not None,
-            refusal=self._refusal(view),
+            has_update=has_update,
+            refusal=None if has_update else self._refusal(view, block),
             owed=self._owed(view, block),
             claim_threshold=self.settings.claim_threshold,
             transaction_pending=self.transactions.pending(),
+            unconfirmed=self.transactions.unconfirmed(),
         )
 
     def _entry(self, view: RoundView, block: Block) -> Entry:
@@ -142,31 +170,41 @@ class ClientDaemon:
         """Raises ChainError where the file holds none."""
         return None if self.settings.voucher is None else load_voucher(self.settings.voucher)
 
-    def _refusal(self, view: RoundView) -> str | None:
-        """Why this client's own limits rule the round out; looked into only where it is asked to train."""
+    def _refusal(self, view: RoundView, block: Block) -> str | None:
+        """Why this client takes no part in the round, or not now; looked into only where it is asked to train.
+
+        What the chain says comes first, then what the client agreed to, and then what the plan asks for.
+        """
         if view.phase is not Phase.TRAINING or not view.client.selected or view.client.update is not None:
             return None
-        if refusal := asset_refusal(self.federation.terms(), self.settings.asset):
-            return refusal
-        if view.guaranteed_rate < self.settings.minimum_rate:
-            asset = self.federation.asset()
-            return (
-                f"it guarantees {asset.format(view.guaranteed_rate)} for a second of compute, "
-                f"less than the minimum_rate of {asset.format(self.settings.minimum_rate)} that is configured"
-            )
-        if view.sealing_key in self._failed:
-            return self._failed[view.sealing_key]
-        plan = self._plan(view)
-        if plan.privacy.where == "none" and not self.settings.accept_public_updates:
-            return (
-                "its updates carry no noise and become public when the round is finalized; "
-                "set accept_public_updates = true if your data may be"
-            )
+        federation, limits = self.federation, Limits.of(self.settings)
+        if refused := asset_refusal(federation.terms(), self.settings.asset):
+            return refused
+        if refused := self._setbacks.refusal(view.sealing_key):
+            return refused
+        margin = seconds_to_submit(view)
+        if view.training_deadline - block.timestamp <= margin:
+            return f"the last {margin:g} s of its training period are kept for publishing and submitting an update"
+        offer = offer_of(view, federation.asset(), gas_price(federation.web3))
+        if refused := refusal(limits, offer):
+            return refused
         try:
-            self._dataset(view, plan)
+            plan = self._plan(view)
+        except (StorageError, IntegrityError) as error:  # wrong bytes are the doing of whoever served them
+            return self._setbacks.for_now(view.sealing_key, error)
+        except ArtifactError as error:
+            return self._setbacks.for_good(view.sealing_key, f"its plan cannot be used: {error}")
+        agreement = Agreement(federation.chain_id, federation.address, view.plan or "", plan, federation.terms())
+        if agreement.digest() not in agreed(self.settings.state, self.log):
+            return consent_refusal(agreement)
+        try:
+            with memory_errors():
+                dataset, task = self._dataset(view, plan), task_of(plan)
+                return refusal(limits, work_of(plan, size_of(plan), task.features, task.classes, len(dataset)))
+        except OutOfMemory as error:
+            return self._setbacks.for_now(view.sealing_key, error)
         except (ConfigurationError, DatasetError) as error:
             return str(error)
-        return None
 
     def _owed(self, latest: RoundView, block: Block) -> tuple[Owed, ...]:
         """The rewards that can be claimed. A round that is over and owes nothing never will: it is asked about once."""
@@ -209,75 +247,114 @@ class ClientDaemon:
         self.transactions.send("registered", call, stake=federation.asset().format(federation.terms().stake))
 
     def _train(self, view: RoundView, block: Block) -> None:
-        """Trains and seals the round's one update, and writes it into the journal before anyone sees it.
+        """Trains and seals the round's one update, and writes it into the journal before anyone sees it. One that was
+        sealed before, which the journal does not know of, is taken as it is: none is ever made twice.
 
-        A round in which training fails is not tried again: its time would only be metered for nothing.
+        A round in which training fails is not tried again: its time would only be metered for nothing. Storage and
+        memory may be there later, and what was trained so far is kept: then it is tried again.
+        """
+        if view.base.model is None:
+            raise ValueError(f"round {view.round} was never opened")
+        updates = self.settings.state / "updates"
+        saved = saved_update(updates, view.round, view.sealing_key, view.base.model, self.log)
+        if saved is None:
+            try:
+                saved = self._sealed(view, view.base.model, block, updates)
+            except (StorageError, IntegrityError, OutOfMemory) as error:
+                self._setbacks.for_now(view.sealing_key, error)
+                return
+            except (TrainingError, ArtifactError) as error:  # an artifact's bytes never change
+                self._setbacks.for_good(view.sealing_key, str(error))
+                self.log.warning("training failed", round=view.round, error=str(error))
+                return
+        self.journal.save_update(saved)
+        forget_updates(updates, but=saved)
+        forget_checkpoints(self._checkpoints)
+        self.log.info(
+            "trained", round=saved.round, compute_ms=saved.compute_ms, samples=saved.samples, update=saved.cid
+        )
+
+    def _sealed(self, view: RoundView, base_model: Cid, block: Block, updates: Path) -> SavedUpdate:
+        """Trains, and seals what was learned.
+
+        Raises TrainingError and ArtifactError where that leads to no usable update; StorageError, IntegrityError and
+        OutOfMemory where it may later.
         """
         plan = self._plan(view)
         dataset = self._dataset(view, plan)
-        updates = private_directory(self.settings.state / "updates")
         work = emptied(self.settings.state / "work")
-        ends_at = time.monotonic() + view.training_deadline - block.timestamp
-        with tempfile.TemporaryDirectory(dir=work) as folder:
+        ends_at = time.monotonic() + view.training_deadline - block.timestamp - seconds_to_submit(view)
+        with tempfile.TemporaryDirectory(dir=work) as folder, memory_errors():
             plain, sealed, base_path = (Path(folder) / name for name in ("update", "sealed", "base"))
-            base = self._fetch_base(view, base_path)
-            module = module_of(plan)
-            load_parameters(module, base.parameters, base.buffers)
-            try:
-                with Meter(self.journal, view.round, view.sealing_key) as meter:
-                    fisher = self._local_work(module, plan, base, dataset, meter, ends_at)
-                header = update_header(self._identity, view, self.address)
-                write_update(plain, header, _delta(module, base), buffers_of(module), fisher)
-                check_content(plain, header, base_path, plan)
-                seal_file(plain, sealed, view.sealing_key)
-            except (TrainingError, ArtifactError) as error:
-                self._failed[view.sealing_key] = str(error)
-                self.log.warning("training failed", round=view.round, error=str(error))
-                return
-            cid = cid_of_file(sealed)
-            path = sealed.rename(updates / cid)
-        metered = self.journal.metered_ms(view.round, view.sealing_key)
-        self.journal.save_update(SavedUpdate(view.round, view.sealing_key, cid, path, metered, len(dataset)))
-        for earlier in updates.iterdir():
-            if earlier != path:
-                earlier.unlink()
-        self.log.info("trained", round=view.round, compute_ms=metered, samples=len(dataset), update=cid)
+            training = Training(
+                view=view,
+                plan=plan,
+                base=self._fetch_base(view, base_path),
+                dataset=dataset,
+                folder=self._checkpoints,
+                meter=Meter(self.journal, view.round, view.sealing_key),
+                log=self.log,
+                ends_at=ends_at,
+                max_seconds=self.settings.max_seconds,
+                checkpoint_interval=self.settings.checkpoint_interval,
+                device=self._device,
+                stopping=self.stopping,
+                on_progress=self.metrics.training,
+            )
+            header = update_header(self._identity, view, self.address)
+            learned = self._learned(training)
+            write_update(plain, header, learned.delta, learned.buffers, learned.fisher)
+            check_content(plain, header, base_path, plan)
+            seal_file(plain, sealed, view.sealing_key)
+            metered = self.journal.metered_ms(view.round, view.sealing_key)
+            return keep_update(updates, sealed, view.round, view.sealing_key, base_model, metered, len(dataset))
+
+    def _learned(self, training: Training) -> Learned:
+        """What comes of a training; one that does not fit into the memory of a GPU goes on on the processor."""
+        try:
+            with memory_errors():
+                return training.run()
+        except OutOfMemory as error:
+            if training.device == CPU:
+                raise
+            said = {"round": training.view.round, "device": str(training.device), "error": str(error)}
+            self.log.warning("training goes on on the processor", **said)
+        return replace(training, device=CPU).run()
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.settings.state / "training"
 
     def _fetch_base(self, view: RoundView, path: Path) -> Model:
         if view.base.model is None:
             raise ValueError(f"round {view.round} was never opened")
-        self.storage.get(view.base.model, path, MODEL_LIMIT)
+        limit = min(MODEL_LIMIT, self.settings.max_bytes or MODEL_LIMIT)
+        try:
+            self.storage.get(view.base.model, path, limit)
+        except ArtifactTooLarge as error:
+            raise TrainingError(
+                f"its base model has more than the {limit} bytes that client.max_bytes and this version allow"
+            ) from error
         return load_model(path)
 
-    def _local_work(
-        self, module: nn.Module, plan: Plan, base: Model, dataset: Dataset, meter: Meter, ends_at: float
-    ) -> dict[str, np.ndarray]:
-        """What the plan asks of every client: the training and, where EWC is on, the Fisher information at its end."""
+    def _saved(self, view: RoundView) -> SavedUpdate | None:
+        """Our update of the very round, made from its base model; one of a round that a reorganization undid is not."""
+        return self.journal.update_for(view.round, view.sealing_key, view.base.model or "")
 
-        def on_step(step: int, steps: int) -> None:
-            meter.tick()
-            if time.monotonic() > ends_at:
-                raise TrainingError(f"the training period ended at step {step} of {steps}")
-            if self.stopping.is_set():
-                raise Interrupted(f"stopped at step {step} of {steps}")
-
-        train(
-            module,
-            dataset,
-            optimizer=plan.optimizer,
-            work=plan.local,
-            anchor=_anchor(base) if wants_fisher(plan) else None,
-            strength=plan.ewc.strength,
-            seed=secrets.randbits(63),
-            on_step=on_step,
+    def _release_expired(self, block: Block) -> None:
+        release_expired(
+            federation=self.federation,
+            storage=self.storage,
+            client=self.address,
+            keep_days=self.settings.keep_days,
+            state=self.settings.state,
+            block=block,
+            log=self.log,
         )
-        if not wants_fisher(plan):
-            return {}
-        return fisher_information(module, dataset.features, plan.ewc.fisher_samples)
 
     def _submit(self, view: RoundView) -> None:
         """Publishes the saved update and hands it to the chain; after a restart, the very same bytes again."""
-        saved = self.journal.update_for(view.round, view.sealing_key)
+        saved = self._saved(view)
         if saved is None:
             raise ValueError(f"no update of round {view.round} is in the journal")
         if saved.path.exists():
@@ -286,8 +363,12 @@ class ClientDaemon:
                 raise IntegrityError(f"the saved update {saved.path} has the CID {published}, expected {saved.cid}")
         else:  # lost, but perhaps it was published
             self.storage.pin(saved.cid)
-        now = self.federation.block().timestamp
-        claimed = claimable_ms(saved.compute_ms, view.max_compute_ms, view.opened_at, now)
+        block = self.federation.block()  # publishing takes its time
+        now = self.latest_round(block)
+        if (now.phase, now.sealing_key, now.base) != (Phase.TRAINING, view.sealing_key, view.base) or now.client.update:
+            self.log.warning("not submitted", round=view.round, reason="the round changed while it was published")
+            return
+        claimed = claimable_ms(saved.compute_ms, view.max_compute_ms, view.opened_at, block.timestamp)
         call = self.federation.submit_update(view.round, view.sealing_key, saved.cid, claimed, saved.samples)
         self.transactions.send("submitted", call, view.round, update=saved.cid, compute_ms=claimed)
 
@@ -300,20 +381,3 @@ def use_threads(count: int) -> None:
     """How many threads training may use; 0 leaves it to torch."""
     if count:
         torch.set_num_threads(count)
-
-
-def _anchor(base: Model) -> Anchor | None:
-    """Where EWC pulls: the base model, as hard as its Fisher information says; a model without one has no pull yet."""
-    if not base.fisher:
-        return None
-    return Anchor(
-        centre={name: torch.from_numpy(value) for name, value in base.parameters.items()},
-        fisher={name: torch.from_numpy(value) for name, value in base.fisher.items()},
-    )
-
-
-def _delta(module: nn.Module, base: Model) -> dict[str, np.ndarray]:
-    delta = {name: value - base.parameters[name] for name, value in parameters_of(module).items()}
-    if not all(np.isfinite(value).all() for value in delta.values()):
-        raise TrainingError("training ended in numbers that are not finite: the plan's learning rate may be too high")
-    return delta

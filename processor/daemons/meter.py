@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +14,7 @@ NS_PER_MS = 1_000_000
 
 
 class Meter:
-    """Runs while its `with` block does; `tick` saves what has run so far, about once a second.
+    """Runs while its `with` block does; `tick` saves what has run so far, about once a second, `paused` stops it.
 
     The clock is monotonic: setting the system's time changes nothing. Whole milliseconds are saved and the rest is
     carried to the next tick, so that nothing is lost or counted twice.
@@ -24,15 +26,32 @@ class Meter:
         self._journal = journal
         self._round = round
         self._sealing_key = sealing_key
+        self._saved = 0
         self._since = 0
 
+    @property
+    def ms(self) -> int:
+        """What the round has taken so far, before a restart too; read it while the meter runs."""
+        return self._saved + (time.monotonic_ns() - self._since) // NS_PER_MS
+
     def __enter__(self) -> Self:
+        self._saved = self._journal.metered_ms(self._round, self._sealing_key)
         self._since = time.monotonic_ns()
         return self
 
     def tick(self) -> None:
         if time.monotonic_ns() - self._since >= self.SAVE_EVERY_NS:
             self._save()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Saves what has run so far, and stops the clock during the block."""
+        self._save()
+        carried = time.monotonic_ns() - self._since
+        try:
+            yield
+        finally:
+            self._since = time.monotonic_ns() - carried
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -41,8 +60,9 @@ class Meter:
 
     def _save(self) -> None:
         ms = (time.monotonic_ns() - self._since) // NS_PER_MS
-        self._since += ms * NS_PER_MS
         self._journal.add_metered(self._round, self._sealing_key, ms)
+        self._since += ms * NS_PER_MS
+        self._saved += ms
 
 
 def claimable_ms(metered_ms: int, max_compute_ms: int, opened_at: int, now: int) -> int:

@@ -15,17 +15,22 @@ from structlog.typing import FilteringBoundLogger
 
 from processor.artifacts.model import MODEL_LIMIT, ModelHeader, load_model, write_model
 from processor.artifacts.plan import PLAN_LIMIT, Plan
-from processor.artifacts.report import REPORT_LIMIT, Metrics, Report
+from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.report import Metrics as ModelMetrics
 from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state, write_state
 from processor.chain.federation import Federation
 from processor.config import OrganizationSettings
-from processor.daemons.base import Transactions, emptied, purse_of
+from processor.daemons.base import emptied, keep_up, purse_of
+from processor.daemons.outbox import Outbox
+from processor.daemons.recovery import keep_secret
+from processor.daemons.retention import release_expired
 from processor.errors import ArtifactError, ConfigurationError
-from processor.journal import Journal
+from processor.journal import Journal, SavedSecret
 from processor.keystore import decrypt, encrypt
 from processor.learning.aggregation import next_state, should_stop
 from processor.learning.models import buffers_of, load_parameters, parameters_of
 from processor.learning.tasks import Dataset
+from processor.metrics import Metrics
 from processor.privacy.sealing import generate_key_pair
 from processor.protocol.decide import (
     Approve,
@@ -41,7 +46,7 @@ from processor.protocol.resolve import check_plan, module_of, task_of
 from processor.protocol.settlement import Identity, Settlement, settle
 from processor.protocol.validation import METRIC, metric_of, publish_validation, published_validation
 from processor.storage.base import Storage, get_bytes, put_bytes
-from processor.types import Address, AuditPolicy, Block, Cid, RoundTerms, RoundView
+from processor.types import Address, AuditPolicy, Block, Cid, Phase, RoundTerms, RoundView
 
 
 @dataclass
@@ -56,22 +61,39 @@ class OrganizationDaemon:
     settings: OrganizationSettings
     plan: Plan
     federation: Federation
-    transactions: Transactions
+    transactions: Outbox
     storage: Storage
     journal: Journal
     log: FilteringBoundLogger
     state_key: bytes = field(repr=False)
+    metrics: Metrics = field(default_factory=Metrics)
     _validation: dict[str, Dataset] = field(default_factory=dict)
     _reports: dict[Cid, Report] = field(default_factory=dict)
     _states: dict[Cid, StateHeader] = field(default_factory=dict)
     _fitting: set[Cid] = field(default_factory=set)
     _first_look: dict[bytes, int] = field(default_factory=dict)
+    _prepared: bool = False
 
     def cycle(self) -> OrganizationAction:
+        if not self._prepared:
+            self.prepare()
         block = self.federation.block()
-        count = self.federation.round_count(at=block)
-        view = self.federation.round_view(count, at=block) if count else None
-        action = decide_organization(self._situation(view, block))
+        if keep_up(self.federation, self.transactions, self.journal, block, self.metrics):
+            self._first_look.clear()
+        view = self.latest_round(block)
+        action = self.act(self.decide(view, block), view, block)
+        if isinstance(action, Wait):
+            self._release_expired(block)
+        return action
+
+    def decide(self, view: RoundView | None, block: Block) -> OrganizationAction:
+        """What to do next, by what the block says; changes nothing on the chain and in the storage."""
+        self.metrics.head(block.number, block.timestamp)
+        self.metrics.round(*(0, "none") if view is None else (view.round, view.phase.name.lower()))
+        return decide_organization(self._situation(view, block))
+
+    def act(self, action: OrganizationAction, view: RoundView | None, block: Block) -> OrganizationAction:
+        """Does what was decided, with one transaction at most, and says what was done."""
         match action:
             case SetInitialModel():
                 self._set_initial_model()
@@ -95,6 +117,7 @@ class OrganizationDaemon:
             own = task_of(self.plan).load(self.settings.validation)
             self.plan = replace(self.plan, validation=publish_validation(self.plan, own, self.storage))
         self._validation_data(self.plan)
+        self._prepared = True
 
     def _check_federation(self) -> None:
         """Raises ConfigurationError for a federation that this wallet, this plan or this version cannot serve."""
@@ -123,6 +146,11 @@ class OrganizationDaemon:
 
     # --------------------------------------------------------------------------------------------------- reading
 
+    def latest_round(self, block: Block) -> RoundView | None:
+        """The latest round; None before the first opens."""
+        count = self.federation.round_count(at=block)
+        return self.federation.round_view(count, at=block) if count else None
+
     def _situation(self, view: RoundView | None, block: Block) -> OrganizationSituation:
         release = self.federation.latest_release(at=block)
         may_open = view is None or view.phase.over
@@ -138,6 +166,7 @@ class OrganizationDaemon:
             reward=self.settings.round.reward,
             stop=self._stop_reason(report),
             transaction_pending=self.transactions.pending(),
+            unconfirmed=self.transactions.unconfirmed(),
         )
 
     def _members(self, block: Block) -> int:
@@ -178,15 +207,13 @@ class OrganizationDaemon:
         self.transactions.send("initial model set", self.federation.set_initial_model(model), model=model)
 
     def _open_round(self) -> None:
-        """Opens the next round under a fresh sealing key, whose secret is in the journal before the key is known."""
+        """Opens the next round, under a sealing key whose secret is in the journal before the key is known."""
         self._check_current_model()
         plan = put_bytes(self.storage, self.plan.encode())
-        pair = generate_key_pair()
-        self.journal.save_secret(pair.public, encrypt(self.state_key, pair.secret))
         rounds = self.settings.round
         terms = RoundTerms(
             plan=plan,
-            sealing_key=pair.public,
+            sealing_key=self._sealing_key(plan),
             training_period=rounds.training_period,
             aggregation_period=rounds.aggregation_period,
             max_updates=rounds.max_updates,
@@ -196,6 +223,19 @@ class OrganizationDaemon:
             reward=rounds.reward,
         )
         self.transactions.send("round opened", self.federation.open_round(terms), plan=plan)
+
+    def _sealing_key(self, plan: Cid) -> bytes:
+        """A fresh key for every round. Where the very same opening was begun before, and lost or undone by a
+        reorganization, it is the key of then: what clients made for it is good for the round that takes its place."""
+        number, base = self.federation.round_count() + 1, self.federation.latest_release().model or ""
+        public_key = self.journal.key_for_opening(number, base, plan)
+        if public_key is None:
+            pair = generate_key_pair()
+            public_key = pair.public
+            secret = SavedSecret(public_key, number, base, plan, encrypt(self.state_key, pair.secret))
+            keep_secret(self.settings.state, secret)
+            self.journal.save_secret(secret)
+        return public_key
 
     def _check_current_model(self) -> None:
         """Raises ConfigurationError for a plan whose model cannot go on from the one that is released: no client could
@@ -230,11 +270,11 @@ class OrganizationDaemon:
         identity = Identity(self.federation.chain_id, self.federation.address)
         work = emptied(self._work)
         budget = (too_late - block.timestamp) / 2
-        with settle(view, clients, plan, secret, identity, self.storage, work, budget) as settlement:
+        keep = self.storage.put  # for the audit: only their senders hold the updates so far
+        with settle(view, clients, plan, secret, identity, self.storage, work, budget, keep) as settlement:
             now = self.federation.block().timestamp
             if settlement.unavailable and now < patient_until:
                 return Wait(f"round {view.round}: {settlement.unavailable} updates cannot be fetched yet")
-            self._pin(settlement)
             report = self._publish(view, plan, settlement)
             call = self.federation.finalize_round(
                 view.round,
@@ -245,8 +285,15 @@ class OrganizationDaemon:
                 settlement.adjustments,
                 secret,
             )
-            if self.federation.block().timestamp >= too_late:
+            head = self.federation.block()  # settling takes its time
+            if head.timestamp >= too_late:
                 return Wait(f"round {view.round}: settled too late to finalize it")
+            latest = self.federation.round_view(view.round, at=head)
+            if (latest.phase, latest.sealing_key, latest.update_count, latest.claimed_ms, latest.base) != (
+                Phase.AGGREGATING,
+                *(view.sealing_key, view.update_count, view.claimed_ms, view.base),
+            ):
+                return Wait(f"round {view.round}: a reorganization changed it while it was settled")
         self.transactions.send(
             "round finalized",
             call,
@@ -280,10 +327,16 @@ class OrganizationDaemon:
             raise ValueError(f"round {view.round} was never opened")
         return Plan.decode(get_bytes(self.storage, view.plan, PLAN_LIMIT))
 
-    def _pin(self, settlement: Settlement) -> None:
-        """Keeps the updates, which only their senders hold so far, for the audit: those that were fetched whole."""
-        for update in settlement.fetched:
-            self.storage.pin(update)
+    def _release_expired(self, block: Block) -> None:
+        release_expired(
+            federation=self.federation,
+            storage=self.storage,
+            client=None,
+            keep_days=self.settings.keep_days,
+            state=self.settings.state,
+            block=block,
+            log=self.log,
+        )
 
     def _publish(self, view: RoundView, plan: Plan, settlement: Settlement) -> Report:
         """Publishes model and server state and writes the report about them."""
@@ -291,7 +344,7 @@ class OrganizationDaemon:
             raise ValueError(f"round {view.round} was never opened")
         before = self._report(view.base.report)
         validation = self._validation_data(plan)
-        metrics = Metrics(
+        metrics = ModelMetrics(
             name=METRIC,
             before=metric_of(plan, settlement.base_path, validation),
             after=metric_of(plan, settlement.model_path, validation),

@@ -121,8 +121,11 @@ def start_chain(name: str, command: Sequence[str], directory: Path, port: int) -
     return _until_exit(ChainNode(process, log, rpc_url))
 
 
-def start_kubo(binary: Path, directory: Path) -> IpfsNode:
-    """Starts an IPFS node with a repository of its own in `directory`, connected to nobody."""
+def start_kubo(binary: Path, directory: Path, *, offline: bool = True) -> IpfsNode:
+    """Starts an IPFS node with a repository of its own in `directory`, connected to nobody.
+
+    One that is not `offline` can be connected to others by hand.
+    """
     repository = directory / "ipfs"
     environment = {"IPFS_PATH": str(repository), "IPFS_TELEMETRY": "off"}
     if not repository.exists():
@@ -145,7 +148,8 @@ def start_kubo(binary: Path, directory: Path) -> IpfsNode:
         url = f"http://127.0.0.1:{api.rsplit('/', 1)[1]}/api/v0/version"
         return _answers(urllib.request.Request(url, method="POST"))
 
-    process, log = _start("ipfs", [str(binary), "daemon", "--offline"], directory, environment, ready)
+    options = ["--offline"] if offline else []
+    process, log = _start("ipfs", [str(binary), "daemon", *options], directory, environment, ready)
     return _until_exit(IpfsNode(process, log, address.read_text().strip()))
 
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from web3 import Web3
 
@@ -23,7 +24,7 @@ from processor.errors import KoinonError
 from processor.journal import Journal
 from processor.learning.evaluation import accuracy
 from processor.learning.tasks import Dataset
-from processor.learning.trainer import train
+from processor.learning.trainer import Progress, train
 from processor.protocol.resolve import module_of
 from processor.protocol.rewards import money_of
 from processor.protocol.stakes import stakes_of
@@ -38,6 +39,8 @@ def play(stage: Stage, say: Callable[[str], None]) -> ClosingPage:
     watch = Watch(stage.web3, stage.federation, stage.storage, names, say)
     with contextlib.ExitStack() as stack:
         organization = stack.enter_context(start_daemon(stage.organization, "organization", "run"))
+        join(stage, stage.plan)
+        say("every client has agreed to the plan")
         clients = [stack.enter_context(start_daemon(party, "client", "run")) for party in stage.clients]
         _until_the_organization_stops(stage, watch, organization, clients)
     for party in stage.clients:
@@ -47,6 +50,14 @@ def play(stage: Stage, say: Callable[[str], None]) -> ClosingPage:
     alone = local_only_accuracy(stage.plan, stage.settings.rounds, stage.datasets, stage.validation)
     say("auditing every round")
     return _closing_page(stage, watch, alone)
+
+
+def join(stage: Stage, plan: Plan) -> None:
+    """Every client agrees to a plan, by its digest."""
+    agreement = stage.announce(plan)
+    command = ("client", "join", agreement.federation, "--plan", agreement.plan_cid, "--accept", agreement.digest())
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda party: _koinon(party, *command), stage.clients))
 
 
 def local_only_accuracy(plan: Plan, rounds: int, datasets: Sequence[Dataset], validation: Dataset) -> float:
@@ -62,7 +73,7 @@ def local_only_accuracy(plan: Plan, rounds: int, datasets: Sequence[Dataset], va
                 work=plan.local,
                 anchor=None,
                 strength=0.0,
-                seed=number * rounds + round,
+                progress=Progress(seed=number * rounds + round),
             )
         reached.append(accuracy(module, validation))
     return sum(reached) / len(reached)
@@ -137,7 +148,7 @@ def _client_line(stage: Stage, party: Party, rounds: int) -> ClientLine:
     coins = web3.eth.get_balance(Web3.to_checksum_address(party.address))
     views = [federation.round_view(number, party.address).client for number in range(1, rounds + 1)]
     with Journal(journal_path(party.state), federation.chain_id, federation.address, party.address) as journal:
-        hashes = [intent.tx_hash for intent in journal.intents()]
+        hashes = [intent.tx_hash for intent in journal.intents() if intent.tx_hash]
     receipts = [web3.eth.get_transaction_receipt(tx_hash) for tx_hash in hashes]  # type: ignore[arg-type]
     return ClientLine(
         address=party.address,

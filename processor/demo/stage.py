@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from processor.demo.processes import Party, make_party, write_config
 from processor.demo.settings import DemoSettings
 from processor.keystore import passphrase, unlock
 from processor.learning.tasks import Dataset, digits_partition, save_dataset
+from processor.protocol.consent import Agreement
+from processor.protocol.validation import publish_validation
 from processor.storage import Storage, open_storage, put_bytes
 from processor.types import ZERO_ADDRESS, Admission, FederationTerms
 
@@ -34,7 +36,8 @@ STORAGE_TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class Stage:
-    """A federation that is created, and everybody who will take part in it. `network` is how they reach it."""
+    """A federation that is created, and everybody who will take part in it. `network` is how they reach it, and `plan`
+    what its rounds will name."""
 
     settings: DemoSettings
     folder: Path
@@ -48,6 +51,12 @@ class Stage:
     datasets: list[Dataset]
     validation: Dataset
 
+    def announce(self, plan: Plan) -> Agreement:
+        """Publishes a plan ahead of its first round, so that clients can agree to it."""
+        federation = self.federation
+        cid = put_bytes(self.storage, plan.encode())
+        return Agreement(federation.chain_id, federation.address, cid, plan, federation.terms())
+
 
 def set_the_stage(
     settings: DemoSettings, folder: Path, rpc_url: str, storage_settings: Mapping[str, str], say: Callable[[str], None]
@@ -56,7 +65,8 @@ def set_the_stage(
 
     Raises KoinonError where storage or chain cannot be used.
     """
-    storage = open_storage(storage_settings.get("ipfs"), _path(storage_settings.get("store")), STORAGE_TIMEOUT)
+    ipfs, store = storage_settings.get("ipfs"), storage_settings.get("store")
+    storage = open_storage(ipfs=(ipfs,) if ipfs else (), store=Path(store) if store else None, timeout=STORAGE_TIMEOUT)
     put_bytes(storage, b"koinon")  # a node that cannot be reached is better found out now
     web3 = connect(rpc_url)
     organization = make_party(folder / "organization", "organization")
@@ -75,8 +85,9 @@ def set_the_stage(
 
     datasets, validation = digits_partition(settings.clients, settings.seed)
     network = {"rpc": rpc_url, **storage_settings, "chain_id": federation.chain_id}
-    plan = plan_of(settings)
-    _equip_organization(settings, organization, federation, network, plan, validation)
+    table = plan_of(settings)
+    plan = Plan.from_table(table)
+    _equip_organization(settings, organization, federation, network, table, validation)
     for client, dataset in zip(clients, datasets, strict=True):
         _equip_client(client, federation, network, dataset)
     return Stage(
@@ -88,7 +99,7 @@ def set_the_stage(
         organization=organization,
         clients=clients,
         federation=federation,
-        plan=Plan.from_table(plan),
+        plan=replace(plan, validation=publish_validation(plan, validation, storage)),
         datasets=datasets,
         validation=validation,
     )
@@ -222,7 +233,3 @@ def _hand_out_vouchers(account: LocalAccount, federation: Federation, clients: I
     for client in clients:
         voucher = sign_voucher(account, federation.chain_id, federation.address, client.address, expiry)
         client.voucher.write_bytes(voucher.encode())
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)

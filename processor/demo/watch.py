@@ -9,7 +9,7 @@ from web3 import Web3
 
 from processor.artifacts.report import REPORT_LIMIT, Report
 from processor.chain.federation import Federation
-from processor.chain.logs import Event, events
+from processor.chain.logs import Event, History
 from processor.cid import cid_from_digest
 from processor.demo.page import RoundLine
 from processor.errors import StorageError
@@ -26,15 +26,16 @@ class Watch:
     names: dict[str, str]
     say: Callable[[str], None]
     rounds: list[RoundLine] = field(default_factory=list)
-    _next_block: int = 0
+    _history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._history = History(self.federation)
 
     def look(self) -> None:
         """Says what is new since the last look."""
-        latest = self.federation.block().number
-        for event in events(self.web3, self.federation.address, self._next_block, latest):
+        for event in self._history.read(self.federation.block()):
             for line in self._lines(event):
                 self.say(line)
-        self._next_block = latest + 1
 
     def _lines(self, event: Event) -> Iterator[str]:
         values, say = event.arguments, self.federation.asset().format

@@ -6,8 +6,8 @@ in neural networks", eq. 3), with F the diagonal of the Fisher information and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from processor.errors import ArtifactError
+from processor.learning.device import home_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class Anchor:
             if not bool((fisher >= 0).all()):
                 what = f"the Fisher information of {name} is negative or not a number somewhere"
                 raise ArtifactError(what, code="negative_fisher")
+
+    def to(self, device: torch.device) -> Anchor:
+        return Anchor(
+            centre={name: tensor.to(device) for name, tensor in self.centre.items()},
+            fisher={name: tensor.to(device) for name, tensor in self.fisher.items()},
+        )
 
 
 @torch.no_grad()
@@ -66,8 +73,21 @@ def merge(anchors: Sequence[Anchor]) -> Anchor:
     return Anchor(centre, fisher)
 
 
+@dataclass
+class FisherSums:
+    """How far an estimate of the Fisher information is: the sums over the first `rows` rows, float64, by parameter."""
+
+    rows: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+
 def fisher_information(
-    module: nn.Module, features: np.ndarray, max_samples: int, chunk: int = 16
+    module: nn.Module,
+    features: np.ndarray,
+    max_samples: int,
+    chunk: int = 16,
+    done: FisherSums | None = None,
+    on_chunk: Callable[[int, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """The exact diagonal Fisher information of the model at its parameters, a mean per sample, float32 and >= 0.
 
@@ -75,9 +95,13 @@ def fisher_information(
     over the labels, which would give the "empirical" Fisher (Kunstner et al. 2019, "Limitations of the empirical
     Fisher approximation"). At most `max_samples` rows of `features` [n, d] are used, evenly spread over all; `chunk`
     rows at a time, each taking the memory of one gradient per class.
+
+    It goes on from where `done` stands. After every chunk `done` is brought up to date and `on_chunk(rows, used)` told:
+    an exception that it raises stops the estimate between two chunks.
     """
     module.eval()
-    used = min(max_samples, len(features))
+    device, done = home_of(module), FisherSums() if done is None else done
+    used = rows_used(len(features), max_samples)
     rows = torch.from_numpy(features[np.arange(used) * len(features) // used])
     parameters = {name: tensor.detach() for name, tensor in module.named_parameters()}
     buffers = {name: tensor.detach() for name, tensor in module.named_buffers()}
@@ -87,10 +111,20 @@ def fisher_information(
         return logits.log_softmax(dim=0)
 
     jacobian = vmap(jacrev(log_probabilities), in_dims=(None, 0))
-    total = {name: torch.zeros_like(tensor, dtype=torch.float64) for name, tensor in parameters.items()}
-    for part in rows.split(chunk):
+    if not done.sums:
+        done.sums = {name: torch.zeros_like(tensor, dtype=torch.float64) for name, tensor in parameters.items()}
+    for start in range(done.rows, used, chunk):
+        part = rows[start : start + chunk].to(device)
         with torch.no_grad():
             weights = functional_call(module, (parameters, buffers), (part,)).softmax(dim=1)
         for name, gradients in jacobian(parameters, part).items():
-            total[name] += torch.tensordot(weights, gradients.square(), dims=2)
-    return {name: (sums / used).to(torch.float32).numpy() for name, sums in total.items()}
+            done.sums[name] += torch.tensordot(weights, gradients.square(), dims=2)
+        done.rows += len(part)
+        if on_chunk is not None:
+            on_chunk(done.rows, used)
+    return {name: (sums / used).to(torch.float32).cpu().numpy() for name, sums in done.sums.items()}
+
+
+def rows_used(count: int, max_samples: int) -> int:
+    """How many of `count` rows an estimate of the Fisher information uses."""
+    return min(max_samples, count)

@@ -92,7 +92,7 @@ def load_parameters(module: nn.Module, parameters: Mapping[str, np.ndarray], buf
 
 def _arrays(tensors: Iterable[tuple[str, torch.Tensor]]) -> dict[str, np.ndarray]:
     return {
-        name: tensor.detach().to(torch.float32 if tensor.is_floating_point() else torch.int64).numpy().copy()
+        name: tensor.detach().to(torch.float32 if tensor.is_floating_point() else torch.int64).cpu().numpy().copy()
         for name, tensor in tensors
     }
 

@@ -81,6 +81,8 @@ class Finalize:
     round: int
 
 
+_NOT_FINAL = "everything is done, but a reorganization may still undo our last transaction: waiting until it is final"
+
 ClientAction = Wait | Stop | Approve | Register | Train | Submit | Claim
 OrganizationAction = Wait | Stop | SetInitialModel | Approve | OpenRound | Finalize
 
@@ -158,6 +160,7 @@ class ClientSituation:
     owed: tuple[Owed, ...]
     claim_threshold: int
     transaction_pending: bool
+    unconfirmed: bool
 
 
 # One transaction must fit in a block: 14k gas a round leaves room on every chain.
@@ -174,9 +177,9 @@ def decide_client(situation: ClientSituation) -> ClientAction:
     claim = _claim_step(situation)
     if claim is not None:
         return claim
-    if situation.closed:
-        return Stop(_farewell(situation))
-    return step
+    if not situation.closed:
+        return step
+    return Wait(_NOT_FINAL) if situation.unconfirmed else Stop(_farewell(situation))
 
 
 def asset_refusal(terms: FederationTerms, accepted: Address) -> str | None:
@@ -269,7 +272,7 @@ class OrganizationSituation:
     """What an organization knows at one block.
 
     `members` counts only where no round is live. `stop` is the reason that the last report gives, if the rule holds.
-    `purse` pays the `reward` of the next round.
+    `purse` pays the `reward` of the next round. The last two as in `ClientSituation`.
     """
 
     closed: bool
@@ -282,6 +285,7 @@ class OrganizationSituation:
     reward: int
     stop: str | None
     transaction_pending: bool
+    unconfirmed: bool
 
 
 def decide_organization(situation: OrganizationSituation) -> OrganizationAction:
@@ -293,10 +297,9 @@ def decide_organization(situation: OrganizationSituation) -> OrganizationAction:
         return Wait(f"round {view.round}: {view.update_count} of {view.selected_count} updates are in")
     if view is not None and view.phase is Phase.AGGREGATING:
         return Finalize(view.round)
-    if situation.closed:
-        return Stop("the federation is closed")
-    if situation.stop is not None:
-        return Stop(situation.stop)
+    done = "the federation is closed" if situation.closed else situation.stop
+    if done is not None:
+        return Wait(_NOT_FINAL) if situation.unconfirmed else Stop(done)
     if not situation.has_initial_model:
         return SetInitialModel()
     if situation.paused:

@@ -13,6 +13,7 @@ from processor.artifacts.plan import Plan
 from processor.errors import ConfigurationError
 from processor.learning.models import build_model, load_parameters
 from processor.learning.tasks import Task, get_task
+from processor.protocol.limits import ModelSize
 
 
 def task_of(plan: Plan) -> Task:
@@ -27,10 +28,10 @@ def module_of(plan: Plan) -> nn.Module:
 
 def check_plan(plan: Plan) -> None:
     """Raises ConfigurationError for a plan that cannot be carried out: unknown names, or a model that does not fit the
-    task."""
-    task, module = task_of(plan), module_of(plan)
+    task. However large the model is, this takes no memory for it."""
+    task, module = task_of(plan), _sketch_of(plan)
     try:
-        answered = tuple(module(torch.zeros(1, task.features)).shape)
+        answered = tuple(module(torch.zeros(1, task.features, device="meta")).shape)
     except RuntimeError as error:
         raise ConfigurationError(
             f"the plan's model {plan.model.name!r} cannot take the {task.features} features of the task "
@@ -41,6 +42,21 @@ def check_plan(plan: Plan) -> None:
             f"the plan's model {plan.model.name!r} answers with shape {list(answered)} for a sample: expected "
             f"{[1, task.classes]}, the classes of the task {task.name!r}"
         )
+
+
+def size_of(plan: Plan) -> ModelSize:
+    """How large the plan's model is, without building it. Raises ConfigurationError as `module_of`."""
+    module = _sketch_of(plan)
+    return ModelSize(
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        buffer_bytes=sum(buffer.numel() * buffer.element_size() for buffer in module.buffers()),
+    )
+
+
+def _sketch_of(plan: Plan) -> nn.Module:
+    """The plan's model with shapes and no numbers."""
+    with torch.device("meta"):
+        return module_of(plan)
 
 
 def load_trained(path: Path | str, model: str, **arguments: Any) -> nn.Module:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
@@ -24,6 +26,7 @@ from processor.errors import ArtifactError, ArtifactUnavailable
 from processor.learning.aggregation import Accepted, aggregate
 from processor.privacy.sealing import open_file, sealed_size
 from processor.protocol.metering import credited_ms
+from processor.storage.background import begin
 from processor.storage.base import Storage
 from processor.tensors import norm
 from processor.types import Address, Adjustment, Cid, ClientView, RoundView
@@ -48,8 +51,13 @@ SLASHED = frozenset(REASONS) - {UNAVAILABLE, METERING}
 network, and the pace of a machine is measured against the others'."""
 
 MIB = 1 << 20
-AT_A_TIME = 32
-"""Updates that are fetched and opened at the same time."""
+FETCHED_AT_A_TIME = 32
+"""Updates; whoever serves none makes us wait."""
+EXAMINED_AT_A_TIME = 8
+"""Updates."""
+
+Keep = Callable[[Path], object]
+"""Is given the sealed bytes of an update that was fetched whole, for as long as the call takes."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,6 @@ class Settlement:
 
     updates: tuple[ReportedUpdate, ...]
     adjustments: tuple[Adjustment, ...]
-    fetched: tuple[Cid, ...]
     base_path: Path
     model: Cid
     model_path: Path
@@ -95,13 +102,16 @@ def settle(
     storage: Storage,
     directory: Path,
     budget: float | None = None,
+    keep: Keep | None = None,
 ) -> Iterator[Settlement]:
     """Settles the round `view` with the updates of `clients`, working in a private folder under `directory`.
 
     With fewer accepted updates than the plan's `min_updates` the model is the base model, unchanged. Several updates
-    are fetched at a time; after `budget` seconds, those that have not been begun count as unavailable.
+    are fetched at a time; those that are not there `budget` seconds after the base model count as unavailable. Every
+    other is handed to `keep`, also where it is rejected then.
 
-    Raises StorageError or ArtifactError where the base model itself cannot be had: then nothing can be settled.
+    Raises StorageError or ArtifactError where the base model itself cannot be had: then nothing can be settled; and
+    whatever `keep` raises.
     """
     if view.base.model is None or view.plan is None:
         raise ValueError(f"round {view.round} was never opened")
@@ -112,28 +122,74 @@ def settle(
         storage.get(view.base.model, base_path, MODEL_LIMIT)
         _check_base(base_path)
 
-        def examine(client: ClientView) -> Examined:
-            return _examine(view, client, plan, secret, identity, storage, base_path, folder)
+        # An update holds a delta and a Fisher for each parameter: twice the model, and room for headers.
+        limit = 2 * base_path.stat().st_size + MIB
 
-        examined = _in_time(examine, clients, budget)
+        def examine(client: ClientView, sealed: Path) -> Examined:
+            if keep is not None:
+                keep(sealed)
+            return _examine(view, client, plan, secret, identity, sealed, limit, base_path, folder)
+
+        examined = _in_time(examine, clients, storage, limit, directory, budget)
         updates = judge(examined, plan)
         model, model_path = _average(view, updates, examined, plan, base_path, folder)
-        fetched = tuple(item.client.update for item in examined if item.reason != UNAVAILABLE and item.client.update)
-        yield Settlement(updates, adjustments_of(updates, clients), fetched, base_path, model, model_path)
+        yield Settlement(updates, adjustments_of(updates, clients), base_path, model, model_path)
     finally:
         shutil.rmtree(folder)
 
 
 def _in_time(
-    examine: Callable[[ClientView], Examined], clients: Sequence[ClientView], budget: float | None
+    examine: Callable[[ClientView, Path], Examined],
+    clients: Sequence[ClientView],
+    storage: Storage,
+    limit: int,
+    directory: Path,
+    budget: float | None,
 ) -> list[Examined]:
-    """What comes of all the updates. One that nobody serves takes the storage's whole time-out: others go on beside."""
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        begun = [(client, pool.submit(examine, client)) for client in clients]
-        wait([future for _, future in begun], budget)
-        for _, future in begun:
-            future.cancel()
-    return [Examined(client, None, UNAVAILABLE) if future.cancelled() else future.result() for client, future in begun]
+    """What comes of all the updates, each examined as soon as it is there.
+
+    They arrive in a folder of their own: what is given up may still write there for a moment.
+    """
+    until = None if budget is None else time.monotonic() + budget
+    with (
+        tempfile.TemporaryDirectory(prefix="arriving-", dir=directory, ignore_cleanup_errors=True) as arriving,
+        ThreadPoolExecutor(EXAMINED_AT_A_TIME) as pool,
+    ):
+        paths = [Path(arriving) / client.client for client in clients]
+        calls = [
+            partial(_fetch, client, storage, path, limit, until) for client, path in zip(clients, paths, strict=True)
+        ]
+        fetching = begin(calls, FETCHED_AT_A_TIME)
+        place = {future: index for index, future in enumerate(fetching)}
+        found: dict[int, Future[Examined]] = {}
+        try:
+            for future in as_completed(fetching, budget):
+                index = place[future]
+                if future.result():
+                    found[index] = pool.submit(examine, clients[index], paths[index])
+        except TimeoutError:
+            pass  # the rest counts as unavailable
+        finally:
+            for future in fetching:
+                future.cancel()
+        return [
+            found[index].result() if index in found else Examined(client, None, UNAVAILABLE)
+            for index, client in enumerate(clients)
+        ]
+
+
+def _fetch(client: ClientView, storage: Storage, sealed: Path, limit: int, until: float | None) -> bool:
+    """Whether somebody served the update whole; `until` by the monotonic clock."""
+    if client.update is None:
+        raise ValueError(f"{client.client} submitted no update")
+    seconds = None if until is None else until - time.monotonic()
+    if seconds is not None and seconds <= 0:
+        return False
+    try:
+        storage.get(client.update, sealed, sealed_size(limit), seconds)
+    except (ArtifactError, ArtifactUnavailable):
+        return False
+    return True
 
 
 def _check_base(path: Path) -> None:
@@ -192,20 +248,13 @@ def _examine(
     plan: Plan,
     secret: bytes,
     identity: Identity,
-    storage: Storage,
+    sealed: Path,
+    limit: int,
     base_path: Path,
     folder: Path,
 ) -> Examined:
-    """Fetches, opens and checks one update. Whatever a client may have sent ends in a reason, not in an exception."""
-    if client.update is None:
-        raise ValueError(f"{client.client} submitted no update in round {view.round}")
-    sealed, plain = folder / f"{client.client}.sealed", folder / f"{client.client}.update"
-    # An update holds a delta and a Fisher for each parameter: twice the model, and room for headers.
-    limit = 2 * base_path.stat().st_size + MIB
-    try:
-        storage.get(client.update, sealed, sealed_size(limit))
-    except (ArtifactError, ArtifactUnavailable):
-        return Examined(client, None, UNAVAILABLE)
+    """Opens and checks one update. Whatever a client may have sent ends in a reason, not in an exception."""
+    plain = folder / f"{client.client}.update"
     try:
         open_file(sealed, plain, secret, limit)
         check_content(plain, update_header(identity, view, client.client), base_path, plan)

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
-from aleph_cid import CidHasher
-
-from processor.errors import ArtifactTooLarge, IntegrityError
-from processor.files import replacing
 from processor.types import Cid
-
-PIECE = 1 << 20
-"""Bytes in memory at a time."""
 
 
 class Storage(Protocol):
-    """What every backend offers. Errors are `StorageError`s and `ArtifactError`s that name the CID and the place."""
+    """What every backend offers. Errors are `StorageError`s and `ArtifactError`s that name the CID and the place, and
+    `ConfigurationError` where the backend can only be read from."""
 
     def put(self, path: Path) -> Cid:
         """Adds and pins a file.
@@ -26,8 +19,11 @@ class Storage(Protocol):
         Raises IntegrityError where the backend gives it another CID than its bytes have.
         """
 
-    def get(self, cid: Cid, to: Path, limit: int) -> None:
+    def get(self, cid: Cid, to: Path, limit: int, seconds: float | None = None) -> None:
         """Writes the artifact to `to`, whole and verified, or leaves nothing there.
+
+        It takes as long as bytes arrive at a fair pace; with `seconds`, no longer than that, unless a source falls
+        silent: that may add as much again as was left when it was asked.
 
         Raises ArtifactTooLarge above `limit` bytes, ArtifactUnavailable where nobody serves it in the time allowed, and
         IntegrityError for bytes that do not hash to the CID.
@@ -37,6 +33,12 @@ class Storage(Protocol):
         """Keeps an artifact that somebody else added, so that it outlives their interest in it.
 
         Raises ArtifactUnavailable as `get` does.
+        """
+
+    def unpin(self, cid: Cid) -> None:
+        """Lets go of an artifact that was put or pinned: the backend may drop it when it needs the room.
+
+        One that is not pinned is as good.
         """
 
 
@@ -54,32 +56,3 @@ def get_bytes(storage: Storage, cid: Cid, limit: int) -> bytes:
         path = Path(directory) / "artifact"
         storage.get(cid, path, limit)
         return path.read_bytes()
-
-
-def pieces(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of an open file, piece by piece."""
-    while piece := file.read(PIECE):
-        yield piece
-
-
-def receive(content: Iterable[bytes], cid: Cid, to: Path, limit: int, source: str) -> None:
-    """Writes `content` to `to` as it arrives, and keeps it only if it hashes to `cid` and is within `limit` bytes."""
-    hasher = CidHasher.for_ipfs()
-    size = 0
-    with replacing(to) as file:
-        for piece in content:
-            size += len(piece)
-            if size > limit:
-                raise too_large(cid, limit)
-            hasher.update(piece)
-            file.write(piece)
-        found = hasher.finalize()
-        if found != cid:
-            raise IntegrityError(
-                f"{source} gave {size} bytes for {cid} that hash to {found}: damaged or forged, and not used"
-            )
-
-
-def too_large(cid: Cid, limit: int, size: int | None = None) -> ArtifactTooLarge:
-    found = f"has {size} bytes" if size is not None else "is larger"
-    return ArtifactTooLarge(f"artifact {cid} {found}, expected at most {limit}: it is not read")

@@ -1,8 +1,7 @@
-"""`koinon` as the tests run it: the real program, without a terminal."""
+"""`koinon` as the tests run it: the real program as a process, without a terminal."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,24 +9,17 @@ from typing import Any
 
 import tomli_w
 
-from processor.demo.processes import environment, koinon
+from processor.demo.processes import environment
+from tests import warm
+from tests.warm import Done
 
 PASSPHRASE = "correct horse battery staple"
 FAST = 2  # rounds of scrypt, for wallets that hold nothing
 
 
-def run(*arguments: str | Path, folder: Path, said: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, folder: Path, said: str = "", **variables: str) -> Done:
     """What `koinon` answers, asked without a terminal."""
-    return subprocess.run(
-        koinon(*map(str, arguments)),
-        cwd=folder,
-        env={**environment(), **variables},
-        input=said,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return warm.run([str(argument) for argument in arguments], folder, {**environment(), **variables}, said)
 
 
 def succeeds(*arguments: str | Path, folder: Path, said: str = "", **variables: str) -> str:
@@ -46,7 +38,7 @@ def fails(*arguments: str | Path, folder: Path, said: str = "", **variables: str
     return result.stderr
 
 
-def together(*commands: Sequence[str | Path], folder: Path) -> list[subprocess.CompletedProcess[str]]:
+def together(*commands: Sequence[str | Path], folder: Path) -> list[Done]:
     """What several commands answer, run side by side."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda command: run(*command, folder=folder), commands))

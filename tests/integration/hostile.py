@@ -24,9 +24,9 @@ class Hostile:
         self.view: RoundView = federation.federation.round_view(1)
         self.identity = Identity(federation.federation.chain_id, federation.federation.address)
 
-    def submit(self, number: int, cid: str, compute_ms: int = 100) -> None:
+    def submit(self, number: int, cid: str, compute_ms: int = 100, samples: int = 10) -> None:
         client = self.federation.clients[number]
-        call = self.federation.federation.submit_update(1, self.view.sealing_key, cid, compute_ms, 10)
+        call = self.federation.federation.submit_update(1, self.view.sealing_key, cid, compute_ms, samples)
         client.transactions.send("submitted", call, 1)
 
     def seal(self, plain: Path) -> str:

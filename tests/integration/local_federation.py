@@ -20,17 +20,19 @@ from processor.chain.federation import Factory, Federation, deploy_factory, depl
 from processor.chain.transactions import Call, Receipt, Sender
 from processor.chain.vouchers import sign_voucher
 from processor.config import ClientSettings, NetworkSettings, OrganizationSettings, RoundSettings
-from processor.daemons.base import Transactions
 from processor.daemons.client import ClientDaemon
+from processor.daemons.consents import agree
 from processor.daemons.organization import OrganizationDaemon
+from processor.daemons.transactions import Transactions
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import plan_of
 from processor.journal import Journal
 from processor.keystore import state_key
 from processor.learning.tasks import digits_partition, save_dataset
 from processor.protocol.audit import Audit, audit, describe
+from processor.protocol.consent import Agreement
 from processor.protocol.decide import Approve, Finalize, OpenRound, Register, Stop, Wait
-from processor.storage import LocalStorage, get_bytes
+from processor.storage import LocalStorage, get_bytes, put_bytes
 from processor.types import Admission, FederationTerms
 
 ETHER = 10**18
@@ -40,7 +42,7 @@ LOG = structlog.get_logger()
 
 @dataclass
 class LocalFederation:
-    """One organization and some clients, in this process.
+    """One organization and some clients, in this process, who have agreed to its plan.
 
     `terms` are the federation's; `token` makes a fresh token their asset. Every client is ready to stake what they ask
     for and has a voucher. `with_operator` runs the organization's daemon with another wallet than the owner's.
@@ -59,6 +61,7 @@ class LocalFederation:
     token: bool = False
     slash_rate: int = 0
     with_operator: bool = False
+    confirmations: int = 0
     storage: LocalStorage = field(init=False)
     federation: Federation = field(init=False)
     organization: OrganizationDaemon = field(init=False)
@@ -85,6 +88,19 @@ class LocalFederation:
             save_dataset(self.folder / f"data-{number}.npz", share)
         self.organization = self.restarted_organization()
         self.clients = [self.client(number) for number in range(self.clients_wanted)]
+        self.agree()
+
+    def agree(self, *numbers: int) -> None:
+        """Clients, all unless some are named, agree to the plan that the organization's next round has."""
+        digest = self.agreement().digest()
+        for number in numbers or range(self.clients_wanted):
+            agree(self.clients[number].settings.state, digest, LOG)
+
+    def agreement(self) -> Agreement:
+        """What the organization's next round asks clients to agree to."""
+        federation, plan = self.federation, self.organization.plan
+        cid = put_bytes(self.storage, plan.encode())
+        return Agreement(federation.chain_id, federation.address, cid, plan, federation.terms())
 
     def client(self, number: int) -> ClientDaemon:
         """A fresh daemon of a client, as after a restart: with what is on disk and nothing else."""
@@ -113,7 +129,7 @@ class LocalFederation:
             address=account.address,
             settings=settings,
             federation=self.federation,
-            transactions=Transactions(Sender(self.web3, account), journal, LOG),
+            transactions=Transactions(Sender(self.web3, account), journal, LOG, state_key(account), self.confirmations),
             storage=self.storage,
             journal=journal,
             log=LOG,
@@ -157,7 +173,7 @@ class LocalFederation:
             settings=settings,
             plan=Plan.from_table(settings.plan),
             federation=self.federation,
-            transactions=Transactions(Sender(self.web3, account), journal, LOG),
+            transactions=Transactions(Sender(self.web3, account), journal, LOG, state_key(account), self.confirmations),
             storage=self.storage,
             journal=journal,
             log=LOG,

@@ -19,6 +19,7 @@ from processor.errors import ChainError, Reverted
 from processor.types import (
     ZERO_ADDRESS,
     Adjustment,
+    Block,
     ClientView,
     FederationTerms,
     Phase,
@@ -211,13 +212,14 @@ def test_a_read_names_its_block(training: Federation, alice: Sender) -> None:
 
 
 def test_a_block_that_the_node_does_not_know_is_named(federation: Federation) -> None:
-    later = dataclasses.replace(federation.block(), number=10_000_000)
+    later = dataclasses.replace(federation.block(), number=10_000_000, hash="0x" + "ab" * 32)
     with pytest.raises(ChainError, match="at block 10000000: .* archive node"):
         federation.round_count(later)
     with pytest.raises(ChainError, match="at block 10000000"):
         federation.holdings(later)
     with pytest.raises(ChainError, match="no contract .* at block 0 that answers roundCount: it was deployed later"):
-        federation.round_count(dataclasses.replace(later, number=0))
+        first = federation.web3.eth.get_block(0)
+        federation.round_count(Block(0, first["hash"].to_0x_hex(), first["timestamp"]))
 
 
 def test_lists_longer_than_a_page_are_complete(web3: Web3, training: Federation, alice: Sender, bob: Sender) -> None:
@@ -283,7 +285,7 @@ def test_a_quote_is_what_a_transaction_costs_at_most_and_needs_no_key(
     receipt = alice.send(call)
 
     assert receipt.gas_used < price.gas < 2 * receipt.gas_used
-    assert receipt.fee_wei < price.cost == price.gas * price.max_fee_per_gas
+    assert receipt.fee_wei < price.cost == price.gas * price.fees.max_fee
     assert federation.carried() == ETHER
 
 

@@ -1,14 +1,22 @@
-"""A client that is killed in the middle of its training, as a process, and started again."""
+"""A client that is killed or stopped in the middle of its training, as a process, and started again."""
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import structlog
+
+from processor.artifacts.plan import Plan
 from processor.daemons.base import journal_path
+from processor.daemons.updates import saved_updates
+from processor.demo.play import join
 from processor.demo.processes import Party, start_daemon, write_config
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import Stage, set_the_stage
@@ -16,46 +24,94 @@ from processor.journal import Journal
 from processor.types import Phase
 from tests.nodes import start_anvil
 
-PATIENCE = 120.0
-LONG_TRAINING = 4000  # steps: some seconds
+PATIENCE = 180.0
+LONG_TRAINING = 5000  # steps: some seconds
+ENDS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)
 
 
-def test_a_client_killed_and_restarted_mid_round_ends_with_exactly_one_update(tmp_path: Path) -> None:
+def test_a_client_that_is_killed_and_stopped_again_and_again_goes_on_and_ends_with_exactly_one_update(
+    tmp_path: Path,
+) -> None:
     with start_anvil(tmp_path / "chain", block_time=1) as chain:
-        stage = set_the_stage(DemoSettings(clients=2, rounds=1), tmp_path, chain.rpc_url, storage(tmp_path), print)
-        train_for_long(stage)
+        stage = long_round(tmp_path, chain.rpc_url)
         victim, other = stage.clients
+        kept = [0]
         with (
             start_daemon(stage.organization, "organization", "run") as organization,
-            start_daemon(victim, "client", "run") as first,
             start_daemon(other, "client", "run"),
         ):
-            until(lambda: metered(stage, victim) > 0)
-            first.process.send_signal(signal.SIGKILL)
-            first.process.wait()
-            before = metered(stage, victim)
+            for end in ENDS:
+                with start_daemon(victim, "client", "run") as daemon:
+                    trained_further(victim)
+                    daemon.process.send_signal(end)
+                    assert daemon.process.wait(PATIENCE) == (0 if end is signal.SIGTERM else -end)
+                kept.append(metered(stage, victim))
             with start_daemon(victim, "client", "run"):
                 until(lambda: organization.process.poll() is not None)
         assert organization.process.returncode == 0
 
-        view = stage.federation.round_view(1, victim.address)
-        assert (view.phase, view.update_count) == (Phase.FINALIZED, 2)
-        with journal(stage, victim) as kept:
-            assert [intent.kind for intent in kept.intents() if intent.kind == "submitted"] == ["submitted"]
-            saved = kept.update_for(1, view.sealing_key)
-        assert saved is not None and saved.cid == view.client.update
-        assert saved.compute_ms > before
+        assert kept == sorted(set(kept)), "compute time is never lost"
+        assert len(said(victim, "training")) == 1, "only the first began at the beginning"
+        resumed = [line["step"] for line in said(victim, "resumed")]
+        assert len(resumed) == len(ENDS) and resumed == sorted(set(resumed)) and resumed[0] > 0
+        (stopped,) = said(victim, "interrupted")
+        after = resumed[ENDS.index(signal.SIGTERM)]
+        assert stopped["reason"] == f"stopped at step {after} of {LONG_TRAINING}"
+        ends_with_exactly_one_update(stage, victim, kept[-1])
+
+
+def long_round(folder: Path, rpc: str) -> Stage:
+    """Two clients and an organization, with all day for a training that the first client saves many times a second."""
+    stage = set_the_stage(DemoSettings(clients=2, rounds=1), folder, rpc, storage(folder), print)
+    victim = tomllib.loads(stage.clients[0].config.read_text())
+    victim["client"]["checkpoint_interval"] = 0.1
+    write_config(stage.clients[0], victim)
+    join(stage, train_for_long(stage))
+    return stage
+
+
+def trained_further(party: Party) -> None:
+    """Waits for a checkpoint of the process that was just started: each is a new file."""
+    seen = checkpoints(party)
+    until(lambda: not checkpoints(party) <= seen)
+
+
+def checkpoints(party: Party) -> set[tuple[int, int]]:
+    files = [path.stat() for path in (party.state / "training").glob("*.safetensors")]
+    return {(file.st_ino, file.st_mtime_ns) for file in files}
+
+
+def said(party: Party, event: str) -> list[dict[str, Any]]:
+    """Every line of the party's log, over all its runs, about this event."""
+    lines = [json.loads(line) for line in (party.folder / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def ends_with_exactly_one_update(stage: Stage, victim: Party, before: int) -> None:
+    """The round is finalized with what the client's journal holds, and no compute time was lost."""
+    view = stage.federation.round_view(1, victim.address)
+    assert (view.phase, view.update_count) == (Phase.FINALIZED, 2)
+    with journal(stage, victim) as kept:
+        assert [intent.kind for intent in kept.intents() if intent.kind == "submitted"] == ["submitted"]
+        saved = kept.update_for(1, view.sealing_key, view.base.model or "")
+    assert saved is not None and saved.cid == view.client.update
+    assert saved.compute_ms > before
+    assert saved_updates(victim.state / "updates", structlog.get_logger()) == [saved]
+    assert not list((victim.state / "training").iterdir())
 
 
 def storage(folder: Path) -> dict[str, str]:
     return {"store": str(folder / "store")}
 
 
-def train_for_long(stage: Stage) -> None:
+def train_for_long(stage: Stage) -> Plan:
+    """Makes the organization's plan one of more work."""
     settings = tomllib.loads(stage.organization.config.read_text())
     settings["plan"]["local"]["steps"] = LONG_TRAINING
     settings["plan"]["optimizer"]["learning_rate"] = 0.01
+    settings["round"]["training_period"] = 600
     write_config(stage.organization, settings)
+    return replace(Plan.from_table(settings["plan"]), validation=stage.plan.validation)
 
 
 def journal(stage: Stage, party: Party) -> Journal:

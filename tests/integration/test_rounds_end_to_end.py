@@ -7,20 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from web3 import Web3
 
 from processor.artifacts.plan import Factory
 from processor.chain.amounts import format_ether
 from processor.chain.provider import connect
-from processor.errors import ChainError, ConfigurationError, Interrupted, TrainingError
+from processor.daemons.updates import saved_updates
+from processor.errors import ConfigurationError, Interrupted, TrainingError
 from processor.protocol.decide import Claim, OpenRound, Register, Stop, Submit, Train, Wait
-from processor.protocol.settlement import update_header
-from processor.tensors import write_tensors
 from processor.types import Phase
+from tests.chaos.hostile import KINDS, Forge
 from tests.integration.hostile import Hostile, reasons
-from tests.integration.local_federation import LocalFederation
+from tests.integration.local_federation import LOG, LocalFederation
 from tests.nodes import start_anvil
 
 MINUTE = 60
@@ -47,7 +46,7 @@ def opened(web3: Web3, tmp_path: Path) -> LocalFederation:
 def test_restart_between_training_and_submission_submits_the_very_same_update(opened: LocalFederation) -> None:
     assert isinstance(opened.clients[0].cycle(), Train)
     view = opened.federation.round_view(1)
-    saved = opened.clients[0].journal.update_for(1, view.sealing_key)
+    saved = opened.clients[0]._saved(view)
     assert saved is not None
     restarted = opened.client(0)
     assert isinstance(restarted.cycle(), Submit)
@@ -69,9 +68,7 @@ def test_transaction_that_was_sent_before_the_crash_is_waited_for_and_not_repeat
     client.cycle()
     web3.provider.make_request("evm_setAutomine", [False])  # type: ignore[arg-type]
     try:
-        client.transactions._sender._timeout = 0.2
-        with pytest.raises(ChainError, match="in no block after"):
-            client.cycle()
+        assert isinstance(client.cycle(), Submit)
         restarted = opened.client(0)
         assert restarted.cycle() == Wait("an earlier transaction is not mined yet")
     finally:
@@ -87,19 +84,40 @@ def test_compute_time_of_an_interrupted_training_is_kept(
 ) -> None:
     client, view = opened.clients[0], opened.federation.round_view(1)
 
-    def interrupted(*arguments: Any) -> Any:
+    def interrupted(*arguments: Any, **settings: Any) -> Any:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("processor.daemons.client.fisher_information", interrupted)
+        patched.setattr("processor.daemons.training.fisher_information", interrupted)
         with pytest.raises(KeyboardInterrupt):
             client.cycle()
     metered = client.journal.metered_ms(1, view.sealing_key)
     assert metered > 0
     restarted = opened.client(0)
     restarted.cycle()
-    saved = restarted.journal.update_for(1, view.sealing_key)
+    saved = restarted._saved(view)
     assert saved is not None and saved.compute_ms > metered
+
+
+def test_update_that_was_sealed_right_before_a_crash_is_taken_and_not_made_again(
+    opened: LocalFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, view = opened.clients[0], opened.federation.round_view(1)
+
+    def crash(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client.journal, "save_update", crash)
+        with pytest.raises(KeyboardInterrupt):
+            client.cycle()
+    (sealed,) = saved_updates(client.settings.state / "updates", LOG)
+    monkeypatch.setattr("processor.daemons.training.train", crash)  # nobody trains a second time
+    restarted = opened.client(0)
+    assert isinstance(restarted.cycle(), Train)
+    assert restarted._saved(view) == sealed
+    assert isinstance(restarted.cycle(), Submit)
+    assert opened.federation.round_view(1, client.address).client.update == sealed.cid
 
 
 def test_organization_without_its_journal_says_what_will_happen(opened: LocalFederation) -> None:
@@ -114,51 +132,32 @@ def test_organization_without_its_journal_says_what_will_happen(opened: LocalFed
 
 
 def test_every_kind_of_bad_update_is_rejected_with_its_reason_and_the_round_goes_on(web3: Web3, tmp_path: Path) -> None:
-    federation = LocalFederation(web3, tmp_path, clients_wanted=9, rounds_wanted=1)
+    kinds = list(KINDS)
+    federation = LocalFederation(web3, tmp_path, clients_wanted=len(kinds) + 1, rounds_wanted=1)
     federation.register()
     federation.open_round()
-    hostile, clients = Hostile(federation), federation.clients
-    garbage = federation.folder / "garbage"
-
+    honest, *clients = federation.clients
     federation.train_and_submit(0)
-    honest = federation.federation.round_view(1, clients[0].address).client
-    hostile.submit(1, honest.update or "")  # a copy
-    garbage.write_bytes(b"not sealed at all" * 50)
-    hostile.submit(2, federation.storage.put(garbage))
-    hostile.submit(3, hostile.seal(garbage))
-    hostile.submit(4, hostile.update(clients[4], round=2))
-    hostile.submit(5, hostile.update(clients[5], tensors={"weight": np.zeros(3, np.float32)}))
-    base = federation.model(hostile.view.base.model or "").parameters
-    not_finite = {f"delta/{name}": np.full_like(value, np.nan) for name, value in base.items()}
-    fisher = {f"fisher/{name}": np.zeros_like(value) for name, value in base.items()}
-    header = vars(update_header(hostile.identity, hostile.view, clients[6].address))
-    write_tensors(hostile.path(), {**not_finite, **fisher}, {"kind": "update", "version": 1, **header})
-    hostile.submit(6, hostile.seal(hostile.path()))
-    garbage.write_bytes(b"\0" * (8 << 20))
-    hostile.submit(7, federation.storage.put(garbage))  # larger than any update may be
-    huge = {name: np.full_like(value, 1e20) for name, value in base.items()}
-    hostile.submit(8, hostile.update(clients[8], tensors=huge))
+    view = federation.federation.round_view(1)
+    for number, (client, kind) in enumerate(zip(clients, kinds, strict=True), start=1):
+        forge = Forge(view, federation.federation, federation.storage, client.address, tmp_path / kind)
+        update = KINDS[kind].make(forge)
+        Hostile(federation).submit(number, update.cid, 100, update.samples)
 
     assert isinstance(federation.organization.cycle(), Wait)  # for the one that cannot be fetched
     view = federation.federation.round_view(1)
     federation.pass_time((view.aggregation_deadline - federation.federation.block().timestamp) // 2)
     federation.finalize()
     found = reasons(federation)
-    assert [found[client.address] for client in clients] == [
-        None,
-        "header",
-        "sealed_wrong",
-        "malformed",
-        "header",
-        "shape",
-        "not_finite",
-        "unavailable",
-        "norm",
-    ]
-    view = federation.federation.round_view(1, clients[1].address)
-    assert view.phase is Phase.FINALIZED
+    assert found.pop(honest.address) is None
+    wrong = {kind: found[client.address] for client, kind in zip(clients, kinds, strict=True)}
+    assert all(reason in KINDS[kind].reasons for kind, reason in wrong.items()), wrong
+    assert {"header", "sealed_wrong", "malformed", "shape", "not_finite", "norm", "unavailable"} <= set(wrong.values())
+    heaviest = federation.organization.plan.aggregation.max_weight
+    assert max(update.weight for update in federation.report(1).updates) == heaviest  # whatever samples are claimed
+    view = federation.federation.round_view(1, clients[0].address)
+    assert (view.phase, view.client.reward) == (Phase.FINALIZED, 0)
     assert view.released.model != view.base.model
-    assert view.client.reward == 0
     assert federation.violations() == []
 
 
@@ -184,7 +183,7 @@ def test_claim_far_above_the_others_is_lowered_and_the_rest_forfeited(opened: Lo
     opened.pass_time(MINUTE)
     greedy = opened.clients[2]
     greedy.cycle()
-    saved = greedy.journal.update_for(1, opened.federation.round_view(1).sealing_key)
+    saved = greedy._saved(opened.federation.round_view(1))
     assert saved is not None
     opened.storage.put(saved.path)
     Hostile(opened).submit(2, saved.cid, compute_ms=50_000)
@@ -270,6 +269,7 @@ def test_client_does_not_submit_what_the_plan_would_reject_it_for(web3: Web3, tm
     federation.register()
     plan = federation.organization.plan
     federation.organization.plan = replace(plan, aggregation=replace(plan.aggregation, max_norm=1e-6))
+    federation.agree()
     federation.open_round()
     client = federation.clients[0]
     assert isinstance(client.cycle(), Train)
@@ -291,6 +291,7 @@ def test_client_refuses_a_plan_whose_model_does_not_fit_the_task(web3: Web3, tmp
     federation.register()
     plan = federation.organization.plan
     federation.organization.plan = replace(plan, model=Factory("mlp", {"inputs": 63, "hidden": [5], "outputs": 10}))
+    federation.agree()
     federation.open_round()
     action = federation.clients[0].cycle()
     assert isinstance(action, Wait) and "cannot take the 64 features" in action.reason
@@ -309,7 +310,7 @@ def test_training_that_fails_is_not_tried_again_in_the_round(
     def diverges(*arguments: Any, **settings: Any) -> None:
         raise TrainingError("the loss is nan")
 
-    monkeypatch.setattr("processor.daemons.client.train", diverges)
+    monkeypatch.setattr("processor.daemons.training.train", diverges)
     client = opened.clients[0]
     assert isinstance(client.cycle(), Train)
     action = client.cycle()
@@ -319,10 +320,24 @@ def test_training_that_fails_is_not_tried_again_in_the_round(
 def test_training_ends_with_the_training_period(opened: LocalFederation) -> None:
     view = opened.federation.round_view(1)
     client = opened.clients[0]
-    opened.pass_time(view.training_deadline - opened.federation.block().timestamp - 1)
-    client._train(view, replace(opened.federation.block(), timestamp=view.training_deadline + 1))
+    client._train(view, replace(opened.federation.block(), timestamp=view.training_deadline - MINUTE))
     action = client.cycle()
-    assert isinstance(action, Wait) and "the training period ended" in action.reason
+    assert isinstance(action, Wait) and "no time was left at step 1 of" in action.reason
+
+
+def test_no_training_begins_so_late_that_its_update_could_not_be_submitted_in_time(opened: LocalFederation) -> None:
+    view, client = opened.federation.round_view(1), opened.clients[0]
+    opened.pass_time(view.training_deadline - opened.federation.block().timestamp - MINUTE)
+    action = client.cycle()
+    assert isinstance(action, Wait)
+    assert "the last 60 s of its training period are kept for publishing and submitting" in action.reason
+
+
+def test_an_update_that_is_there_already_is_submitted_until_the_deadline(opened: LocalFederation) -> None:
+    view, client = opened.federation.round_view(1), opened.clients[0]
+    assert isinstance(client.cycle(), Train)
+    opened.pass_time(view.training_deadline - opened.federation.block().timestamp - MINUTE // 2)
+    assert isinstance(client.cycle(), Submit)
 
 
 def test_daemon_that_is_asked_to_stop_ends_its_training(opened: LocalFederation) -> None:
@@ -330,7 +345,7 @@ def test_daemon_that_is_asked_to_stop_ends_its_training(opened: LocalFederation)
     client.stopping.set()
     with pytest.raises(Interrupted):
         client.cycle()
-    assert client.journal.update_for(1, opened.federation.round_view(1).sealing_key) is None
+    assert client._saved(opened.federation.round_view(1)) is None
 
 
 def test_what_a_killed_settlement_left_is_removed_at_the_next_start(opened: LocalFederation) -> None:
@@ -344,7 +359,7 @@ def test_what_a_killed_settlement_left_is_removed_at_the_next_start(opened: Loca
 def test_update_whose_file_is_lost_is_submitted_if_it_was_published(opened: LocalFederation) -> None:
     client = opened.clients[0]
     client.cycle()
-    saved = client.journal.update_for(1, opened.federation.round_view(1).sealing_key)
+    saved = client._saved(opened.federation.round_view(1))
     assert saved is not None
     opened.storage.put(saved.path)
     saved.path.unlink()
@@ -367,3 +382,16 @@ def test_federation_goes_on_with_a_plan_that_allows_more_rounds(opened: LocalFed
     organization = opened.organization
     organization.plan = replace(organization.plan, stopping=replace(organization.plan.stopping, max_rounds=2))
     assert isinstance(organization.cycle(), OpenRound)
+
+
+def test_two_federations_on_one_machine_do_not_interfere(web3: Web3, tmp_path: Path) -> None:
+    one, two = (LocalFederation(web3, tmp_path / name, clients_wanted=2, rounds_wanted=1) for name in ("one", "two"))
+    for step in ("register", "open_round", "train_and_submit", "finalize"):
+        for federation in (one, two):
+            getattr(federation, step)()
+    for federation in (one, two):
+        for client in federation.clients:
+            assert isinstance(client.cycle(), Claim)
+        assert isinstance(federation.organization.cycle(), Stop)
+        assert federation.violations() == []
+    assert one.federation.address != two.federation.address

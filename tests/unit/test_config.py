@@ -133,7 +133,8 @@ def test_all_mistakes_are_reported_together_with_their_places(write: Write) -> N
     )
     said = mistakes(config.load_client, {"rpc": None}, file, {"KOINON_POLL_INTERVAL": "often"})
     for part in (
-        "network.rpc is missing: expected an address like http://127.0.0.1:8545, or a list of several different ones; give --rpc or set KOINON_RPC or",
+        "network.rpc is missing: expected an address like http://127.0.0.1:8545, or a list of several different ones; "
+        "give --rpc or set KOINON_RPC or",
         f"{file}:network.timeout: expected a number of seconds above 0, found -1",
         f"{file}:client.federation: expected an address",
         f"{file}:client.walet is unknown: did you mean wallet?",

@@ -222,3 +222,24 @@ def test_the_address_of_a_wallet_needs_no_passphrase_and_is_as_the_chain_writes_
     address = keystore.address_in(new_wallet(tmp_path))
     assert address == ADDRESS != ADDRESS.lower()
     assert keystore.address_in(tmp_path / "nothing") is None
+
+
+def test_a_credential_of_systemd_may_look_as_if_a_group_could_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credential, elsewhere = tmp_path / "credentials" / "passphrase", tmp_path / "passphrase"
+    credential.parent.mkdir()
+    for file in (credential, elsewhere):
+        file.write_text(f"{PASSPHRASE}\n")
+        file.chmod(0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credential.parent))
+    assert keystore.passphrase(False, credential) == PASSPHRASE
+    with pytest.raises(KeystoreError, match="chmod 600"):
+        keystore.passphrase(False, elsewhere)
+    credential.chmod(0o444)
+    with pytest.raises(KeystoreError, match="chmod 600"):
+        keystore.passphrase(False, credential)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    credential.chmod(0o440)
+    with pytest.raises(KeystoreError, match="chmod 600"):
+        keystore.passphrase(False, credential)

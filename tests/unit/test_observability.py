@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
+import requests
 import structlog
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
+from web3 import HTTPProvider, Web3
 
 from processor import observability
 from processor.errors import ConfigurationError
@@ -93,6 +99,89 @@ def test_what_everybody_may_know_is_shown(capsys: pytest.CaptureFixture[str], na
     observability.configure()
     structlog.get_logger().info("round opened", **{name: SECRET})
     assert SECRET in capsys.readouterr().err
+
+
+ADDRESSES = [
+    "https://node.example:8545/v3/TOKEN",
+    "wss://node.example/ws?apikey=TOKEN",
+    "http://user:TOKEN@node.example:5001",
+    "http://user:TO@KEN:TOKEN@node.example/api/v0/add",
+    "https://node.example#TOKEN",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_address_is_shown_without_what_may_be_a_key(
+    capsys: pytest.CaptureFixture[str], as_json: bool, address: str
+) -> None:
+    observability.configure(json=as_json)
+    log = structlog.get_logger()
+    log.warning(f"cannot reach {address}, twice", url=address, deep=[{"at": address}], error=ValueError(f"<{address}>"))
+    said = capsys.readouterr().err
+    assert "TOKEN" not in said and said.count("node.example") == 4
+
+
+@given(st.text("abzAZ09_.~!$&*+,;=:%@-", min_size=1, max_size=40))
+def test_no_user_path_or_query_of_an_address_is_shown(secret: str) -> None:
+    hidden = f"SECRET{secret}SECRET"
+    for address in (
+        f"https://{hidden}@node.example/x",
+        f"https://node.example/{hidden}",
+        f"ws://node.example?{hidden}",
+    ):
+        assert "SECRET" not in observability.without_secrets(f"cannot reach {address} (yet)")
+
+
+def test_what_requests_say_of_a_failed_request_names_no_path() -> None:
+    with pytest.raises(requests.ConnectionError) as failed:
+        requests.get("http://127.0.0.1:1/v3/TOKEN?key=TOKEN", timeout=1)
+    assert "TOKEN" in str(failed.value)
+    assert "TOKEN" not in observability.without_secrets(str(failed.value))
+
+
+class _Impolite(http.server.BaseHTTPRequestHandler):
+    """Closes every connection without an answer, so that the library tries again and says so."""
+
+    def handle(self) -> None:
+        self.rfile.readline()
+
+
+def test_libraries_log_no_address_even_when_asked_for_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    observability.configure(json=True, level="debug")
+    loggers = [logging.getLogger(name) for name in ("urllib3", "web3", "requests", "websockets")]
+    before = [logger.level for logger in loggers]
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Impolite)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.DEBUG)
+        address = f"http://127.0.0.1:{server.server_address[1]}/v3/TOKEN?key=TOKEN"
+        with pytest.raises(urllib3.exceptions.MaxRetryError):
+            urllib3.PoolManager().request("GET", address, retries=1)
+        with pytest.raises(requests.ConnectionError):
+            Web3(HTTPProvider(address, exception_retry_configuration=None)).eth.get_block_number()
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+        server.shutdown()
+        server.server_close()
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert any("Retrying" in line["event"] and line["library"] == "urllib3.connectionpool" for line in said)
+    assert all(line["level"] == "warning" and "TOKEN" not in json.dumps(line) for line in said)
+
+
+def test_a_thread_that_ends_by_an_error_says_so_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    before = threading.excepthook
+    observability.configure(json=True)
+    try:
+        thread = threading.Thread(target=requests.get, args=("http://127.0.0.1:1/TOKEN",), name="worker")
+        thread.start()
+        thread.join()
+    finally:
+        threading.excepthook = before
+    said = json.loads(capsys.readouterr().err)
+    assert said["thread"] == "worker" and "ConnectionError" in said["exception"] and "TOKEN" not in json.dumps(said)
 
 
 @given(st.text())

@@ -216,3 +216,8 @@ def test_a_plan_over_the_limit_is_not_parsed() -> None:
 def test_a_plan_that_could_not_be_read_is_not_written(rate: float) -> None:
     with pytest.raises(ArtifactError):
         replace(PLAN, optimizer=Optimizer("sgd", rate, 0.0)).encode()
+
+
+def test_steps_are_those_of_the_plan_or_as_many_as_its_epochs_make() -> None:
+    assert LocalWork(steps=7, epochs=None, batch_size=64).steps_of(1000) == 7
+    assert LocalWork(steps=None, epochs=2, batch_size=64).steps_of(65) == 3

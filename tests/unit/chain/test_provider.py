@@ -53,12 +53,6 @@ def test_an_address_that_is_none_is_refused_with_an_example(rpc: str) -> None:
         connect(rpc)
 
 
-@pytest.mark.parametrize("rpc", ["ws://127.0.0.1:8546", "wss://node.example", "/data/geth.ipc"])
-def test_other_kinds_of_connection_are_named(rpc: str) -> None:
-    with pytest.raises(ChainError, match="WebSocket and IPC are not supported"):
-        connect(rpc)
-
-
 def test_a_node_that_is_not_there_is_unreachable() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

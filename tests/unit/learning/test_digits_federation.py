@@ -27,7 +27,7 @@ from processor.learning.evaluation import accuracy
 from processor.learning.ewc import Anchor, fisher_information
 from processor.learning.models import build_model, load_parameters, parameters_of
 from processor.learning.tasks import Dataset, digits_partition
-from processor.learning.trainer import train
+from processor.learning.trainer import Progress, train
 
 ROUNDS = 10
 PLAN = Plan(
@@ -70,7 +70,7 @@ def client_round(folder: Path, client: int, dataset: Dataset, seed: int) -> Acce
         work=PLAN.local,
         anchor=anchor,
         strength=ewc.strength,
-        seed=seed,
+        progress=Progress(seed),
     )
     path, address = folder / f"update-{client}", "0x" + f"{client}" * 40
     delta = {name: array - base.parameters[name] for name, array in parameters_of(module).items()}
@@ -98,7 +98,8 @@ def reached_alone(clients: list[Dataset], validation: Dataset) -> float:
     work, reached = LocalWork(steps=ROUNDS * (PLAN.local.steps or 0), epochs=None, batch_size=64), []
     for client, dataset in enumerate(clients):
         module = new_module()
-        train(module, dataset, optimizer=PLAN.optimizer, work=work, anchor=None, strength=0.0, seed=client)
+        progress = Progress(seed=client)
+        train(module, dataset, optimizer=PLAN.optimizer, work=work, anchor=None, strength=0.0, progress=progress)
         reached.append(accuracy(module, validation))
     return float(np.mean(reached))
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from processor.artifacts.plan import LocalWork, Optimizer
 from processor.errors import TrainingError
@@ -11,7 +13,7 @@ from processor.learning.evaluation import accuracy
 from processor.learning.ewc import Anchor
 from processor.learning.models import build_model, parameters_of
 from processor.learning.tasks import Dataset
-from processor.learning.trainer import train
+from processor.learning.trainer import SEED_BITS, Progress, train
 
 SGD = Optimizer(name="sgd", learning_rate=0.1, momentum=0.0)
 TEN_STEPS = LocalWork(steps=10, epochs=None, batch_size=8)
@@ -32,7 +34,7 @@ def trained(
     strength: float = 0.0,
 ) -> dict[str, np.ndarray]:
     module = build_model("mlp", NET, seed=0)
-    train(module, corners(), optimizer=optimizer, work=work, anchor=anchor, strength=strength, seed=seed)
+    train(module, corners(), optimizer=optimizer, work=work, anchor=anchor, strength=strength, progress=Progress(seed))
     return parameters_of(module)
 
 
@@ -43,7 +45,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 def test_training_learns() -> None:
     module = build_model("mlp", NET, seed=0)
     work = LocalWork(steps=None, epochs=30, batch_size=8)
-    train(module, corners(), optimizer=SGD, work=work, anchor=None, strength=0, seed=0)
+    train(module, corners(), optimizer=SGD, work=work, anchor=None, strength=0, progress=Progress(seed=0))
     assert accuracy(module, corners(3000)) == 1.0
 
 
@@ -75,7 +77,7 @@ def test_steps_take_full_batches_and_epochs_take_every_sample(work: LocalWork, e
         work=work,
         anchor=None,
         strength=0,
-        seed=0,
+        progress=Progress(seed=0),
         on_step=lambda done, steps: told.append((done, steps)),
     )
     assert sizes == expected
@@ -83,8 +85,27 @@ def test_steps_take_full_batches_and_epochs_take_every_sample(work: LocalWork, e
 
 
 def test_every_pass_takes_each_sample_once() -> None:
-    batches = list(trainer._batches(count=10, samples=30, batch_size=4, seed=5))
-    assert [sorted(passed.tolist()) for passed in torch.cat(batches).split(10)] == [list(range(10))] * 3
+    work = LocalWork(steps=None, epochs=3, batch_size=4)
+    batches = list(trainer._batches(count=10, work=work, seed=5, first=0))
+    passes = torch.cat(batches).split(10)
+    assert [sorted(passed.tolist()) for passed in passes] == [list(range(10))] * 3
+    assert len({tuple(passed.tolist()) for passed in passes}) == 3
+
+
+@given(st.integers(1, 20), st.integers(1, 8), st.integers(1, 12), st.integers(0, 2**SEED_BITS - 1), st.data())
+def test_the_batches_from_any_step_on_are_those_of_the_whole_training(
+    count: int, steps: int, batch_size: int, seed: int, data: st.DataObject
+) -> None:
+    work = LocalWork(steps=steps, epochs=None, batch_size=batch_size)
+    first = data.draw(st.integers(0, steps))
+    whole = [batch.tolist() for batch in trainer._batches(count, work, seed, first=0)]
+    assert [batch.tolist() for batch in trainer._batches(count, work, seed, first)] == whole[first:]
+
+
+def test_training_leaves_the_random_numbers_of_everybody_else_alone() -> None:
+    before = torch.get_rng_state()
+    trained()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def base_anchor(fisher: float) -> Anchor:

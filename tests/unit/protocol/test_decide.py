@@ -65,6 +65,7 @@ CLIENT = ClientSituation(
     owed=(),
     claim_threshold=100,
     transaction_pending=False,
+    unconfirmed=False,
 )
 ORGANIZATION = OrganizationSituation(
     closed=False,
@@ -77,6 +78,7 @@ ORGANIZATION = OrganizationSituation(
     reward=1000,
     stop=None,
     transaction_pending=False,
+    unconfirmed=False,
 )
 
 
@@ -282,3 +284,19 @@ def test_organization_stops_when_the_stopping_rule_holds() -> None:
 def test_organization_finalizes_a_live_round_before_it_stops() -> None:
     live = replace(ORGANIZATION, round=round_view(phase=Phase.AGGREGATING), stop="max_rounds")
     assert decide_organization(live) == Finalize(1)
+
+
+def test_nobody_stops_while_a_reorganization_may_undo_the_last_transaction() -> None:
+    closed = replace(CLIENT, closed=True, round=None, unconfirmed=True)
+    for action in (
+        decide_client(closed),
+        decide_organization(replace(ORGANIZATION, stop="max_rounds", unconfirmed=True)),
+        decide_organization(replace(ORGANIZATION, closed=True, unconfirmed=True)),
+    ):
+        assert isinstance(action, Wait) and "until it is final" in action.reason
+    assert isinstance(decide_client(replace(closed, unconfirmed=False)), Stop)
+
+
+def test_a_round_goes_on_while_earlier_transactions_become_final() -> None:
+    assert decide_organization(replace(ORGANIZATION, unconfirmed=True)) == OpenRound()
+    assert decide_client(replace(CLIENT, unconfirmed=True)) == Train(1)

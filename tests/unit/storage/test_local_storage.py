@@ -14,11 +14,10 @@ from processor.errors import (
     ArtifactError,
     ArtifactTooLarge,
     ArtifactUnavailable,
-    ConfigurationError,
     IntegrityError,
     StorageError,
 )
-from processor.storage import IpfsStorage, LocalStorage, get_bytes, open_storage, put_bytes
+from processor.storage import LocalStorage, get_bytes, put_bytes
 
 
 @pytest.fixture
@@ -97,9 +96,8 @@ def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         LocalStorage(tmp_path / "file" / "store")
 
 
-def test_the_settings_name_exactly_one_backend(tmp_path: Path) -> None:
-    assert isinstance(open_storage(None, tmp_path, timeout=1), LocalStorage)
-    assert isinstance(open_storage("/ip4/127.0.0.1/tcp/5001", None, timeout=1), IpfsStorage)
-    for ipfs, store in [(None, None), ("/ip4/127.0.0.1/tcp/5001", tmp_path)]:
-        with pytest.raises(ConfigurationError, match="--ipfs.*--store"):
-            open_storage(ipfs, store, timeout=1)
+def test_what_the_store_holds_stays_there_for_others(store: LocalStorage) -> None:
+    cid = put_bytes(store, b"model")
+    store.unpin(cid)
+    store.unpin(cid_of(b"nobody's"))
+    assert get_bytes(store, cid, limit=5) == b"model"

@@ -1,0 +1,359 @@
+"""`koinon check`: whether everything is there that a daemon needs, before it runs for weeks."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from web3 import Web3
+
+from processor import keystore
+from processor.artifacts.model import MODEL_LIMIT
+from processor.artifacts.plan import Plan
+from processor.chain.asset import asset_at, balance_of
+from processor.chain.blocks import latest_block
+from processor.chain.federation import Federation
+from processor.chain.fees import market_fees
+from processor.chain.provider import connect, node_errors
+from processor.cli import checks
+from processor.cli.checks import NodeHead, Result, Status, failed, ok, skipped, warning
+from processor.cli.connections import address_of, chain_of, federation_of, storage_of
+from processor.cli.daemon import logger
+from processor.cli.join import agreement_on, current_plan
+from processor.cli.options import AsJson, Config, Ipfs, Rpc, Store, print_json
+from processor.config import CONFIG_VARIABLE, ClientSettings, OrganizationSettings, load_client, load_organization
+from processor.daemons.consents import agreed
+from processor.daemons.rehearsal import copy_of_state
+from processor.errors import ChainError, ConfigurationError, DatasetError, KoinonError, StorageError
+from processor.observability import printable, shown, without_secrets
+from processor.protocol.consent import Agreement
+from processor.protocol.funds import CLIENT_GAS, ORGANIZATION_GAS
+from processor.protocol.limits import artifact_bytes
+from processor.storage import GatewayStorage, IpfsStorage, LocalStorage, get_bytes, put_bytes
+from processor.types import ZERO_ADDRESS, Address, RoundView
+
+if TYPE_CHECKING:
+    from processor.learning.tasks import Task
+
+SAMPLE = 1024
+"""Bytes that are put into every storage, and read again."""
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: koinon check --config client.toml")
+def check(
+    config: Config = None, rpc: Rpc = None, ipfs: Ipfs = None, store: Store = None, as_json: AsJson = False
+) -> None:
+    """Check nodes, contract, storage, key, money, clock, disk, data and model of a daemon's configuration.
+
+    A line for each: ok, warning, or FAILED with what to do. Sends no transaction and asks for no passphrase; status 1
+    where something failed.
+    """
+    logger()
+    options = {"rpc": rpc, "ipfs": ipfs, "store": store}
+    settings = load_organization(options, config) if _is_organization(config) else load_client(options, config)
+    results = []
+    for result in _Checks(settings).run():
+        clean = Result(result.check, result.status, printable(without_secrets(result.words)))
+        results.append(clean)
+        if not as_json:
+            print(f"{clean.check:<12} {clean.status:<8} {clean.words}", flush=True)
+    healthy = all(result.status is not Status.FAILED for result in results)
+    if as_json:
+        found = [{"check": each.check, "status": each.status.lower(), "words": each.words} for each in results]
+        print_json({"ok": healthy, "checks": found})
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _is_organization(config: Path | None) -> bool:
+    """Whose configuration it is. Raises ConfigurationError where there is none."""
+    path = config or Path(os.environ.get(CONFIG_VARIABLE, ""))
+    if path == Path():
+        raise ConfigurationError("name the configuration of an organization or a client with --config")
+    try:
+        return "organization" in tomllib.loads(path.read_text())
+    except (OSError, ValueError):  # which the loader says better
+        return False
+
+
+class _NotKnown(Exception):
+    """A check rests on another, which has failed and said why."""
+
+
+class _Checks:
+    """The checks of one configuration. What several of them need is found out once; one that fails hides no other."""
+
+    def __init__(self, settings: ClientSettings | OrganizationSettings) -> None:
+        self._settings = settings
+        self._network = settings.network
+        self._heads: list[NodeHead] = []
+
+    def run(self) -> Iterator[Result]:
+        for name, find in self._all():
+            try:
+                yield find()
+            except _NotKnown as missing:
+                yield skipped(name, str(missing))
+            except (KoinonError, OSError) as error:
+                yield failed(name, str(error))
+
+    def _all(self) -> Iterator[tuple[str, Callable[[], Result]]]:
+        network = self._network
+        yield from (("node", partial(self._node, address)) for address in network.rpc)
+        yield "chain", lambda: checks.chain_of_all(self._heads, network.chain_id)
+        yield "contract", self._contract
+        yield from (("ipfs", partial(self._ipfs, address)) for address in network.ipfs)
+        if network.store is not None:
+            yield "store", partial(self._store, network.store)
+        yield from (("gateway", partial(self._gateway, address)) for address in network.gateways)
+        yield "key", self._key
+        yield "balance", self._balance
+        yield "asset", self._asset
+        yield "clock", lambda: checks.clock(time.time(), latest_block(self._web3).timestamp)
+        yield "plan", self._plan_found
+        yield "model", self._model
+        yield "data", self._data
+        if isinstance(self._settings, ClientSettings):
+            yield "consent", self._consent
+        for place in (self._settings.state, Path(tempfile.gettempdir())):
+            yield "disk", partial(self._disk, place)
+
+    # ------------------------------------------------------------------------------------------- what several need
+
+    @cached_property
+    def _web3(self) -> Web3:
+        if not self._heads:
+            raise _NotKnown("no node answers")
+        try:
+            return chain_of(self._network)
+        except ChainError:
+            raise _NotKnown("the nodes are not on one chain") from None
+
+    @cached_property
+    def _federation(self) -> Federation:
+        _ = self._web3
+        try:
+            return Federation(self._web3, self._settings.federation)
+        except ChainError:
+            raise _NotKnown("the contract cannot be read") from None
+
+    @cached_property
+    def _address(self) -> Address:
+        address = keystore.address_in(self._settings.wallet)
+        if address is None:
+            raise _NotKnown("the wallet cannot be read")
+        return address
+
+    @cached_property
+    def _view(self) -> RoundView | None:
+        """The latest round; None before the first."""
+        count = self._federation.round_count()
+        return self._federation.round_view(count) if count else None
+
+    @cached_property
+    def _plan(self) -> Plan:
+        """What the next round will ask for: the organization's own plan, or that of the latest round."""
+        if isinstance(self._settings, OrganizationSettings):
+            try:
+                return Plan.from_table(self._settings.plan)
+            except KoinonError:
+                raise _NotKnown("the plan has mistakes") from None
+        try:
+            return self._agreement.plan
+        except KoinonError:
+            raise _NotKnown("the federation's plan cannot be read yet") from None
+
+    @property
+    def _agreement(self) -> Agreement:
+        """What a client agrees to. Raises KoinonError where there is no plan yet, or it cannot be had."""
+        if isinstance(self._looked_up, KoinonError):
+            raise self._looked_up
+        return self._looked_up
+
+    @cached_property
+    def _looked_up(self) -> Agreement | KoinonError:
+        """Looked up once, also where that fails: it may take its time."""
+        settings, federation = self._settings, self._federation
+        if not isinstance(settings, ClientSettings):
+            raise TypeError("an organization has a plan of its own")
+        try:
+            storage = storage_of(self._network)
+            plan = current_plan(federation, storage, self._view, settings, federation.block())
+            return agreement_on(federation, storage, plan)
+        except KoinonError as error:
+            return error
+
+    @cached_property
+    def _task(self) -> Task:
+        from processor.protocol.resolve import task_of
+
+        try:
+            return task_of(self._plan)
+        except ConfigurationError:
+            raise _NotKnown("the plan's task is not known") from None
+
+    # ------------------------------------------------------------------------------------------------- the checks
+
+    def _node(self, address: str) -> Result:
+        web3 = connect(address, self._network.timeout)
+        with node_errors("name its chain"):
+            chain_id = web3.eth.chain_id
+        head = NodeHead(shown(address), chain_id, latest_block(web3).number)
+        self._heads.append(head)
+        return ok("node", f"{head.shown} is on chain {head.chain_id}, at block {head.number}")
+
+    def _contract(self) -> Result:
+        _ = self._web3
+        federation = federation_of(self._settings)
+        factory = self._settings.factory
+        more = "; name a factory that you trust" if factory is None else f" and was made by {factory}"
+        return ok("contract", f"{federation.address} has the code of this version{more}")
+
+    def _ipfs(self, address: str) -> Result:
+        storage = IpfsStorage(address, self._network.timeout)
+        sample = secrets.token_bytes(SAMPLE)
+        cid = put_bytes(storage, sample)
+        found = get_bytes(storage, cid, SAMPLE)
+        storage.unpin(cid)
+        if found != sample:
+            raise StorageError(f"the IPFS node at {address} gave back something else than was put there")
+        return ok("ipfs", f"{address} takes artifacts and gives them back")
+
+    def _store(self, directory: Path) -> Result:
+        storage = LocalStorage(directory)
+        sample = secrets.token_bytes(SAMPLE)
+        cid = put_bytes(storage, sample)
+        found = get_bytes(storage, cid, SAMPLE)
+        (directory / cid).unlink()
+        if found != sample:
+            raise StorageError(f"the store {directory} gave back something else than was put there")
+        return ok("store", f"{directory} takes artifacts and gives them back")
+
+    def _gateway(self, address: str) -> Result:
+        """A gateway takes nothing: it is asked for what the federation published last."""
+        release = self._federation.latest_release().model
+        if release is None:
+            return skipped("gateway", f"{shown(address)}: the federation has published nothing yet to ask it for")
+        settings = self._settings
+        limit = settings.max_bytes if isinstance(settings, ClientSettings) else None
+        with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
+            path = Path(folder) / "model"
+            GatewayStorage(address, self._network.timeout).get(release, path, min(MODEL_LIMIT, limit or MODEL_LIMIT))
+        return ok("gateway", f"{shown(address)} serves the latest model")
+
+    def _key(self) -> Result:
+        settings = self._settings
+        address = address_of(settings.wallet)
+        if settings.passphrase_file is None and keystore.PASSPHRASE_VARIABLE not in os.environ:
+            return checks.key(address, None)
+        keystore.unlock(settings.wallet, keystore.passphrase(False, settings.passphrase_file))
+        return checks.key(address, True)
+
+    def _balance(self) -> Result:
+        held = balance_of(self._web3, asset_at(self._web3, ZERO_ADDRESS), self._address)
+        price = market_fees(self._web3, self._network.max_fee_per_gas).max_fee
+        if isinstance(self._settings, ClientSettings):
+            return checks.balance(held, CLIENT_GAS, price, 0)
+        own = self._settings.round.reward if self._federation.asset().native else 0
+        return checks.balance(held, ORGANIZATION_GAS, price, own)
+
+    def _asset(self) -> Result:
+        """What rewards and stakes are paid in, where that is a token."""
+        federation, settings = self._federation, self._settings
+        asset = federation.asset()
+        if isinstance(settings, OrganizationSettings):
+            wanted, what = settings.round.reward, "the reward of a round"
+        else:
+            if asset.address != settings.asset:
+                return failed(
+                    "asset",
+                    f"the federation pays in {asset.address}, and client.asset is {settings.asset}: set it to the "
+                    "federation's asset if that is what you want",
+                )
+            member = federation.round_view(max(1, federation.round_count()), self._address).client.member
+            wanted, what = (0 if member else federation.terms().stake), "the stake"
+            if wanted > settings.max_stake:
+                return warning(
+                    "asset",
+                    f"the stake is {asset.format(wanted)}, more than client.max_stake: the daemon does not register by "
+                    "itself; use `koinon client register`, or allow it",
+                )
+        held = balance_of(self._web3, asset, self._address)
+        if held < wanted:
+            return failed(
+                "asset", f"the wallet holds {asset.format(held)}, and {what} is {asset.format(wanted)}: send it some"
+            )
+        return ok("asset", f"the wallet holds {asset.format(held)}" + (f", and {what} fits in" if wanted else ""))
+
+    def _plan_found(self) -> Result:
+        if isinstance(self._settings, OrganizationSettings):
+            Plan.from_table(self._settings.plan)
+            return ok("plan", "the plan of the configuration is complete")
+        try:
+            agreement = self._agreement
+        except (StorageError, ChainError):
+            raise
+        except KoinonError as error:
+            return warning("plan", str(error))
+        return ok("plan", f"the federation's plan is {agreement.plan_cid}")
+
+    def _model(self) -> Result:
+        plan = self._plan
+
+        from processor.protocol.resolve import check_plan, size_of  # torch takes seconds
+
+        check_plan(plan)
+        return ok("model", f"{plan.model.name} builds: {size_of(plan).parameters:,} parameters")
+
+    def _data(self) -> Result:
+        settings = self._settings
+        path = settings.data if isinstance(settings, ClientSettings) else settings.validation
+        try:
+            task = self._task
+        except _NotKnown as missing:
+            try:
+                with path.open("rb") as file:
+                    file.read(1)
+            except OSError as error:
+                raise DatasetError(f"there is no data to read at {path}: {error.strerror}") from None
+            return warning("data", f"{path} can be read; whether it fits is not known, since {missing}")
+        dataset = task.load(path)
+        return ok("data", f"{path} holds {len(dataset):,} samples of the task {task.name}")
+
+    def _consent(self) -> Result:
+        """Reads a copy: what is damaged is left for the daemon to say."""
+        _ = self._plan
+        agreement = self._agreement
+        with copy_of_state(self._settings.state) as state:
+            known = agreed(state, logger())
+        if agreement.digest() in known:
+            return ok("consent", f"you have agreed to the plan {agreement.plan_cid}")
+        return failed(
+            "consent",
+            f"you have not agreed to the plan {agreement.plan_cid}: read it and agree with `koinon client join "
+            f"{agreement.federation}`",
+        )
+
+    def _disk(self, place: Path) -> Result:
+        there = next(each for each in (place.absolute(), *place.absolute().parents) if each.exists())
+        return checks.disk("disk", str(place), shutil.disk_usage(there).free, self._artifact())
+
+    def _artifact(self) -> int:
+        """Bytes of an artifact; 0 where the plan or its model is not known."""
+        from processor.protocol.resolve import size_of
+
+        try:
+            return artifact_bytes(self._plan, size_of(self._plan))
+        except (KoinonError, _NotKnown):
+            return 0

@@ -1,0 +1,217 @@
+"""`koinon client join`: the plan of a federation in plain words, and the client's agreement to it."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from processor.artifacts.model import MODEL_LIMIT, open_model
+from processor.artifacts.plan import PLAN_LIMIT, Plan
+from processor.chain.contracts import to_address
+from processor.chain.federation import Federation
+from processor.chain.fees import gas_price
+from processor.cli.connections import address_of, federation_of, storage_of
+from processor.cli.daemon import logger
+from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Rpc, Store, asset_as_json, print_json
+from processor.config import ClientSettings, load_client
+from processor.daemons.consents import agree, agreed
+from processor.errors import ConfigurationError, DatasetError, KoinonError
+from processor.protocol.consent import Agreement, in_words
+from processor.protocol.decide import asset_refusal
+from processor.protocol.limits import Limits, ModelSize, artifact_bytes, offer_of, refusals, work_of
+from processor.storage.base import Storage, get_bytes
+from processor.types import Block, Cid, RoundView
+
+if TYPE_CHECKING:
+    from processor.learning.tasks import Task
+
+WIDTH = 100
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: koinon client join 0x1234… --config client.toml")
+def join(
+    federation: FederationAddress,
+    accept: Annotated[
+        str | None,
+        typer.Option("--accept", metavar="DIGEST", help="Agree without being asked, to the plan with this digest."),
+    ] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option("--plan", metavar="CID", help="A plan that is announced, instead of the current one."),
+    ] = None,
+    config: Config = None,
+    rpc: Rpc = None,
+    ipfs: Ipfs = None,
+    store: Store = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and agree to nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the plan of a federation in plain words, and agree to it; needs no passphrase.
+
+    Your daemon takes part in rounds whose plan you agreed to, and in no others. Agree again when the plan changes; a
+    daemon that runs notices by itself.
+    """
+    settings = _settings(federation, {"rpc": rpc, "ipfs": ipfs, "store": store}, config)
+    wallet = address_of(settings.wallet)
+    reader, storage = federation_of(settings), storage_of(settings.network, publishing=False)
+    block = reader.block()
+    count = reader.round_count(at=block)
+    view = reader.round_view(count, wallet, at=block) if count else None
+    agreement = agreement_on(reader, storage, plan or current_plan(reader, storage, view, settings, block))
+    digest, known = agreement.digest(), agreed(settings.state, logger())
+    if accept is not None and accept != digest:
+        raise ConfigurationError(
+            f"--accept names the digest {accept[:80]!r}, and the plan {agreement.plan_cid} has {digest}: nothing was "
+            "agreed to. Read the plan, without --accept, and accept its digest if you agree"
+        )
+    storing = accept is not None and not dry_run
+    if storing:
+        agree(settings.state, digest, logger())
+    if storing and not as_json:
+        _say_agreed(agreement)
+        return
+
+    from processor.protocol.resolve import check_plan, size_of, task_of  # torch takes seconds
+
+    check_plan(agreement.plan)
+    size = size_of(agreement.plan)
+    reasons = list(_refusals(reader, view, settings, agreement.plan, size, task_of(agreement.plan)))
+    if as_json:
+        print_json(
+            {"digest": digest, "agreed": storing or digest in known, **_facts(reader, agreement, view, size, reasons)}
+        )
+        return
+    _show(agreement, reader, view, size, reasons, is_result=dry_run)
+    if dry_run:
+        return
+    if digest in known:
+        print(f"you have agreed to the plan {agreement.plan_cid} before: nothing is to be done")
+        return
+    _ask(digest)
+    agree(settings.state, digest, logger())
+    _say_agreed(agreement)
+
+
+def _say_agreed(agreement: Agreement) -> None:
+    print(f"agreed to the plan {agreement.plan_cid} of {agreement.federation}, with the digest {agreement.digest()}")
+
+
+def _settings(federation: str, options: dict[str, Any], config: Path | None) -> ClientSettings:
+    """The daemon's own settings, since it is the daemon that reads what is agreed to here.
+
+    Raises ConfigurationError where they name another federation; where they name none, the argument does.
+    """
+    address = to_address(federation)
+    settings = load_client({**options, "federation": address}, config)
+    try:
+        named = load_client(options, config).federation
+    except ConfigurationError:  # nothing but the federation can be missing here
+        named = address
+    if named != address:
+        raise ConfigurationError(
+            f"the configuration names the federation {named}, and you are about to join {address}: give each "
+            "federation a configuration of its own"
+        )
+    return settings
+
+
+def current_plan(
+    federation: Federation, storage: Storage, view: RoundView | None, settings: ClientSettings, block: Block
+) -> Cid:
+    """The plan of the latest round; before the first, the one that the initial model names."""
+    if view is not None and view.plan is not None:
+        return view.plan
+    model = federation.latest_release(at=block).model
+    if model is None:
+        raise KoinonError(
+            f"the federation {federation.address} has no plan yet: its organization has not set the initial model. Try "
+            "again later, or name the plan that it announced with --plan"
+        )
+    with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
+        path = Path(folder) / "model"
+        storage.get(model, path, min(MODEL_LIMIT, settings.max_bytes or MODEL_LIMIT))
+        with open_model(path) as file:
+            return file.header.plan
+
+
+def agreement_on(federation: Federation, storage: Storage, plan: Cid) -> Agreement:
+    content = Plan.decode(get_bytes(storage, plan, PLAN_LIMIT))
+    return Agreement(federation.chain_id, federation.address, plan, content, federation.terms())
+
+
+def _refusals(
+    federation: Federation, view: RoundView | None, settings: ClientSettings, plan: Plan, size: ModelSize, task: Task
+) -> Iterator[str]:
+    """Why the daemon would refuse a round of this plan all the same, by its own configuration."""
+    limits, asset = Limits.of(settings), federation.asset()
+    if refused := asset_refusal(federation.terms(), settings.asset):
+        yield refused
+    if view is not None:
+        yield from refusals(limits, offer_of(view, asset, gas_price(federation.web3)))
+    try:
+        samples = len(task.load(settings.data))
+    except DatasetError as error:
+        yield str(error)
+        samples = 1
+    yield from refusals(limits, work_of(plan, size, task.features, task.classes, samples))
+
+
+def _show(
+    agreement: Agreement,
+    federation: Federation,
+    view: RoundView | None,
+    size: ModelSize,
+    reasons: list[str],
+    is_result: bool,
+) -> None:
+    lines = in_words(agreement, federation.asset(), view, size).splitlines()
+    if reasons:
+        lines += [
+            "",
+            "As it is configured, your daemon would refuse a round of it",
+            *(f"  - {each}" for each in reasons),
+        ]
+    lines += ["", f"digest {agreement.digest()}"]
+    wrapped = [textwrap.fill(line, WIDTH, subsequent_indent="    ", break_on_hyphens=False) for line in lines]
+    print("\n".join(wrapped), file=sys.stdout if is_result else sys.stderr, flush=True)
+
+
+def _ask(digest: str) -> None:
+    """Raises KoinonError where the answer is no, or where there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise KoinonError(f"nothing was agreed to: nobody is here to be asked. To agree, give --accept {digest}")
+    if not typer.confirm("Do you agree?", err=True):
+        raise KoinonError("nothing was agreed to")
+
+
+def _facts(
+    federation: Federation, agreement: Agreement, view: RoundView | None, size: ModelSize, reasons: list[str]
+) -> dict[str, Any]:
+    plan, terms, asset = agreement.plan, agreement.terms, federation.asset()
+    offer = None if view is None else offer_of(view, asset, 0)
+    return {
+        "chain_id": agreement.chain_id,
+        "federation": agreement.federation,
+        "plan": agreement.plan_cid,
+        "asset": asset_as_json(asset),
+        "stake": str(terms.stake),
+        "max_slash_rate": terms.max_slash_rate,
+        "slash_rate": plan.slashing.rate,
+        "admission": terms.admission.name.lower(),
+        "audit_policy": terms.audit_policy.name.lower(),
+        "noise": plan.privacy.where,
+        "parameters": size.parameters,
+        "update_bytes": artifact_bytes(plan, size),
+        "round": None if view is None else view.round,
+        "guaranteed_rate": None if offer is None else str(offer.rate),
+        "guaranteed_reward": None if offer is None else str(offer.reward),
+        "refusals": reasons,
+    }

@@ -1,0 +1,187 @@
+"""The loop that both daemons run in: cycle after cycle, whatever becomes of nodes and disks."""
+
+from __future__ import annotations
+
+import errno
+import random
+import re
+import threading
+import time
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from processor.errors import (
+    ArtifactError,
+    ChainError,
+    Interrupted,
+    JournalBusy,
+    OutOfMemory,
+    StorageError,
+    Unfinished,
+    WrongAddress,
+)
+from processor.metrics import Metrics
+from processor.protocol.decide import Stop, Wait
+
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts at most, while a node, the storage or the disk cannot be used."""
+PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE})
+"""Errors of the system that end without us: somebody makes room on the disk, or closes files."""
+
+TICK = 0.1
+"""Seconds between two looks at whether to stop."""
+
+Pause = Callable[[float, threading.Event], object]
+"""Waits so many seconds, less once the event is set: `processor.chain.heads.Heads.wait`, less at a new head too."""
+
+
+def rest(seconds: float, stopping: threading.Event) -> None:
+    """Waits for the time to pass, or for `stopping`.
+
+    A signal handler may set that at any moment, so it is only looked at: to wait for it would hold its lock, which a
+    handler in the same thread could then never have.
+    """
+    deadline = time.monotonic() + seconds
+    while not stopping.is_set() and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, TICK))
+
+
+def run(
+    cycle: Callable[[], object],
+    poll_interval: float,
+    stopping: threading.Event,
+    log: FilteringBoundLogger,
+    *,
+    metrics: Metrics | None = None,
+    pause: Pause = rest,
+    recovery: Pause = rest,
+    once: bool = False,
+    chance: Callable[[], float] = random.random,
+) -> None:
+    """Repeats `cycle` until it returns Stop or `stopping` is set.
+
+    A cycle that did something is followed by the next at once, one that waits by `pause`, `poll_interval` seconds long.
+    Trouble that passes is waited out by `recovery`, longer each time while it is of one kind, up to `LONGEST_PAUSE`, of
+    which `chance` (0 to 1) decides a part, so that not everybody returns to a node at once; every other error ends the
+    daemon.
+
+    With `once` it returns as soon as there is nothing to do now, and raises Unfinished at the first trouble.
+    """
+    metrics = Metrics() if metrics is None else metrics
+    patience, said = _Patience(poll_interval, stopping, log, recovery, chance), ""
+    while not stopping.is_set():
+        try:
+            action = cycle()
+        except Interrupted as error:
+            metrics.cycle("interrupted")
+            log.info("interrupted", reason=str(error))
+            continue
+        except Exception as error:
+            words = trouble(error)
+            if words is None:
+                raise
+            metrics.cycle("trouble")
+            if once:
+                raise Unfinished(words) from error
+            patience.after(error, words)
+            continue
+        patience.over()
+        metrics.cycle(outcome_of(action))
+        if isinstance(action, Stop):
+            log.info("stopped", reason=action.reason)
+            return
+        if not isinstance(action, Wait):
+            said = ""
+            continue
+        if action.reason != said:
+            log.info("waiting", reason=action.reason)
+        said = action.reason
+        if once:
+            return
+        pause(poll_interval, stopping)
+
+
+def outlast(
+    start: Callable[[], object],
+    poll_interval: float,
+    stopping: threading.Event,
+    log: FilteringBoundLogger,
+    *,
+    recovery: Pause = rest,
+    chance: Callable[[], float] = random.random,
+) -> None:
+    """Calls `start` until it returns or `stopping` is set, waiting out trouble that passes as `run` does.
+
+    A machine may start its daemons before its network and its nodes.
+    """
+    patience = _Patience(poll_interval, stopping, log, recovery, chance)
+    while not stopping.is_set():
+        try:
+            start()
+            return
+        except Exception as error:
+            words = trouble(error)
+            if words is None:
+                raise
+            patience.after(error, f"cannot start yet: {words}")
+
+
+class _Patience:
+    """Waits after each trouble in a row, longer each time while it is of one kind."""
+
+    def __init__(
+        self,
+        poll_interval: float,
+        stopping: threading.Event,
+        log: FilteringBoundLogger,
+        recovery: Pause,
+        chance: Callable[[], float],
+    ) -> None:
+        self._poll_interval, self._stopping, self._log = poll_interval, stopping, log
+        self._recovery, self._chance = recovery, chance
+        self._failures, self._kind = 0, Exception
+
+    def after(self, error: Exception, words: str) -> None:
+        self._failures, self._kind = self._failures + 1 if type(error) is self._kind else 1, type(error)
+        seconds = backoff(self._poll_interval, self._failures - 1, self._chance())
+        self._log.warning("trouble", error=words, retry_in_seconds=round(seconds, 1))
+        self._recovery(seconds, self._stopping)
+
+    def over(self) -> None:
+        self._failures = 0
+
+
+def trouble(error: BaseException) -> str | None:
+    """In words, what passes without a change by the user; None for an error that ends a daemon.
+
+    What a full disk stopped is such trouble, wherever in the program it came up.
+    """
+    if isinstance(error, WrongAddress):
+        return None
+    if isinstance(error, ArtifactError | ChainError | StorageError | JournalBusy | OutOfMemory):
+        return str(error)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in PASSING:
+            return f"the system refuses: {error}" if cause is error else str(error)
+        cause = cause.__cause__
+    return None
+
+
+def backoff(poll_interval: float, failures: int, chance: float) -> float:
+    """Seconds to wait after so many failures in a row before this one: doubled each time, and between half and all of
+    that."""
+    whole = min(poll_interval * 2.0 ** min(failures, 32), LONGEST_PAUSE)
+    return whole * (1 + chance) / 2
+
+
+def outcome_of(action: object) -> str:
+    """How a metric names what a cycle did: `waited`, `stopped`, or the action, as in `open_round`."""
+    match action:
+        case Wait():
+            return "waited"
+        case Stop():
+            return "stopped"
+        case _:
+            return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(action).__name__).lower()

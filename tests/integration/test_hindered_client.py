@@ -1,0 +1,213 @@
+"""A client that cannot train its round: it says why, does everything else, and tries again where that helps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+from structlog.testing import capture_logs
+from web3 import Web3
+
+from processor.chain.provider import connect
+from processor.daemons.client import ClientDaemon
+from processor.daemons.setbacks import Setbacks
+from processor.errors import ArtifactUnavailable, IntegrityError, KoinonError, OutOfMemory
+from processor.protocol.decide import Claim, Submit, Train, Wait
+from processor.storage import LocalStorage, Storage
+from processor.types import Cid, RoundView
+from tests.integration.local_federation import LocalFederation
+from tests.nodes import start_anvil
+
+PAUSE = 10.0
+
+
+@pytest.fixture(scope="module")
+def web3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web3]:
+    with start_anvil(tmp_path_factory.mktemp("anvil")) as node:
+        yield connect(node.rpc_url)
+
+
+class Ticks:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Counted:
+    """A storage that counts how often each artifact is asked for."""
+
+    storage: Storage
+    asked: Counter[Cid] = field(default_factory=Counter)
+
+    def get(self, cid: Cid, to: Path, limit: int, seconds: float | None = None) -> None:
+        self.asked[cid] += 1
+        self.storage.get(cid, to, limit, seconds)
+
+    def put(self, path: Path) -> Cid:
+        return self.storage.put(path)
+
+    def pin(self, cid: Cid) -> None:
+        self.storage.pin(cid)
+
+    def unpin(self, cid: Cid) -> None:
+        self.storage.unpin(cid)
+
+
+@dataclass
+class Hindered:
+    """One client whom a round owes a reward, in the next round, which it has not trained in."""
+
+    played: LocalFederation
+    view: RoundView
+    client: ClientDaemon
+    storage: Counted
+    ticks: Ticks
+
+    def restart(self) -> None:
+        """As after a restart; with a clock for pauses that only goes on when it is told to."""
+        self.storage = Counted(self.played.storage)
+        self.client = self.played.client(0)
+        self.client.storage = self.storage
+        self.client._setbacks = Setbacks(PAUSE, self.ticks, chance=lambda: 1.0)
+
+    def file(self, cid: Cid | None) -> Path:
+        assert isinstance(self.played.storage, LocalStorage)
+        return self.played.storage.directory / (cid or "")
+
+    def claims(self) -> None:
+        action = self.client.cycle()
+        assert isinstance(action, Claim) and action.rounds == (1,)
+
+    def tells(self, error: type[KoinonError]) -> None:
+        """Once there is nothing else to do, it is trouble: for the log, the metrics, and `--once`."""
+        with pytest.raises(error):
+            self.client.cycle()
+
+    def waits(self, reason: str) -> None:
+        action = self.client.cycle()
+        assert isinstance(action, Wait) and reason in action.reason
+
+    def trains(self) -> None:
+        assert isinstance(self.client.cycle(), Train)
+        assert self.client._saved(self.view) is not None
+
+
+@pytest.fixture
+def hindered(web3: Web3, tmp_path: Path) -> Hindered:
+    played = LocalFederation(web3, tmp_path, clients_wanted=1, rounds_wanted=3)
+    played.register()
+    played.open_round()
+    played.train_and_submit()
+    played.finalize()
+    played.open_round()
+    view = played.federation.round_view(2, played.clients[0].address)
+    hindered = Hindered(played, view, played.clients[0], Counted(played.storage), Ticks())
+    hindered.restart()
+    return hindered
+
+
+def test_a_plan_that_nobody_serves_keeps_nobody_from_claiming_and_is_asked_for_again(hindered: Hindered) -> None:
+    plan = hindered.file(hindered.view.plan)
+    content = plan.read_bytes()
+    plan.unlink()
+    hindered.claims()
+    hindered.tells(ArtifactUnavailable)
+    asked = hindered.storage.asked.total()
+    hindered.waits("round 2 refused: not now: ")
+    assert hindered.storage.asked.total() == asked, "it is not asked for all the time"
+    hindered.ticks.now += PAUSE
+    hindered.tells(ArtifactUnavailable)
+    assert hindered.storage.asked.total() > asked
+    plan.write_bytes(content)
+    hindered.ticks.now += 2 * PAUSE
+    hindered.trains()
+
+
+def test_a_base_model_that_nobody_serves_keeps_nobody_from_claiming_and_is_asked_for_again(hindered: Hindered) -> None:
+    base = hindered.file(hindered.view.base.model)
+    content = base.read_bytes()
+    base.unlink()
+    assert isinstance(hindered.client.cycle(), Train)
+    hindered.claims()
+    hindered.tells(ArtifactUnavailable)
+    hindered.waits("round 2 refused: not now: ")
+    assert hindered.storage.asked[base.name] == 1
+    base.write_bytes(content)
+    hindered.ticks.now += PAUSE
+    hindered.trains()
+
+
+def test_a_base_model_with_wrong_bytes_is_asked_for_again_since_another_source_may_have_it_right(
+    hindered: Hindered,
+) -> None:
+    base = hindered.file(hindered.view.base.model)
+    content = base.read_bytes()
+    base.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert isinstance(hindered.client.cycle(), Train)
+    hindered.claims()
+    hindered.tells(IntegrityError)
+    base.write_bytes(content)
+    hindered.ticks.now += PAUSE
+    hindered.trains()
+
+
+def test_a_base_model_that_is_none_is_not_asked_for_again(hindered: Hindered, tmp_path: Path) -> None:
+    rubbish = tmp_path / "rubbish"
+    rubbish.write_bytes(b"no model at all")
+    cid = hindered.played.storage.put(rubbish)
+    lied = replace(hindered.view, base=replace(hindered.view.base, model=cid))
+    hindered.client._train(lied, hindered.played.federation.block())
+    hindered.ticks.now += 1e9
+    hindered.claims()
+    hindered.waits("round 2 refused: ")
+    assert hindered.storage.asked == {hindered.view.plan: 1, cid: 1}
+
+
+def test_an_update_that_is_saved_is_submitted_though_nobody_serves_plan_and_base_any_more(hindered: Hindered) -> None:
+    hindered.trains()
+    hindered.file(hindered.view.plan).unlink()
+    hindered.file(hindered.view.base.model).unlink()
+    hindered.restart()
+    assert isinstance(hindered.client.cycle(), Submit)
+
+
+def exhausting(times: int) -> object:
+    """What to tell of a training: at its first steps it needs memory that no machine has."""
+    left = iter(range(times))
+
+    def told(done: int, steps: int) -> None:
+        if next(left, None) is not None:
+            torch.empty(1 << 60, dtype=torch.uint8)
+
+    return told
+
+
+def test_a_training_that_runs_out_of_memory_ends_no_daemon_and_is_tried_again(
+    hindered: Hindered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hindered.client.metrics, "training", exhausting(1))
+    assert isinstance(hindered.client.cycle(), Train)
+    assert hindered.client._saved(hindered.view) is None
+    hindered.claims()
+    hindered.tells(OutOfMemory)
+    hindered.waits("not now: there is too little memory to train: ")
+    hindered.ticks.now += PAUSE
+    hindered.trains()
+
+
+def test_a_training_that_does_not_fit_into_another_device_goes_on_on_the_processor(
+    hindered: Hindered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hindered.client._device = torch.device("cpu", 0)  # the processor under another name, in place of a GPU
+    monkeypatch.setattr(hindered.client.metrics, "training", exhausting(1))
+    with capture_logs() as logs:
+        hindered.trains()
+    [said] = [entry for entry in logs if entry["event"] == "training goes on on the processor"]
+    assert (said["device"], said["round"], said["log_level"]) == ("cpu:0", 2, "warning")
+    assert "too little memory" in said["error"]

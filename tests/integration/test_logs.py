@@ -1,0 +1,169 @@
+"""The events of a federation on a real node, seen through one that refuses long ranges, or leaves out logs."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from web3 import Web3
+from web3.types import RPCEndpoint
+
+from processor.chain import contracts
+from processor.chain.federation import Federation
+from processor.chain.logs import History, events
+from processor.chain.provider import connect
+from processor.chain.transactions import Sender
+from processor.cid import cid_of
+from processor.errors import ChainError
+from tests.integration.parties import create_federation, wallet
+from tests.integration.test_chain import TERMS
+from tests.nodes import start_anvil
+
+EXPECTED = ["Registered", "Registered", "InitialModelSet", "RoundOpened", "UpdateSubmitted", "UpdateSubmitted"]
+
+
+@dataclass
+class Proxy:
+    """Stands before a node: refuses ranges of more than `limit` blocks, and leaves out the logs with the topic `hidden`
+    where a range has more than `patience` blocks. Keeps how many blocks each request `asked` for."""
+
+    upstream: str
+    limit: int = 10**9
+    hidden: str = ""
+    patience: int = 0
+    asked: list[int] = field(default_factory=list)
+
+    def answer(self, body: bytes) -> bytes:
+        request = json.loads(body)
+        blocks = 0
+        if request["method"] == "eth_getLogs":
+            wanted = request["params"][0]
+            blocks = int(wanted["toBlock"], 16) - int(wanted["fromBlock"], 16) + 1
+            self.asked.append(blocks)
+            if blocks > self.limit:
+                error = {"code": -32005, "message": "query returned more than 10000 results"}
+                return json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}).encode()
+        forwarded = urllib.request.Request(self.upstream, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(forwarded, timeout=10) as response:
+            answer: dict[str, Any] = json.loads(response.read())
+        if blocks > self.patience:
+            answer["result"] = [log for log in answer["result"] if log["topics"][0] != self.hidden]
+        return json.dumps(answer).encode()
+
+
+@contextmanager
+def before(proxy: Proxy) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = proxy.answer(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def topic_of(name: str) -> str:
+    contract = Web3().eth.contract(abi=contracts.load("Federation").abi)
+    return str(contract.get_event_by_name(name)().topic)
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A federation with two members, whose first round has an update of each and waits to be finalized."""
+    with start_anvil(tmp_path_factory.mktemp("anvil")) as node:
+        web3 = connect(node.rpc_url)
+        organization, alice, bob = (Sender(web3, wallet(web3, name)) for name in ("organization", "alice", "bob"))
+        federation = create_federation(web3, organization)
+        for client in (alice, bob):
+            client.send(federation.register())
+        organization.send(federation.set_initial_model(cid_of(b"initial")))
+        organization.send(federation.open_round(TERMS))
+        for client in (alice, bob):
+            client.send(federation.submit_update(1, TERMS.sealing_key, cid_of(b"update"), 500, 20))
+        yield federation
+
+
+@pytest.fixture
+def proxy(federation: Federation) -> Proxy:
+    return Proxy(str(federation.web3.provider))
+
+
+def names(found: Iterator[Any] | list[Any]) -> list[str]:
+    return [event.name for event in found if event.name in EXPECTED]
+
+
+def test_a_node_with_a_small_limit_gives_every_event_once_in_shorter_ranges(
+    federation: Federation, proxy: Proxy
+) -> None:
+    latest = federation.block().number
+    for proxy.limit in (1, 3, 5):
+        with before(proxy) as url:
+            assert names(events(connect(url), federation.address, 0, latest)) == EXPECTED
+    assert max(proxy.asked) == latest + 1
+    assert min(proxy.asked) == 1
+
+
+def test_a_history_goes_on_from_where_it_was(federation: Federation) -> None:
+    web3, history = federation.web3, History(federation)
+    organization = Sender(web3, wallet(web3, "organization"))
+    assert names(history.read(federation.block())) == EXPECTED
+    assert history.read(federation.block()) == []
+    organization.send(federation.fund(7))
+    assert [event.name for event in history.read(federation.block())] == ["Funded"]
+
+
+def test_logs_that_a_node_left_out_of_a_long_range_are_asked_for_in_shorter_ones(
+    federation: Federation, proxy: Proxy
+) -> None:
+    proxy.hidden, proxy.patience = topic_of("UpdateSubmitted"), 2
+    with before(proxy) as url:
+        web3 = connect(url)
+        assert names(events(web3, federation.address, 0, federation.block().number)) == EXPECTED[:-2]
+        assert names(History(Federation(web3, federation.address)).read(federation.block())) == EXPECTED
+
+
+@pytest.mark.parametrize("name", ["Registered", "RoundOpened", "UpdateSubmitted"])
+def test_a_node_that_always_leaves_out_logs_does_not_pass(federation: Federation, proxy: Proxy, name: str) -> None:
+    proxy.hidden = topic_of(name)
+    with before(proxy) as url:
+        history = History(Federation(connect(url), federation.address))
+        for _ in range(2):
+            with pytest.raises(ChainError, match="it counted 2 reg.*, 1 round.* of which 0 fin.*, and 2 up"):
+                history.read(federation.block())
+        proxy.hidden = ""
+        assert names(history.read(federation.block())) == EXPECTED
+
+
+def test_after_a_reorganization_the_history_tells_the_chain_that_there_is_now(federation: Federation) -> None:
+    web3, history = federation.web3, History(federation)
+    carol, dave, erin = (Sender(web3, wallet(web3, name)) for name in ("carol", "dave", "erin"))
+    history.read(federation.block())
+    snapshot = web3.provider.make_request(RPCEndpoint("evm_snapshot"), [])["result"]
+    carol.send(federation.register())
+    assert [event.arguments["client"] for event in history.read(federation.block())] == [carol.address]
+    web3.provider.make_request(RPCEndpoint("evm_revert"), [snapshot])
+    for client in (dave, erin, carol):
+        client.send(federation.register())
+    assert federation.member_count() == 5
+    # dave is now where carol was: what follows is given, and it is all there
+    assert [event.arguments["client"] for event in history.read(federation.block())] == [erin.address, carol.address]

@@ -1,0 +1,85 @@
+"""What expired is let go of on a real chain, and the federation goes on without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from web3 import Web3
+
+from processor.chain.provider import connect
+from processor.daemons.retention import release_expired
+from processor.protocol.retention import DAY
+from processor.storage import LocalStorage
+from processor.types import Cid
+from tests.integration.local_federation import LOG, LocalFederation
+from tests.nodes import start_anvil
+
+
+class Forgetting(LocalStorage):
+    """A store that drops what is unpinned, as an IPFS node does when it clears up."""
+
+    def unpin(self, cid: Cid) -> None:
+        self._path(cid).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def web3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web3]:
+    with start_anvil(tmp_path_factory.mktemp("anvil")) as node:
+        yield connect(node.rpc_url)
+
+
+def play_a_round(played: LocalFederation) -> None:
+    played.open_round()
+    played.train_and_submit()
+    played.finalize()
+
+
+def test_a_federation_goes_on_after_what_expired_is_gone(web3: Web3, tmp_path: Path) -> None:
+    played = LocalFederation(web3, tmp_path, clients_wanted=2, rounds_wanted=2, publish_validation=True)
+    played.register()
+    play_a_round(played)
+    first = played.federation.round_view(1)
+    updates = {client.update for client in played.federation.updates(1)}
+    played.pass_time(3 * DAY)
+    store = Forgetting(played.storage.directory)
+    released = release_expired(
+        federation=played.federation,
+        storage=store,
+        client=None,
+        keep_days=2,
+        state=played.organization.settings.state,
+        block=played.federation.block(),
+        log=LOG,
+    )
+    assert released == (1,)
+    left = {path.name for path in store.directory.iterdir()}
+    assert not left & updates
+    assert first.base.model in left
+
+    played.organization = played.restarted_organization()
+    played.clients = [played.client(number) for number in range(2)]
+    play_a_round(played)
+    assert played.federation.latest_release().model != first.released.model
+
+
+def test_a_client_lets_go_of_nothing_but_its_own_update(web3: Web3, tmp_path: Path) -> None:
+    played = LocalFederation(web3, tmp_path, clients_wanted=2, rounds_wanted=1)
+    played.register()
+    play_a_round(played)
+    played.pass_time(3 * DAY)
+    store, client = Forgetting(played.storage.directory), played.clients[0]
+    before = {path.name for path in store.directory.iterdir()}
+    done = release_expired(
+        federation=played.federation,
+        storage=store,
+        client=client.address,
+        keep_days=2,
+        state=client.settings.state,
+        block=played.federation.block(),
+        log=LOG,
+    )
+    assert done == (1,)
+    own = played.federation.round_view(1, client.address).client.update
+    assert before - {path.name for path in store.directory.iterdir()} == {own}

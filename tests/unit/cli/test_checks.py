@@ -1,0 +1,88 @@
+"""What `koinon check` makes of what it finds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.cli.checks import (
+    COPIES,
+    HEADS_APART,
+    LEAST_SPACE,
+    NodeHead,
+    Status,
+    balance,
+    chain_of_all,
+    clock,
+    disk,
+    key,
+)
+
+GAS, PRICE = 150_000, 10**9
+
+
+def heads(*numbers: int, chain_id: int = 1) -> list[NodeHead]:
+    return [NodeHead(f"http://node-{place}", chain_id, number) for place, number in enumerate(numbers)]
+
+
+def test_nodes_of_one_chain_are_fine() -> None:
+    result = chain_of_all(heads(100, 100 - HEADS_APART), 1)
+    assert (result.status, result.words) == (Status.OK, "chain 1, as configured")
+
+
+def test_without_a_chain_id_it_is_advised_to_set_one() -> None:
+    assert "set network.chain_id = 1" in chain_of_all(heads(5), None).words
+
+
+def test_nodes_of_different_chains_fail_with_who_is_where() -> None:
+    result = chain_of_all([*heads(5), *heads(6, chain_id=2)], 1)
+    assert result.status is Status.FAILED and "is on 1" in result.words and "is on 2" in result.words
+
+
+def test_another_chain_than_the_configured_one_fails() -> None:
+    result = chain_of_all(heads(5), 7)
+    assert result.status is Status.FAILED and "network.chain_id is 7" in result.words
+
+
+def test_a_node_that_is_behind_is_named() -> None:
+    result = chain_of_all(heads(100, 94), 1)
+    assert result.status is Status.WARNING and "http://node-1 by 6" in result.words and "node-0" not in result.words
+
+
+def test_without_a_node_nothing_is_known_of_the_chain() -> None:
+    assert chain_of_all([], 1).status is Status.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("late", "status"),
+    [(0, Status.OK), (120, Status.OK), (121, Status.WARNING), (-15, Status.OK), (-16, Status.FAILED)],
+)
+def test_a_clock_that_is_behind_the_chain_fails_and_an_old_block_warns(late: int, status: Status) -> None:
+    assert clock(1_000_000.0 + late, 1_000_000).status is status
+
+
+@given(st.integers(0, 10**20), st.integers(1, 10**12), st.integers(0, 10**18))
+def test_a_balance_fails_below_one_round_and_warns_below_ten(held: int, price: int, reward: int) -> None:
+    one, ten = GAS * price + reward, 10 * GAS * price + reward
+    expected = Status.FAILED if held < one else Status.WARNING if held < ten else Status.OK
+    assert balance(held, GAS, price, reward).status is expected
+
+
+def test_a_low_balance_says_what_there_is_and_what_is_needed() -> None:
+    words = balance(10**14, GAS, PRICE, 0).words
+    assert "0.0001 ETH" in words and "0.00015 ETH" in words and "send it some" in words
+
+
+@given(st.integers(0, 10**13), st.integers(0, 10**11))
+def test_a_disk_must_hold_what_a_round_writes(free: int, artifact: int) -> None:
+    needed = max(LEAST_SPACE, COPIES * artifact)
+    result = disk("disk", "/state", free, artifact)
+    expected = Status.OK if free >= needed else Status.WARNING if free >= needed // 2 else Status.FAILED
+    assert result.status is expected
+    assert ("make room" in result.words) == (expected is not Status.OK)
+
+
+def test_a_key_that_nobody_can_unlock_without_a_person_is_a_warning() -> None:
+    assert key("0x12", None).status is Status.WARNING and "passphrase_file" in key("0x12", None).words
+    assert key("0x12", True).status is Status.OK

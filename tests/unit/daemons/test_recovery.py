@@ -1,0 +1,85 @@
+"""A journal that is damaged is set aside, and what must not be lost is in the new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from processor.daemons.base import journal_path
+from processor.daemons.recovery import keep_secret, open_journal, saved_secrets
+from processor.daemons.updates import keep_update
+from processor.errors import JournalError
+from processor.journal import Journal, SavedSecret
+
+FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
+CLIENT = "0xAb8483F64d9C6d1EcF9b849Ae677dD3315835cb2"
+KEY, BASE = b"\1" * 32, "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"
+SECRET = SavedSecret(KEY, 3, BASE, BASE, b"encrypted")
+
+
+def opened(state: Path) -> Journal:
+    return open_journal(state, 1337, FEDERATION, CLIENT, structlog.get_logger())
+
+
+def damage(state: Path) -> None:
+    path = journal_path(state)
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    for beside in ("-wal", "-shm"):
+        path.with_name(path.name + beside).unlink(missing_ok=True)
+
+
+def test_a_damaged_journal_is_set_aside_and_made_anew(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    damage(tmp_path)
+    with structlog.testing.capture_logs() as logs, opened(tmp_path) as journal:
+        assert journal.intents() == []
+    (aside,) = tmp_path.glob("journal.sqlite.damaged-*")
+    (said,) = [line for line in logs if line["log_level"] == "error"]
+    assert said["set_aside"] == str(aside) and "damaged" in said["event"]
+
+
+def test_an_update_and_a_secret_that_were_saved_outlive_the_journal(tmp_path: Path) -> None:
+    sealed = tmp_path / "sealed"
+    sealed.write_bytes(b"a sealed update" * 100)
+    with opened(tmp_path) as journal:
+        update = keep_update(tmp_path / "updates", sealed, 3, KEY, BASE, 1200, 360)
+        keep_secret(tmp_path, SECRET)
+        journal.save_update(update)
+        journal.save_secret(SECRET)
+    damage(tmp_path)
+    with opened(tmp_path) as journal:
+        assert journal.update_for(3, KEY, BASE) == update
+        assert journal.secret_for(KEY) == b"encrypted"
+        assert journal.key_for_opening(3, BASE, BASE) == KEY
+
+
+@pytest.mark.parametrize("lost", ["deleted", "emptied"])
+def test_a_journal_that_was_lost_is_made_from_what_lies_beside_it(tmp_path: Path, lost: str) -> None:
+    with opened(tmp_path) as journal:
+        keep_secret(tmp_path, SECRET)
+        journal.save_secret(SECRET)
+    journal_path(tmp_path).unlink() if lost == "deleted" else journal_path(tmp_path).write_bytes(b"")
+    for beside in ("-wal", "-shm"):
+        journal_path(tmp_path).with_name("journal.sqlite" + beside).unlink(missing_ok=True)
+    for _ in range(2):
+        with opened(tmp_path) as journal:
+            assert journal.secret_for(KEY) == b"encrypted"
+
+
+def test_what_is_damaged_beside_the_journal_is_passed_over(tmp_path: Path) -> None:
+    keep_secret(tmp_path, SECRET)
+    (tmp_path / "secrets" / "other.json").write_text("{}")
+    (tmp_path / "secrets" / "another.json").write_bytes(b"\xff")
+    assert saved_secrets(tmp_path) == [SECRET]
+
+
+@pytest.mark.parametrize("other", [{"chain_id": 1}, {"address": FEDERATION}])
+def test_somebody_elses_journal_is_no_damaged_one(tmp_path: Path, other: dict[str, Any]) -> None:
+    opened(tmp_path).close()
+    mine: dict[str, Any] = {"chain_id": 1337, "federation": FEDERATION, "address": CLIENT}
+    with pytest.raises(JournalError, match="belongs to"):
+        open_journal(tmp_path, **{**mine, **other}, log=structlog.get_logger())
+    assert list(tmp_path.glob("*.damaged-*")) == []

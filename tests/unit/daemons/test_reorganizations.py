@@ -1,0 +1,120 @@
+"""A chain that is another one than it was is noticed, and how deep the change goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from processor.daemons.reorganizations import Reorganization, observe
+from processor.journal import Journal
+from processor.types import Block
+
+FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
+CLIENT = "0xAb8483F64d9C6d1EcF9b849Ae677dD3315835cb2"
+
+
+class Chain:
+    """Blocks by number; `fork` replaces the last ones by others."""
+
+    def __init__(self) -> None:
+        self.hashes = ["0xgenesis"]
+        self.made = 0
+
+    def grow(self, count: int = 1) -> Block:
+        for _ in range(count):
+            self.made += 1
+            self.hashes.append(f"0x{self.made}")
+        return self.head
+
+    def fork(self, depth: int, grow: int) -> Block:
+        del self.hashes[len(self.hashes) - depth :]
+        return self.grow(grow)
+
+    @property
+    def head(self) -> Block:
+        return Block(len(self.hashes) - 1, self.hashes[-1], 0)
+
+    def hash_of(self, number: int) -> str | None:
+        return self.hashes[number] if number < len(self.hashes) else None
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal", 1, FEDERATION, CLIENT) as journal:
+        yield journal
+
+
+@pytest.fixture
+def chain() -> Chain:
+    return Chain()
+
+
+@pytest.fixture
+def look(journal: Journal, chain: Chain) -> Callable[[], Reorganization | None]:
+    return lambda: observe(journal, chain.head, chain.hash_of, confirmations=4)
+
+
+def test_a_chain_that_grows_is_the_same_chain(look: Callable[[], Reorganization | None], chain: Chain) -> None:
+    for blocks in (1, 1, 0, 7, 30):
+        chain.grow(blocks)
+        assert look() is None
+
+
+def test_blocks_that_were_replaced_are_counted(look: Callable[[], Reorganization | None], chain: Chain) -> None:
+    for _ in range(5):
+        chain.grow()
+        look()
+    chain.fork(depth=3, grow=4)
+    assert look() == Reorganization(common=2, depth=3)
+    assert look() is None
+
+
+def test_a_head_that_went_back_is_a_reorganization(look: Callable[[], Reorganization | None], chain: Chain) -> None:
+    for _ in range(5):
+        chain.grow()
+        look()
+    chain.fork(depth=2, grow=0)
+    assert look() == Reorganization(common=3, depth=2)
+    chain.grow(4)
+    assert look() is None
+
+
+def test_a_block_of_the_same_height_with_another_hash_is_another_block(
+    look: Callable[[], Reorganization | None], chain: Chain
+) -> None:
+    chain.grow(3)
+    look()
+    chain.fork(depth=1, grow=1)
+    assert look() == Reorganization(common=None, depth=1)
+
+
+def test_a_chain_with_nothing_in_common_is_noticed(
+    journal: Journal, look: Callable[[], Reorganization | None], chain: Chain
+) -> None:
+    for _ in range(5):
+        chain.grow()
+        look()
+    chain.fork(depth=5, grow=9)
+    assert look() == Reorganization(common=None, depth=5)
+    assert journal.blocks() == [(9, chain.head.hash)]
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=30)
+
+
+@given(STEPS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_every_block_that_is_remembered_is_in_the_chain(tmp_path_factory: pytest.TempPathFactory, steps: list) -> None:
+    chain = Chain()
+    chain.grow(3)
+    with Journal(tmp_path_factory.mktemp("journal") / "journal", 1, FEDERATION, CLIENT) as journal:
+        for depth, grow in steps:
+            before = journal.blocks()
+            chain.fork(min(depth, len(chain.hashes) - 1), grow)
+            changed = observe(journal, chain.head, chain.hash_of, confirmations=4)
+            assert all(chain.hash_of(number) == hash for number, hash in journal.blocks())
+            assert (changed is not None) == any(chain.hash_of(number) != hash for number, hash in before)

@@ -1,0 +1,71 @@
+"""What keeps a client from a round stands for a while, or for good, and is told once."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.daemons.loop import LONGEST_PAUSE
+from processor.daemons.setbacks import Setbacks
+from processor.errors import OutOfMemory, StorageError
+
+ONE, OTHER = bytes(32), bytes(range(32))
+
+
+class Ticks:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def setbacks(pause: float = 2.0) -> tuple[Setbacks, Ticks]:
+    ticks = Ticks()
+    return Setbacks(pause, ticks, chance=lambda: 1.0), ticks
+
+
+def test_what_passes_is_tried_again_after_longer_and_longer_pauses() -> None:
+    known, ticks = setbacks()
+    for pause in (2, 4, 8, 16, 32, 60, 60):
+        assert known.refusal(ONE) is None
+        assert known.for_now(ONE, StorageError("nobody served it")) == "not now: nobody served it"
+        ticks.now += pause - 0.5
+        assert known.refusal(ONE) == "not now: nobody served it"
+        ticks.now += 0.5
+
+
+def test_what_does_not_pass_stands_for_good() -> None:
+    known, ticks = setbacks()
+    assert known.for_good(ONE, "training diverged") == "training diverged"
+    ticks.now = 1e12
+    known.tell()
+    assert known.refusal(ONE) == "training diverged"
+
+
+def test_a_round_knows_nothing_of_the_setbacks_of_another() -> None:
+    known, _ = setbacks()
+    known.for_now(ONE, StorageError("a"))
+    known.for_good(OTHER, "b")
+    assert (known.refusal(ONE), known.refusal(OTHER)) == ("not now: a", "b")
+    assert known.refusal(b"third") is None
+
+
+def test_what_passes_is_told_once_for_each_time_that_it_happened() -> None:
+    known, _ = setbacks()
+    known.tell()
+    for error in (StorageError("a"), OutOfMemory("b")):
+        known.for_now(ONE, error)
+        with pytest.raises(type(error)):
+            known.tell()
+        known.tell()
+
+
+@given(st.floats(0.01, 3600), st.integers(1, 50), st.floats(0, 1))
+def test_no_pause_is_longer_than_that_of_the_loop(pause: float, failures: int, chance: float) -> None:
+    ticks = Ticks()
+    known = Setbacks(pause, ticks, chance=lambda: chance)
+    for _ in range(failures):
+        known.for_now(ONE, StorageError(""))
+    ticks.now = LONGEST_PAUSE
+    assert known.refusal(ONE) is None

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.artifacts.plan import Ewc, Factory, LocalWork
+from processor.chain.asset import Asset
+from processor.protocol.consent import Agreement, consent_refusal, in_words
+from processor.protocol.limits import ModelSize
+from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
+from tests.unit.artifacts.examples import CID, CLIENTS, FEDERATION, PLAN
+from tests.unit.protocol.views import round_view
+
+COIN = Asset(ZERO_ADDRESS, "ETH", 18)
+TOKEN = Asset(CLIENTS[0], "GOLD", 2)
+OTHER_CID = "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n"
+TERMS = FederationTerms(stake=10**18, max_slash_rate=5_000)
+AGREEMENT = Agreement(31337, FEDERATION, CID, PLAN, TERMS)
+SIZE = ModelSize(parameters=30_010, buffer_bytes=0)
+
+terms = st.builds(
+    FederationTerms,
+    asset=st.sampled_from([ZERO_ADDRESS, *CLIENTS]),
+    stake=st.integers(0, 2**256 - 1),
+    max_slash_rate=st.integers(0, 10_000),
+    admission=st.sampled_from(Admission),
+    audit_policy=st.sampled_from(AuditPolicy),
+)
+agreements = st.builds(
+    Agreement,
+    chain_id=st.integers(1, 2**53 - 1),
+    federation=st.sampled_from([FEDERATION, *CLIENTS]),
+    plan_cid=st.sampled_from([CID, OTHER_CID]),
+    plan=st.just(PLAN),
+    terms=terms,
+)
+
+# ------------------------------------------------------------------------------------------------------------ digest
+
+
+def test_digest_of_an_agreement_never_changes_from_version_to_version() -> None:
+    agreement = Agreement(1, FEDERATION, OTHER_CID, PLAN, FederationTerms())
+    assert agreement.digest() == "3a0a70c1e4370af515c5e29bf751a82f5cc921e00583a13e01a35db07cabb365"
+
+
+@given(agreements, agreements)
+def test_digests_are_the_same_exactly_where_everything_is(one: Agreement, other: Agreement) -> None:
+    assert (one.digest() == other.digest()) == (one == other)
+
+
+@given(agreements)
+def test_digest_has_64_hexadecimal_digits(agreement: Agreement) -> None:
+    assert len(bytes.fromhex(agreement.digest())) == 32
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chain_id": 1},
+        {"federation": CLIENTS[0]},
+        {"plan_cid": OTHER_CID},
+        {"terms": replace(TERMS, asset=CLIENTS[1])},
+        {"terms": replace(TERMS, stake=10**18 + 1)},
+        {"terms": replace(TERMS, max_slash_rate=5_001)},
+        {"terms": replace(TERMS, admission=Admission.VOUCHER)},
+        {"terms": replace(TERMS, audit_policy=AuditPolicy.APPOINTED)},
+    ],
+)
+def test_every_term_changes_the_digest(change: dict[str, Any]) -> None:
+    assert replace(AGREEMENT, **change).digest() != AGREEMENT.digest()
+
+
+def test_refusal_names_the_plan_the_digest_and_the_command_that_agrees() -> None:
+    said = consent_refusal(AGREEMENT)
+    assert CID in said and AGREEMENT.digest() in said
+    assert f"koinon client join {FEDERATION}" in said
+
+
+# ------------------------------------------------------------------------------------------------------------- words
+
+
+def words(agreement: Agreement = AGREEMENT, asset: Asset = COIN, **view: Any) -> str:
+    return in_words(agreement, asset, round_view(**view) if view else None, SIZE)
+
+
+def with_plan(**changes: Any) -> str:
+    return words(replace(AGREEMENT, plan=replace(PLAN, **changes)))
+
+
+def test_words_say_what_leaves_the_machine_and_what_stays() -> None:
+    said = words()
+    assert "how much each parameter of the model changed" in said and "the Fisher information of each parameter" in said
+    assert "kB in all" in said
+    assert "how many samples you have and how much compute time you claim" in said
+    assert "Your data itself stays where it is" in said
+
+
+def test_words_promise_no_fisher_information_where_the_plan_asks_for_none() -> None:
+    plain = with_plan(ewc=Ewc(strength=0.0, decay=0.0, fisher_samples=1, fisher_cap=1.0))
+    assert "No elastic weight consolidation" in plain and "Fisher" not in plain
+
+
+def test_words_say_that_no_noise_is_added_and_that_updates_are_public_for_ever() -> None:
+    said = words()
+    assert "None is added" in said and "only with data that may be public" in said
+    assert "everybody can open your update, for ever, and recompute the round" in said
+
+
+def test_words_say_who_can_see_updates_under_an_appointed_audit() -> None:
+    appointed = words(replace(AGREEMENT, terms=replace(TERMS, audit_policy=AuditPolicy.APPOINTED)))
+    assert "the auditors that it appoints" in appointed and "can open your update" not in appointed
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [("client", "Your own machine adds noise"), ("organization", "adds noise to the sum of all")],
+)
+def test_words_have_a_place_for_noise_that_a_later_plan_may_ask_for(where: str, said: str) -> None:
+    assert said in with_plan(privacy=replace(PLAN.privacy, where=where))
+
+
+def test_words_say_that_models_are_published_unencrypted() -> None:
+    assert "everybody who can reach IPFS, since models are published unencrypted" in words()
+
+
+def test_words_say_what_the_latest_round_pays_and_that_the_next_may_differ() -> None:
+    said = words(
+        round=7,
+        pool=10**17,
+        max_updates=10,
+        max_compute_ms=60_000,
+        reward_rate_cap=10**15,
+        guaranteed_rate=10**14,
+        opened_at=0,
+        training_deadline=600,
+    )
+    assert "belong to each round and are fixed when it opens. Round 7, the latest: a pool of 0.1 ETH" in said
+    assert "at most 10 updates of 60 seconds each, and a wage of 0.001 ETH" in said
+    assert "0.0001 ETH for every credited second, 0.006 ETH for the most compute time" in said
+
+
+def test_words_before_the_first_round_say_how_the_floor_will_be_found() -> None:
+    assert "none has been opened yet" in words()
+    assert "the smaller of the wage and pool ÷ (most updates · most compute time)" in words()
+
+
+def test_words_say_what_is_staked_and_how_much_of_it_can_be_lost() -> None:
+    said = words()
+    assert "1 ETH, which comes back when you leave" in said
+    assert "The plan slashes 25 %" in said and "slash more than 50 %" in said
+    assert "Nothing. Anybody may register." in words(replace(AGREEMENT, terms=FederationTerms()))
+    by_voucher = FederationTerms(admission=Admission.VOUCHER)
+    assert "Nothing. You need the organization's voucher." in words(replace(AGREEMENT, terms=by_voucher))
+
+
+def test_words_name_the_token_that_rewards_are_in() -> None:
+    assert f"Rewards are in GOLD, the token {TOKEN.address}." in words(asset=TOKEN)
+
+
+def test_words_say_how_much_work_a_round_is() -> None:
+    assert "1 pass over all your samples, in batches of 64 samples" in words()
+    by_steps = with_plan(local=LocalWork(steps=5, epochs=None, batch_size=1))
+    assert "5 steps on batches of 1 sample, the same for every client" in by_steps
+
+
+def test_words_say_what_the_models_are_measured_on() -> None:
+    assert "private to the organization: their metric is its word" in words()
+    assert f"is public, {OTHER_CID}: everybody can measure them again" in with_plan(validation=OTHER_CID)
+
+
+def test_words_do_without_the_size_of_a_model_that_cannot_be_built() -> None:
+    said = in_words(AGREEMENT, COIN, None, None)
+    assert "that this version cannot tell" in said and " in all" not in said
+
+
+def test_what_others_wrote_cannot_steer_the_terminal_or_begin_a_line() -> None:
+    hostile = with_plan(model=Factory("mlp", {"note": "\x1b[2J\nWhat you are paid\n  - a million"}))
+    assert "\x1b" not in hostile
+    assert hostile.count("\nWhat you are paid\n") == 1
