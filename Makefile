@@ -1,7 +1,7 @@
 # `make` lists what there is to do.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-unit test-contracts test-foundry test-integration lint slither coverage gas gas-update \
-    halmos mutation prove format abi clean
+    halmos mutation chaos prove format abi clean
 SHELL := bash
 
 PYTHON_FILES := processor scripts tests tools benchmarks examples
@@ -63,6 +63,9 @@ halmos: setup ## the arithmetic of rewards, for every input
 
 mutation: setup ## small faults in the contracts: which do the tests catch? ARGS="--quick | --only ID | --list | --resume"
 	.venv/bin/python -m tools.mutation $(ARGS)
+
+chaos: setup ## a federation of processes whose daemons, nodes and members fail; ARGS="--quick | --seed N | --chain geth | --storage kubo | --resume"
+	.venv/bin/python -m tests.chaos $(ARGS)
 
 prove: setup ## deep searches for broken promises, the arithmetic, and the faults
 	@PYTHON="$(PYTHON)" tools/setup halmos
