@@ -39,12 +39,11 @@ def play(stage: Stage, say: Callable[[str], None]) -> ClosingPage:
     watch = Watch(stage.web3, stage.federation, stage.storage, names, say)
     with contextlib.ExitStack() as stack:
         organization = stack.enter_context(start_daemon(stage.organization, "organization", "run"))
-        join(stage, stage.plan)
-        say("every client has agreed to the plan")
         clients = [stack.enter_context(start_daemon(party, "client", "run")) for party in stage.clients]
+        join(stage, stage.plan)  # the daemons wait for that
+        say("every client has agreed to the plan")
         _until_the_organization_stops(stage, watch, organization, clients)
-    for party in stage.clients:
-        _koinon(party, "client", "claim", "--yes")
+    _every_client(stage, "client", "claim", "--yes")
     watch.look()
     say("every client has claimed; training the same clients alone, for comparison")
     alone = local_only_accuracy(stage.plan, stage.settings.rounds, stage.datasets, stage.validation)
@@ -55,9 +54,10 @@ def play(stage: Stage, say: Callable[[str], None]) -> ClosingPage:
 def join(stage: Stage, plan: Plan) -> None:
     """Every client agrees to a plan, by its digest."""
     agreement = stage.announce(plan)
-    command = ("client", "join", agreement.federation, "--plan", agreement.plan_cid, "--accept", agreement.digest())
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda party: _koinon(party, *command), stage.clients))
+    _every_client(
+        *(stage, "client", "join", agreement.federation),
+        *("--plan", agreement.plan_cid, "--accept", agreement.digest()),
+    )
 
 
 def local_only_accuracy(plan: Plan, rounds: int, datasets: Sequence[Dataset], validation: Dataset) -> float:
@@ -93,6 +93,12 @@ def _until_the_organization_stops(stage: Stage, watch: Watch, organization: Node
 def _ended(party: Party, node: Node) -> KoinonError:
     said = node.log.read_text(errors="replace").strip().splitlines()[-5:]
     return KoinonError(f"{party.name} ended with status {node.process.returncode}; it last said:\n" + "\n".join(said))
+
+
+def _every_client(stage: Stage, *arguments: str) -> None:
+    """All of them run a command, side by side."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda party: _koinon(party, *arguments), stage.clients))
 
 
 def _koinon(party: Party, *arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""A federation of processes, whole: on anvil with a local store, over a real IPFS node, and on a real geth."""
+"""A federation of processes, whole: on anvil with a local store, and on a real geth over a real IPFS node."""
 
 from __future__ import annotations
 
@@ -41,15 +41,12 @@ def test_federation_of_processes_on_anvil_with_a_local_store(tmp_path: Path) -> 
         assert_everything_holds(set_the_stage(SETTINGS, tmp_path, chain.rpc_url, storage, print))
 
 
-def test_federation_of_processes_over_a_real_ipfs_node(tmp_path: Path) -> None:
+def test_federation_of_processes_on_a_real_geth_over_a_real_ipfs_node(tmp_path: Path) -> None:
     program = find_program("ipfs")
-    with start_kubo(program, tmp_path / "kubo") as kubo, start_anvil(tmp_path / "chain", block_time=1) as chain:
-        assert_everything_holds(set_the_stage(SETTINGS, tmp_path, chain.rpc_url, {"ipfs": kubo.api}, print))
-
-
-def test_federation_of_processes_on_a_real_geth(tmp_path: Path) -> None:
-    with start_geth(find_program("geth"), tmp_path / "chain") as chain:
-        storage = {"store": str(tmp_path / "store")}
-        stage = set_the_stage(SETTINGS, tmp_path, chain.rpc_url, storage, print)
+    with (
+        start_kubo(program, tmp_path / "kubo") as kubo,
+        start_geth(find_program("geth"), tmp_path / "chain") as chain,
+    ):
+        stage = set_the_stage(SETTINGS, tmp_path, chain.rpc_url, {"ipfs": kubo.api}, print)
         assert stage.federation.chain_id == 1337
         assert_everything_holds(stage)
