@@ -23,7 +23,8 @@ setup: ## install what is needed into this folder (every target does that by its
 
 test: setup ## every test: unit, contracts, foundry, integration
 	@status=0; \
-	for part in unit contracts foundry integration; do $(MAKE) --no-print-directory test-$$part || status=1; done; \
+	$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-contracts test-unit test-foundry || status=1; \
+	$(MAKE) --no-print-directory test-integration || status=1; \
 	exit $$status
 
 test-unit: setup ## what needs no node

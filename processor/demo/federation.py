@@ -39,7 +39,7 @@ def run(settings: DemoSettings, say: Callable[[str], None]) -> ClosingPage:
     KoinonError where something cannot be started or a daemon ends before its time.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_sigterm_as_interrupt())
+        stack.enter_context(_signals_as_interrupt())
         if settings.json is not None and not os.access(settings.json.absolute().parent, os.W_OK):
             raise ConfigurationError(f"--json {settings.json}: its folder does not exist or cannot be written to")
         folder = _folder(settings, stack)
@@ -130,13 +130,14 @@ def _artifacts(stage: Stage, page: ClosingPage) -> set[str]:
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the demo as Ctrl-C does: cleaning up."""
+def _signals_as_interrupt() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the demo as Ctrl-C does, cleaning up; also where a shell began it in the
+    background, and with that made it deaf to SIGINT."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
