@@ -185,7 +185,11 @@ class Federation(_Deployed):
         return [_somebody(address) for address in found]
 
     def updates(self, round: int, at: Block | None = None) -> list[ClientView]:
-        """The updates of a round in order of member index."""
+        """The updates of a round in order of member index.
+
+        Raises ChainError where they are not as many, or do not claim as much compute time, as the contract counts at
+        that very block: what a node mixed of two blocks must not settle a round.
+        """
         at = at or self.block()
         view = self.round_view(round, at=at)
         found: list[ClientView] = []
@@ -194,6 +198,12 @@ class Federation(_Deployed):
                 break
             limit = min(self._page, view.member_count - start)
             found += self._read("updates", round, start, limit, at=at)
+        claimed = sum(update.compute_ms for update in found)
+        if (len(found), claimed) != (view.update_count, view.claimed_ms):
+            raise ChainError(
+                f"the node gave {len(found)} updates of round {round} with {claimed} ms at block {at.number}, where "
+                f"the contract counts {view.update_count} with {view.claimed_ms} ms: ask again, or another node"
+            )
         return found
 
     # ---------------------------------------------------------------------------------------------- calls: clients

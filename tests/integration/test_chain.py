@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from web3 import Web3
@@ -475,3 +476,18 @@ def test_a_node_that_goes_away_is_unreachable(tmp_path: Path) -> None:
         federation.round_count()
     with pytest.raises(ChainError, match="cannot reach an Ethereum node"):
         sender.send(federation.register())
+
+
+def test_updates_that_are_not_all_that_the_contract_counts_are_refused(
+    federation: Federation, organization: Sender, alice: Sender, bob: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play_a_round(federation, organization, alice, bob)
+    read = federation._read
+
+    def mixed(name: str, *arguments: Any, at: Any = None) -> Any:
+        found = read(name, *arguments, at=at)
+        return found[:1] if name == "updates" else found
+
+    monkeypatch.setattr(federation, "_read", mixed)
+    with pytest.raises(ChainError, match="gave 1 updates of round 1 with 900 ms .* counts 2 with 1700 ms"):
+        federation.updates(1)
