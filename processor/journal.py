@@ -70,7 +70,6 @@ PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""
 
 MINED, FAILED, CANCELLED, DROPPED = "mined", "failed", "cancelled", "dropped"
-IN_A_BLOCK = (MINED, FAILED, CANCELLED)
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR)

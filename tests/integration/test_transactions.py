@@ -203,9 +203,9 @@ def test_a_transaction_that_the_node_lost_is_sent_again_to_the_byte(web3: Web3, 
     assert (party.fate, party.member()) == ([MINED], True)
 
 
-def test_a_daemon_killed_between_writing_down_and_sending_sends_after_its_restart(
-    web3: Web3, party: Party, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def killed_before_sending(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registration is written down, and then the program is killed and starts again."""
+
     def killed(raw: bytes) -> None:
         raise KeyboardInterrupt
 
@@ -213,6 +213,12 @@ def test_a_daemon_killed_between_writing_down_and_sending_sends_after_its_restar
     with pytest.raises(KeyboardInterrupt):
         party.register()
     party.start()
+
+
+def test_a_daemon_killed_between_writing_down_and_sending_sends_after_its_restart(
+    web3: Web3, party: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_before_sending(party, monkeypatch)
     assert party.transactions.pending()
     party.follow()
     party.follow()
@@ -252,13 +258,7 @@ def test_a_command_waits_for_what_the_daemon_has_on_its_way(web3: Web3, party: P
 def test_a_command_after_a_crash_sends_what_was_written_down_first(
     web3: Web3, party: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(raw: bytes) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(party.transactions.sender, "broadcast", killed)
-    with pytest.raises(KeyboardInterrupt):
-        party.register()
-    party.start()
+    killed_before_sending(party, monkeypatch)
     party.transactions.complete("left", party.federation.leave(party.account.address), pause=0.05)
     assert (party.nonces, party.fate, party.member()) == ((2, 2), [MINED, MINED], False)
 
