@@ -13,7 +13,7 @@ NODE_TOOLS := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 
 ##@ Run
 
-demo: setup ## a federation of processes on a private chain; ARGS="--clients 5 --rounds 10 --seed 0 ..."
+demo: setup ## a federation of processes on a private chain; ARGS="--clients 5 --rounds 10 --relay ..."
 	.venv/bin/koinon demo $(ARGS)
 
 setup: ## install what is needed into this folder (every target does that by itself)
@@ -53,22 +53,22 @@ slither: setup ## static analysis of the contracts: no finding without a reason 
 coverage: setup ## every line and branch of contracts/ is run by the Foundry tests
 	.venv/bin/python -m tools.coverage
 
-gas: setup ## what transactions cost, against the snapshot: nothing may grow
+gas: setup ## what transactions cost, today and after the fork, against ceilings and the snapshot: nothing may grow
 	.venv/bin/python -m tools.gas
 
 ##@ Prove (longer; ARGS=--quick for under two minutes, what was done is not done again)
 
-halmos: setup ## the arithmetic of rewards, for every input
+halmos: setup ## the arithmetic of rewards, seats and selection, for every input
 	@PYTHON="$(PYTHON)" tools/setup halmos
 	.venv/bin/python -m tools.halmos
 
-mutation: setup ## small faults in the contracts: which do the tests catch? ARGS="--quick | --only ID | --list | --resume"
+mutation: setup ## small faults in the contracts: which do the tests catch? ARGS="--semantic | --quick | --only ID | --list | --resume"
 	.venv/bin/python -m tools.mutation $(ARGS)
 
 chaos: setup ## a federation of processes whose daemons, nodes and members fail; ARGS="--quick | --seed N | --chain geth | --storage kubo | --resume"
 	.venv/bin/python -m tests.chaos $(ARGS)
 
-prove: setup ## deep searches for broken promises, the arithmetic, and the faults
+prove: setup ## deep searches for broken promises, arithmetic and seats, and the faults
 	@PYTHON="$(PYTHON)" tools/setup halmos
 	.venv/bin/python -m tools.prove $(ARGS)
 

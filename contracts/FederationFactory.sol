@@ -1,39 +1,100 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
 
 import {Federation} from "./Federation.sol";
 import {IFederation} from "./interfaces/IFederation.sol";
+import {Assets} from "./libraries/Assets.sol";
+import {Terms} from "./libraries/Terms.sol";
 
-/// @title Makes federations and remembers them.
-/// @notice A stranger can tell genuine code by asking whether the factory made it.
+/// @title Makes federations, and keeps nothing: an address proves its code, its constructor, its owner and its terms.
+/// @notice A federation is a clone of one implementation with its terms as immutable arguments, at the CREATE2 address
+/// over both. Comparing code would not do: whoever deploys the same code by a constructor of their own may have written
+/// storage first. So that nobody can have another implementation write storage before this one is there (made, used and
+/// destroyed in one transaction), a federation's creation code first asks for the hash of the implementation's code.
 contract FederationFactory {
-    /// @notice Whether this factory made the federation.
-    mapping(address federation => bool) public isFederation;
-    address[] private _federations;
+    /// @notice The code that every federation of this factory runs.
+    address public immutable IMPLEMENTATION = address(new Federation());
 
-    event FederationCreated(address indexed federation, address indexed owner);
+    uint256 private constant BASIS_POINTS = 10_000;
 
-    /// @notice Makes a federation that belongs to the caller, with terms that never change.
-    function createFederation(IFederation.FederationTerms calldata terms) external returns (address federation) {
-        federation = address(new Federation(msg.sender, terms));
-        isFederation[federation] = true;
-        _federations.push(federation);
-        emit FederationCreated(federation, msg.sender);
-    }
+    /// @notice A federation was made.
+    /// @param federation Its address.
+    /// @param owner Its first owner.
+    /// @param terms Its terms.
+    /// @param salt What tells it from others of the same owner and terms.
+    event FederationCreated(
+        address indexed federation, address indexed owner, IFederation.FederationTerms terms, uint64 salt
+    );
 
-    /// @notice How many federations this factory made.
-    function federationCount() external view returns (uint256) {
-        return _federations.length;
-    }
+    /// @notice The asset is neither the native coin nor a contract.
+    /// @param asset The asset.
+    error AssetIsNotAContract(address asset);
+    /// @notice With at least 1 the pool pays what the selected may claim.
+    error ZeroSpread();
 
-    /// @notice The federations `from` to `from + limit - 1` in the order in which they were made.
-    function federations(uint256 from, uint256 limit) external view returns (address[] memory page) {
-        uint256 end = Math.max(from, Math.min(Math.saturatingAdd(from, limit), _federations.length));
-        page = new address[](end - from);
-        for (uint256 i = from; i < end; ++i) {
-            page[i - from] = _federations[i];
+    /// @notice Makes a federation that belongs to the caller, with terms that never change. Reverts where it exists.
+    /// @param terms What is fixed for good.
+    /// @param salt What tells it from others of the same owner and terms.
+    /// @return federation Its address.
+    function createFederation(IFederation.FederationTerms calldata terms, uint64 salt)
+        external
+        returns (address federation)
+    {
+        if (terms.asset != Assets.NATIVE && terms.asset.code.length == 0) {
+            revert AssetIsNotAContract(terms.asset);
         }
+        uint256 maximum = terms.stake == 0 ? 0 : BASIS_POINTS;
+        if (terms.maxSlashRate > maximum) revert IFederation.SlashRateTooHigh(maximum, terms.maxSlashRate);
+        if (terms.maxSpread == 0) revert ZeroSpread();
+
+        federation = Create2.deploy(0, 0, _creationCode(Terms.pack(msg.sender, terms, salt)));
+        emit FederationCreated(federation, msg.sender, terms, salt);
+    }
+
+    /// @notice Where `createFederation` makes, or made, a federation.
+    /// @param owner Who calls it.
+    /// @param terms With these terms.
+    /// @param salt And this salt.
+    /// @return The address.
+    function addressOf(address owner, IFederation.FederationTerms calldata terms, uint64 salt)
+        external
+        view
+        returns (address)
+    {
+        return _addressOf(Terms.pack(owner, terms, salt));
+    }
+
+    /// @notice Whether this factory made the federation.
+    /// @param federation Any address.
+    /// @return Whether.
+    function isFederation(address federation) external view returns (bool) {
+        if (federation.code.length != Terms.CODE_LENGTH) return false;
+        return _addressOf(Clones.fetchCloneArgs(federation)) == federation;
+    }
+
+    function _addressOf(bytes memory packed) private view returns (address) {
+        return Create2.computeAddress(0, keccak256(_creationCode(packed)));
+    }
+
+    /// @dev Reverts unless the implementation's code has this hash: push20 implementation, extcodehash, push32 hash, eq,
+    /// push1 62, jumpi, push0, push0, revert, jumpdest. Then leaves the clone (ERC-1167): push1 size, dup1, push1 72,
+    /// push0, codecopy, push0, return.
+    function _creationCode(bytes memory packed) private view returns (bytes memory) {
+        return abi.encodePacked(
+            hex"73",
+            IMPLEMENTATION,
+            hex"3f7f",
+            IMPLEMENTATION.codehash,
+            hex"14603e575f5ffd5b60",
+            uint8(Terms.CODE_LENGTH),
+            hex"8060485f395ff3",
+            hex"363d3d373d3d3d363d73",
+            IMPLEMENTATION,
+            hex"5af43d82803e903d91602b57fd5bf3",
+            packed
+        );
     }
 }

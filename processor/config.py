@@ -57,6 +57,15 @@ def _url(value: Any, _: Path) -> str:
     return str(value)
 
 
+def _relay(value: Any, folder: Path) -> str:
+    """An address, and behind a # whose receipts count."""
+    url, _sign, wallet = str(value).partition("#")
+    if _sign:
+        _address(wallet, folder)
+    _url(url, folder)
+    return str(value)
+
+
 def _endpoint(value: Any, _: Path) -> tuple[str, int]:
     host, _colon, port = str(value).rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
@@ -128,8 +137,39 @@ def _whole(low: int, high: int | None = None, what: str = "a whole number") -> _
     return _Kind(f"{what} of at least {low}" if high is None else f"{what} from {low} to {high}", read)
 
 
+def _rate(value: Any, _: Path) -> int:
+    """A decimal number of smallest units, read exactly: in TOML a text, since its numbers are not."""
+    text = str(value) if type(value) is int else value
+    match = _RATE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError
+    rate = int(match[1]) * 10**RATE_DECIMALS + int((match[2] or "").ljust(RATE_DECIMALS, "0"))
+    if rate > HIGHEST_RATE:
+        raise ValueError
+    return rate
+
+
+def _above_nothing(kind: _Kind) -> _Kind:
+    def read(value: Any, folder: Path) -> int:
+        found: int = kind.read(value, folder)
+        if found == 0:
+            raise ValueError
+        return found
+
+    return _Kind(f"{kind.expected} above 0", read)
+
+
+RATE_DECIMALS = 9
+"""Rates are kept, as on chain, in 10 to the power of -9 of the asset's smallest unit for a second."""
+HIGHEST_RATE = 2**112 - 1
+"""The highest rate that the chain keeps."""
+_RATE = re.compile(rf"([0-9]{{1,33}})(?:\.([0-9]{{1,{RATE_DECIMALS}}}))?", re.ASCII)
+
 NODES = _several(_Kind("an address like http://127.0.0.1:8545", _node, shown=False))
 GATEWAYS = _several(_Kind("an address like https://ipfs.example", _url, shown=False))
+RELAYS = _several(
+    _Kind("an address like https://relay.example, perhaps with # and its wallet's address behind", _relay, shown=False)
+)
 ENDPOINT = _Kind("HOST:PORT, like 127.0.0.1:9464", _endpoint)
 MULTIADDR = _Kind("an IPFS node's address like /ip4/127.0.0.1/tcp/5001", _multiaddr)
 PATH = _Kind("a path", _path)
@@ -141,6 +181,12 @@ LONGEST_PERIOD = 30 * 24 * 3600
 PERIOD = _whole(30, LONGEST_PERIOD, what="a number of seconds")
 IN_UNITS = "an amount in the asset's smallest unit (wei of the native coin), a whole number"
 AMOUNT = _whole(0, what=IN_UNITS)
+ESCROW = _whole(0, 2**112 - 1, what=IN_UNITS)
+RATE = _Kind(
+    "an amount for a second in the asset's smallest unit (wei of the native coin), a whole number or a text such as "
+    f'"0.25" with at most {RATE_DECIMALS} digits after the point',
+    _rate,
+)
 
 
 def _setting(kind: _Kind, default: Any = MISSING, **options: Any) -> Any:
@@ -204,15 +250,18 @@ class DaemonSettings(PartySettings):
 class MemberSettings(PartySettings):
     """Who a client is and where: enough to register, to look at its membership, to claim and to leave.
 
-    `voucher` is the file that admits it where the federation asks for one.
+    `voucher` is the file that admits it where the federation asks for one; `relays` send what it signs, so that its
+    wallet needs no coins.
     """
 
     voucher: Path | None = _setting(PATH, None)
+    relays: tuple[str, ...] = _setting(RELAYS, ())
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSettings(DaemonSettings, MemberSettings):
-    """What a client's daemon needs. Amounts are in the smallest unit of the asset, rates for a second of compute.
+    """What a client's daemon needs. Amounts are in the smallest unit of the asset, `minimum_rate` is in 10⁻⁹ of it for
+    a second of compute, as rates are on chain.
 
     `asset` is the token that the client takes part for, `ZERO_ADDRESS` for the native coin; `max_stake` the most that
     the daemon stakes when it registers.
@@ -227,7 +276,7 @@ class ClientSettings(DaemonSettings, MemberSettings):
     asset: Address = _setting(ADDRESS, ZERO_ADDRESS)
     max_stake: int = _setting(AMOUNT, 0)
     accept_public_updates: bool = _setting(FLAG, False)
-    minimum_rate: int = _setting(AMOUNT, 0)
+    minimum_rate: int = _setting(RATE, 0)
     minimum_reward: int = _setting(AMOUNT, 0)
     claim_threshold: int = _setting(AMOUNT, 0)
     max_parameters: int | None = _setting(_whole(1), None)
@@ -246,7 +295,8 @@ class RoundSettings:
     """The terms of every round: periods in seconds, `selection_rate` in basis points, amounts in the smallest unit of
     the asset.
 
-    `reward_rate_cap` is for a second of compute. The bounds are the contract's.
+    `reward_rate_cap` is for a second of compute, in 10⁻⁹ of that unit, as rates are on chain. The bounds are the
+    contract's.
     """
 
     training_period: int = _setting(PERIOD)
@@ -254,8 +304,8 @@ class RoundSettings:
     max_updates: int = _setting(_whole(1, 1_000))
     max_compute_ms: int = _setting(_whole(1, LONGEST_PERIOD * 1000))
     selection_rate: int = _setting(_whole(1, 10_000), 10_000)
-    reward_rate_cap: int = _setting(_whole(1, what=IN_UNITS))
-    reward: int = _setting(AMOUNT)
+    reward_rate_cap: int = _setting(_above_nothing(RATE))
+    reward: int = _setting(ESCROW)
 
 
 @dataclass(frozen=True, kw_only=True)

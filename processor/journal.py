@@ -18,7 +18,8 @@ from typing import Any, Self
 from processor.errors import JournalBusy, JournalDamaged, JournalError
 from processor.types import Address, Cid
 
-VERSION = 2
+VERSION = 3
+"""Earlier ones were written for contracts that this program does not know."""
 SCHEMA = """
 CREATE TABLE identity (chain_id INTEGER NOT NULL, federation TEXT NOT NULL, address TEXT NOT NULL) STRICT;
 CREATE TABLE intents (
@@ -50,6 +51,11 @@ CREATE TABLE updates (
     path TEXT NOT NULL,
     compute_ms INTEGER NOT NULL,
     samples INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    claimed_ms INTEGER,
+    seen_at INTEGER,
+    final INTEGER NOT NULL DEFAULT 0,
+    published INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (round, sealing_key, base)
 ) STRICT;
 CREATE TABLE metered (
@@ -63,7 +69,8 @@ CREATE TABLE secrets (
     round INTEGER NOT NULL,
     base TEXT NOT NULL,
     plan TEXT NOT NULL,
-    encrypted BLOB NOT NULL
+    encrypted BLOB NOT NULL,
+    broadcast INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 """
 PATIENCE = 10.0
@@ -116,7 +123,9 @@ class SavedUpdate:
     """A sealed update as it was or will be submitted: to be sent again, never to be made again.
 
     Round, sealing key and base model together name it: after a reorganization a round of the same number may be another
-    one.
+    one. `ends_at` is the block time by which its round is over. It is sealed first; then the chain shows it, with
+    `claimed_ms` since the block `seen_at`, and it is `published`; and it is `final` once no reorganization can take it
+    away.
     """
 
     round: int
@@ -126,17 +135,24 @@ class SavedUpdate:
     path: Path
     compute_ms: int
     samples: int
+    ends_at: int
+    claimed_ms: int | None = None
+    seen_at: int | None = None
+    final: bool = False
+    published: bool = False
 
 
 @dataclass(frozen=True)
 class SavedSecret:
-    """The secret of a sealing key, encrypted by the caller, and the opening that it was made for."""
+    """The secret of a sealing key, encrypted by the caller, and the opening that it was made for. Once it was
+    `broadcast`, anybody may know it, whatever became of the transaction."""
 
     public_key: bytes
     round: int
     base: Cid
     plan: Cid
     encrypted: bytes = field(repr=False)
+    broadcast: bool = False
 
 
 class Journal:
@@ -293,8 +309,8 @@ class Journal:
         """Keeps what is to be submitted. Raises JournalError where the round has its update already."""
         try:
             self._write(
-                "INSERT INTO updates (round, sealing_key, base, cid, path, compute_ms, samples) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO updates (round, sealing_key, base, cid, path, compute_ms, samples, ends_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     update.round,
                     update.sealing_key,
@@ -303,6 +319,7 @@ class Journal:
                     str(update.path),
                     update.compute_ms,
                     update.samples,
+                    update.ends_at,
                 ),
             )
         except sqlite3.IntegrityError as error:
@@ -311,13 +328,40 @@ class Journal:
             ) from error
 
     def update_for(self, round: int, sealing_key: bytes, base: Cid) -> SavedUpdate | None:
-        rows = self._read(
-            "SELECT cid, path, compute_ms, samples FROM updates WHERE round = ? AND sealing_key = ? AND base = ?",
-            (round, sealing_key, base),
-        )
-        for cid, path, compute_ms, samples in rows:
-            return SavedUpdate(round, sealing_key, base, cid, Path(path), compute_ms, samples)
-        return None
+        return next(iter(self._updates("round = ? AND sealing_key = ? AND base = ?", (round, sealing_key, base))), None)
+
+    def update_in(self, round: int, sealing_key: bytes) -> SavedUpdate | None:
+        """The update of a round whose base the chain does not name any more: that which the chain showed, if it did."""
+        found = self._updates("round = ? AND sealing_key = ?", (round, sealing_key))
+        return max(found, key=lambda update: update.seen_at or 0, default=None)
+
+    def updates(self) -> list[SavedUpdate]:
+        """Every update, by round."""
+        return self._updates("1", ())
+
+    def sealed_elsewhere(self, sealing_key: bytes, round: int) -> bool:
+        """Whether an update was sealed to the key for another round than this."""
+        return bool(self._read("SELECT 1 FROM updates WHERE sealing_key = ? AND round != ?", (sealing_key, round)))
+
+    def see_update(self, update: SavedUpdate, block: int, claimed_ms: int) -> None:
+        """The chain shows the update, with the compute time that was claimed, since the block."""
+        self._note(update, "seen_at = ?, claimed_ms = ?, final = 0", block, claimed_ms)
+
+    def miss_update(self, update: SavedUpdate) -> None:
+        """The chain shows the update no more: a reorganization took it away."""
+        self._note(update, "seen_at = NULL, claimed_ms = NULL, final = 0")
+
+    def doubt_updates(self, above: int) -> None:
+        """Takes back that the chain showed updates in blocks above a number: those blocks were reorganized."""
+        self._write("UPDATE updates SET seen_at = NULL, claimed_ms = NULL, final = 0 WHERE seen_at > ?", (above,))
+
+    def finish_update(self, update: SavedUpdate) -> None:
+        """No reorganization can take the update away any more."""
+        self._note(update, "final = 1")
+
+    def publish_update(self, update: SavedUpdate) -> None:
+        """The sealed bytes are where everybody finds them."""
+        self._note(update, "published = 1")
 
     def add_metered(self, round: int, sealing_key: bytes, ms: int) -> None:
         """Adds compute time to what the round has taken so far."""
@@ -337,25 +381,51 @@ class Journal:
         """Keeps a sealing secret. Raises JournalError for a second one of the same key."""
         try:
             self._write(
-                "INSERT INTO secrets (public_key, round, base, plan, encrypted) VALUES (?, ?, ?, ?, ?)",
-                (secret.public_key, secret.round, secret.base, secret.plan, secret.encrypted),
+                "INSERT INTO secrets (public_key, round, base, plan, encrypted, broadcast) VALUES (?, ?, ?, ?, ?, ?)",
+                (secret.public_key, secret.round, secret.base, secret.plan, secret.encrypted, secret.broadcast),
             )
         except sqlite3.IntegrityError as error:
             raise JournalError(f"the journal {self.path} has a secret for {secret.public_key.hex()} already") from error
 
-    def secret_for(self, public_key: bytes) -> bytes | None:
-        rows = self._read("SELECT encrypted FROM secrets WHERE public_key = ?", (public_key,))
-        return rows[0][0] if rows else None
+    def secret_for(self, public_key: bytes) -> SavedSecret | None:
+        rows = self._read(
+            "SELECT round, base, plan, encrypted, broadcast FROM secrets WHERE public_key = ?", (public_key,)
+        )
+        for round, base, plan, encrypted, broadcast in rows:
+            return SavedSecret(public_key, round, base, plan, encrypted, bool(broadcast))
+        return None
+
+    def broadcast_secret(self, public_key: bytes) -> None:
+        """Writes down, before it is, that a secret is shown to others: its key is good for no other round any more."""
+        self._write("UPDATE secrets SET broadcast = 1 WHERE public_key = ?", (public_key,))
 
     def key_for_opening(self, round: int, base: Cid, plan: Cid) -> bytes | None:
-        """The public key that was made for this very opening before, if one was."""
+        """The public key that was made for this very opening before, if one was and its secret was never shown."""
         rows = self._read(
-            "SELECT public_key FROM secrets WHERE round = ? AND base = ? AND plan = ? ORDER BY rowid DESC LIMIT 1",
+            "SELECT public_key FROM secrets WHERE round = ? AND base = ? AND plan = ? AND NOT broadcast "
+            "ORDER BY rowid DESC LIMIT 1",
             (round, base, plan),
         )
         return rows[0][0] if rows else None
 
     # ------------------------------------------------------------------------------------------------------- internal
+
+    def _updates(self, condition: str, values: tuple[object, ...]) -> list[SavedUpdate]:
+        rows = self._read(
+            "SELECT round, sealing_key, base, cid, path, compute_ms, samples, ends_at, claimed_ms, seen_at, final, "
+            f"published FROM updates WHERE {condition} ORDER BY round, rowid",
+            values,
+        )
+        return [
+            SavedUpdate(round, key, base, cid, Path(path), compute, samples, end, claimed, seen, bool(final), bool(out))
+            for round, key, base, cid, path, compute, samples, end, claimed, seen, final, out in rows
+        ]
+
+    def _note(self, update: SavedUpdate, change: str, *values: object) -> None:
+        self._write(
+            f"UPDATE updates SET {change} WHERE round = ? AND sealing_key = ? AND base = ?",
+            (*values, update.round, update.sealing_key, update.base),
+        )
 
     def _open(self, identity: tuple[int, Address, Address]) -> None:
         with self._readable():
@@ -373,8 +443,9 @@ class Journal:
             self._database.execute("COMMIT")
             if version not in (0, VERSION):
                 raise JournalError(
-                    f"the journal {self.path} has version {version}, this program reads {VERSION}: finish the round "
-                    "that is live with the version of Koinon that wrote it, then choose a new state directory"
+                    f"the journal {self.path} has version {version}, this program reads {VERSION}, and the federations "
+                    "of the one are not those of the other: finish there with the version of Koinon that wrote it "
+                    "(claim, leave, withdraw), and choose a new state directory for a federation of this version"
                 )
             found = self._database.execute("SELECT chain_id, federation, address FROM identity").fetchone()
         if found is None:

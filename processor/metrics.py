@@ -59,6 +59,11 @@ class Metrics:
         self._needed = self._gauge("koinon_balance_needed_wei", "What the wallet should hold for its next transactions")
         self._low = self._gauge("koinon_balance_low", "1 where the balance is below that, else 0")
         self._transactions = self._counter("koinon_transactions", "Transactions by outcome", "outcome")
+        self._reports = self._counter(
+            "koinon_own_updates",
+            "A client's own updates as reports tell of them: accepted, adjusted, differs",
+            "outcome",
+        )
         self._reorganizations = self._counter("koinon_reorganizations", "Reorganizations of the chain that were seen")
         self._deepest = self._gauge("koinon_reorganization_deepest_blocks", "Blocks that the deepest of them took away")
         self._storage = Histogram(
@@ -123,6 +128,11 @@ class Metrics:
         self._reorganizations.inc()
         self._depth = max(depth, self._depth)
         self._deepest.set(self._depth)
+
+    def reported(self, outcome: str) -> None:
+        """What a report says of the client's update: `accepted`, `adjusted`, or it `differs` from what the client
+        knows."""
+        self._reports.labels(outcome).inc()
 
     def beat(self) -> None:
         """A sign of life within a long cycle."""

@@ -1,6 +1,7 @@
 """Ends rounds and registration for good: `brownie run close main federation=ADDRESS --network NETWORK`.
 
-Rewards that are owed and stakes stay their clients', and never expire; what is carried can then be withdrawn.
+Also in a live round, which goes on to its end. Rewards that are owed and stakes stay their clients', and never expire;
+what is carried can then be withdrawn, and what the live round leaves once that is over.
 """
 
 from __future__ import annotations

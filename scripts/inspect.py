@@ -1,126 +1,124 @@
 """Prints everything that the chain knows of a federation, as one block has it, for an auditor:
 `brownie run inspect main federation=ADDRESS --network NETWORK`. Needs no account.
 
-Amounts are in the smallest unit of the asset, compute time is in milliseconds. `koinon audit` also re-computes what the
-artifacts say.
+Amounts are in the smallest unit of the asset, rates in 10^-9 of it a second, compute time is in milliseconds. State
+keeps the latest round whole, and of those before what they left and the record that chains them: `koinon audit` proves
+from artifacts what they were, and re-computes what the artifacts say.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from brownie import ZERO_ADDRESS, chain, web3
+from brownie import chain
 
 from processor.chain.amounts import format_moment
-from processor.chain.asset import balance_of
-from processor.cid import cid_from_digest
-from processor.types import Admission, AuditPolicy, Block
-from scripts.common import asset_of, find_federation, or_fail, pages, read_arguments
-
-PHASES = ("none", "training", "aggregating", "finalized", "abandoned")
+from processor.chain.asset import Asset
+from processor.types import Address, Block, Phase, Release, Result, RoundView, UpdateView
+from scripts.common import find_federation, node, on_chain, or_fail, read_arguments, read_federation
 
 
 def main(*arguments: str) -> None:
-    federation = find_federation(read_arguments(arguments, federation="")["federation"])
-    latest = web3.eth.get_block("latest")
+    federation = read_federation(find_federation(read_arguments(arguments, federation="")["federation"]))
+    or_fail(show, federation)
+
+
+def show(federation: on_chain.Federation) -> None:
+    latest = node().eth.get_block("latest")
     block = Block(latest["number"], "0x" + latest["hash"].hex(), latest["timestamp"])
-    at = {"block_identifier": block.number}
+    view, updates = federation.round_view(at=block), federation.update_views(at=block)
+    closed, paused = federation.closed(block), federation.paused(block)
 
-    print(f"federation       {federation.address} on chain {chain.id}")
+    print(f"federation       {federation.address} on chain {chain.id}, made by {federation.made_by(block)}")
     print(f"block            {block.number} of {moment(block.timestamp)}")
-    print_terms(federation)
-    print(f"owner            {federation.owner(**at)}, next: {somebody(federation.pendingOwner(**at))}")
-    print(f"operator         {somebody(federation.operator(**at))}")
-    print(f"paused           {'yes' if federation.paused(**at) else 'no'}")
-    print(f"closed           {'yes' if federation.closed(**at) else 'no'}")
-    print(f"latest release   {release(federation.latestRelease(**at))}")
-    stakes = print_members(federation, at)
+    print_terms(federation, federation.asset())
+    print(f"owner            {federation.owner(block)}, next: {federation.pending_owner(block) or 'nobody'}")
+    print(f"owner nonce      {federation.owner_nonce(block)}")
+    print(f"operator         {federation.operator(block) or 'nobody'}")
+    print(f"paused           {'yes' if paused else 'no'}")
+    print(f"closed           {'yes' if closed else 'no'}")
+    print(f"latest release   {release(federation.latest_release(block))}")
+    print(f"record           0x{federation.record(block).hex()}")
+    members = federation.members(block)
+    balances = print_members(federation, members, updates, block)
+    for number, result in enumerate(federation.results(block), start=1):
+        print_result(number, result)
+    if view.round:
+        print_round(view, updates)
 
-    owed = live = forfeited = paid = 0
-    for number in range(1, federation.roundCount(**at) + 1):
-        round_ = federation.roundView(number, ZERO_ADDRESS, **at).dict()
-        updates = [update.dict() for update in pages(federation.updates, round_["memberCount"], number, **at)]
-        print_round(round_, updates)
-        stakes |= {update["client"]: update["stake"] for update in updates}
-        paid += sum(update["reward"] for update in updates if update["claimed"])
-        if PHASES[round_["phase"]] in ("training", "aggregating"):
-            live += round_["pool"]
-        else:
-            rewards = sum(update["reward"] for update in updates)
-            owed += sum(update["reward"] for update in updates if not update["claimed"])
-            forfeited += round_["forfeited"] + round_["payable_"] - rewards
-
-    carried, staked = federation.carried(**at), sum(stakes.values())
-    balance = or_fail(balance_of, web3, asset_of(federation), federation.address, block)
+    carried, balance = federation.carried(block), federation.holdings(block)
+    live = view.pool if view.phase.live else 0
+    owed, staked = (sum(amounts) for amounts in zip(*balances.values(), strict=True)) if balances else (0, 0)
     print("money")
     print(f"  balance        {balance}")
     print(f"  carried        {carried}")
     print(f"  live pool      {live}")
     print(f"  owed           {owed}")
     print(f"  stakes         {staked}")
-    print(f"  forfeited      {forfeited}")
-    print(f"  not of these   {balance - carried - live - owed - staked - forfeited} (slashed, or forced upon it)")
-    print(f"  paid           {paid}")
+    rest = balance - carried - live - owed - staked
+    print(f"  not of these   {rest} (forfeited, slashed, forced upon it, or of clients that left and do not settle)")
 
 
-def print_terms(federation: Any) -> None:
-    terms, asset = federation.terms().dict(), asset_of(federation)
+def print_terms(federation: on_chain.Federation, asset: Asset) -> None:
+    terms = federation.terms()
     kind = "the coin of the chain" if asset.native else asset.address
     print(f"asset            {asset.symbol} with {asset.decimals} decimals ({kind})")
-    print(f"stake            {terms['stake']}, of which {terms['maxSlashRate']} basis points can be slashed")
-    print(f"admission        {Admission(terms['admission']).name.lower()}")
-    print(f"audit policy     {AuditPolicy(terms['auditPolicy']).name.lower()}")
+    print(f"stake            {terms.stake}, of which {terms.max_slash_rate} basis points can be slashed")
+    print(f"admission        {terms.admission.name.lower()}")
+    print(f"audit policy     {terms.audit_policy.name.lower()}")
+    print(f"spread           {terms.max_spread}-fold at most what a pool pays may be claimed")
+    print(f"retired          {f'after {terms.idle_rounds} rounds of silence' if terms.idle_rounds else 'nobody'}")
 
 
-def print_members(federation: Any, at: dict[str, int]) -> dict[str, int]:
-    """Returns the stakes of the members. Who left may have one, too, until a round with its update is over."""
-    members = list(pages(federation.members, federation.memberCount(**at), **at))
-    stakes = {
-        member: federation.roundView(0, member, **at)["client"]["stake"] for member in members if member != ZERO_ADDRESS
-    }
-    print(f"members          {len(stakes)} of {len(members)} ever registered")
-    for index, member in enumerate(members):
-        print(f"  {index:<14} {'left' if member == ZERO_ADDRESS else f'{member}, stake {stakes[member]}'}")
-    return stakes
+def print_members(
+    federation: on_chain.Federation, members: list[Address], updates: list[UpdateView], block: Block
+) -> dict[Address, tuple[int, int]]:
+    """Returns what they, and leavers with an update in the latest round, are owed, and what is left of their stakes."""
+    leavers = [update.client for update in updates if update.client not in members]
+    balances = {client: federation.balance_of(client, block) for client in [*members, *leavers]}
+    print(f"members          {len(members)}")
+    for place, client in enumerate([*members, *leavers]):
+        owed, stake = balances[client]
+        print(f"  {place if place < len(members) else 'left':<14} {client}, stake {stake}, owed {owed}")
+    return balances
 
 
-def print_round(round_: dict[str, Any], updates: list[dict[str, Any]]) -> None:
-    print(f"round {round_['round']}")
-    print(f"  phase          {PHASES[round_['phase']]}")
-    print(f"  opened         {moment(round_['openedAt'])}")
-    print(f"  training until {moment(round_['trainingDeadline'])}")
-    print(f"  aggr. until    {moment(round_['aggregationDeadline'])}")
-    print(f"  plan           {cid(round_['planCid'])}")
-    print(f"  base           {release(round_['base'])}")
-    print(f"  released       {release(round_['released'])}")
-    print(f"  sealing key    {round_['sealingKey']}")
-    print(f"  secret         {round_['secret'] if int(str(round_['secret']), 16) else 'not published'}")
-    print(f"  selection      {round_['selectedCount']} of {round_['memberCount']}, offset {round_['selectionOffset']}")
-    print(f"  updates        {round_['updateCount']} of at most {round_['maxUpdates']}")
-    print(f"  compute        {round_['claimedMs']} claimed, {round_['creditedMs']} credited")
-    print(f"  most compute   {round_['maxComputeMs']} for each client")
-    print(f"  pool           {round_['pool']}")
-    print(f"  wage           at most {round_['rewardRateCap']} a second, at least {round_['guaranteedRate']}")
-    print(f"  payable        {round_['payable_']}, surplus {round_['surplus']}, forfeited {round_['forfeited']}")
+def print_result(number: int, result: Result) -> None:
+    if not result.credited_ms and not any(result.sealing_key):
+        print(f"result {number:<9} nothing yet, or nothing at all")
+        return
+    key = f", sealing key 0x{result.sealing_key.hex()}…" if any(result.sealing_key) else ", abandoned"
+    print(f"result {number:<9} payable {result.payable} for {result.credited_ms} credited{key}")
+
+
+def print_round(view: RoundView, updates: list[UpdateView]) -> None:
+    print(f"round {view.round}")
+    print(f"  phase          {view.phase.name.lower()}")
+    print(f"  opened         {moment(view.opened_at)}")
+    print(f"  training until {moment(view.training_deadline)}")
+    print(f"  aggr. until    {moment(view.aggregation_deadline)}")
+    print(f"  plan           {view.plan or 'none'}")
+    if view.phase is Phase.FINALIZED:
+        print(f"  released       {release(view.released)}")
+    else:
+        print(f"  base           {release(view.base)}")
+    print(f"  sealing key    0x{view.sealing_key.hex()}")
+    print(f"  secret         {'0x' + view.secret.hex() if any(view.secret) else 'not published'}")
+    print(f"  selection      {view.selected_count} of {view.member_count}, offset {view.selection_offset}")
+    print(f"  digest         0x{view.digest.hex()}")
+    print(f"  updates        {view.update_count} of at most {view.max_updates}, {view.absent_count} not awaited")
+    print(f"  compute        {view.claimed_ms} claimed, {view.credited_ms} credited")
+    print(f"  most compute   {view.max_compute_ms} for each client")
+    print(f"  pool           {view.pool}")
+    print(f"  wage           at most {view.reward_rate_cap} a second, at least {view.guaranteed_rate}")
+    print(f"  payable        {view.payable}, surplus {view.surplus}, forfeited {view.forfeited}")
     for update in updates:
-        print(f"  update         {update['client']} (index {update['index']}{'' if update['member'] else ', left'})")
-        print(f"    cid          {cid(update['updateCid'])}")
-        print(f"    samples      {update['samples']}")
-        print(f"    compute      {update['computeMs']} claimed, {update['creditedMs']} credited")
-        print(f"    slashed      {update['slashRate']} basis points of its stake")
-        print(f"    reward       {update['reward']}, {'claimed' if update['claimed'] else 'not claimed'}")
+        print(f"  update         {update.client}")
+        print(f"    cid          {update.update}")
+        print(f"    compute      {update.compute_ms} {'credited' if update.adjusted else 'claimed'}")
+        print(f"    slashed      {update.slash_rate} basis points of its stake")
 
 
-def cid(digest: Any) -> str:
-    return cid_from_digest(bytes.fromhex(str(digest).removeprefix("0x"))) or "none"
-
-
-def release(value: Any) -> str:
-    return f"model {cid(value['modelCid'])}, report {cid(value['reportCid'])}"
-
-
-def somebody(address: str) -> str:
-    return "nobody" if address == ZERO_ADDRESS else address
+def release(value: Release) -> str:
+    return f"model {value.model or 'none'}, report {value.report or 'none'}"
 
 
 def moment(timestamp: int) -> str:

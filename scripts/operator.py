@@ -17,6 +17,6 @@ def main(*arguments: str) -> None:
     operator = or_fail(to_address, values["operator"])
     named = "nobody" if operator == ZERO_ADDRESS else operator
     federation = find_federation(values["federation"])
-    confirm(f"Let {named} open and finalize rounds of {federation.address} beside its owner?")
+    confirm(f"Let {named} open and finalize rounds of {federation.address}, as its owner does?")
     transact(federation.setOperator, operator)
     print(f"operator {named}")

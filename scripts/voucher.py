@@ -14,12 +14,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from brownie import chain, web3
-from eth_account import Account
+from brownie import chain
 
 from processor.chain.vouchers import sign_voucher
 from processor.types import Admission
-from scripts.common import confirm, fail, find_federation, or_fail, read_arguments, signer, transact
+from scripts.common import confirm, fail, find_federation, node, or_fail, read_arguments, signer, transact
 
 SECONDS = {"h": 3600, "d": 86_400}
 
@@ -36,15 +35,13 @@ def main(*arguments: str) -> None:
 
 
 def sign(federation: Any, client: str, seconds: int, out: Path) -> None:
-    key = getattr(signer(), "private_key", None)
-    if key is None:
-        fail("the accounts of a development network cannot sign vouchers: expected a live network and KOINON_ACCOUNT")
     if federation.terms()["admission"] != Admission.VOUCHER:
         fail(f"anybody can register with the federation {federation.address}: it takes no vouchers")
     if federation.owner() != signer().address:
         fail(f"vouchers are signed by the owner {federation.owner()}, and the account that signs is {signer().address}")
-    until = web3.eth.get_block("latest")["timestamp"] + seconds
-    voucher = or_fail(sign_voucher, Account.from_key(key), chain.id, federation.address, client, until)
+    until = node().eth.get_block("latest")["timestamp"] + seconds
+    nonce = federation.ownerNonce()
+    voucher = or_fail(sign_voucher, signer(), chain.id, federation.address, client, until, nonce)
     try:
         with out.open("xb") as file:
             file.write(voucher.encode())

@@ -1,7 +1,7 @@
 """After `close`, takes out what is carried:
 `brownie run withdraw main federation=ADDRESS [to=ADDRESS] --network NETWORK`.
 
-It goes to the signer unless `to` says whom.
+It goes to the signer unless `to` says whom. Where a round was live at the closing, once more when it is over.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Measures what transactions cost and compares it with snapshots/ (`make gas`; `make gas-update` accepts the figures).
 
-More gas fails, and so does less: a snapshot that is not lowered at once would let the same amount grow back unseen. The
-ceilings themselves are in tests/foundry/Gas.t.sol.
+Each under two price tables, which tests/foundry/gas/Prices.sol holds with their sources: today's, and that of the next
+fork, in which a new slot costs five times as much. More gas fails, and so does less: a snapshot that is not lowered at
+once would let the same amount grow back unseen. The ceilings themselves are in tests/foundry/Gas.t.sol.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tools.forge import ROOT, environment
 KEPT = ROOT / "snapshots"
 MEASURED = ROOT / "build" / "snapshots"
 COMMAND = ("forge", "test", "--match-path", "tests/foundry/Gas.t.sol")
+TODAY, AFTER = ": today", ": after the fork"
 
 
 def read_figures(folder: Path) -> dict[str, int]:
@@ -27,6 +29,15 @@ def read_figures(folder: Path) -> dict[str, int]:
         for path in sorted(folder.glob("*.json"))
         for name, gas in json.loads(path.read_text()).items()
     }
+
+
+def table(figures: Mapping[str, int]) -> Iterator[str]:
+    """A line for each transaction, with its gas today and after the fork."""
+    yield f"{'':<60}{'today':>12}{'after':>12}"
+    for name, gas in figures.items():
+        if name.endswith(TODAY):
+            transaction = name.removesuffix(TODAY)
+            yield f"{transaction:<60}{gas:>12,}{figures[transaction + AFTER]:>12,}"
 
 
 def differences(kept: Mapping[str, int], measured: Mapping[str, int]) -> Iterator[str]:
@@ -64,8 +75,7 @@ def main() -> int:
         shutil.rmtree(KEPT, ignore_errors=True)
         shutil.copytree(MEASURED, KEPT)
     figures = read_figures(MEASURED)
-    for name, gas in figures.items():
-        print(f"{name:<60}{gas:>12,}")
+    print("\n".join(table(figures)))
     changed = list(differences(read_figures(KEPT), figures))
     for sentence in changed:
         print(sentence, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`make prove`: deep searches for broken promises, the arithmetic for every input, and faults that nobody would notice.
+"""`make prove`: deep searches for broken promises, proofs for every input, and faults that nobody would notice.
 
 A part that has passed is not done again until contracts or tests change; `--quick` is a short form of all of them, and
 remembers nothing.
@@ -43,7 +43,8 @@ def parts(quick: bool, seed: str) -> list[Part]:
     ]
     if not quick:
         found.append(Part("random stories on a chain", STORIES, {**os.environ, "KOINON_DEEP": "1"}))
-        found.append(Part("arithmetic", (PYTHON, "-m", "tools.halmos")))
+        found.append(Part("arithmetic and seats", (PYTHON, "-m", "tools.halmos")))
+        found.append(Part("faults of meaning", (PYTHON, "-m", "tools.mutation", "--semantic", "--resume")))
     faults = ("--quick",) if quick else ("--resume",)
     return [*found, Part("faults", (PYTHON, "-m", "tools.mutation", *faults))]
 

@@ -4,14 +4,16 @@ pragma solidity 0.8.30;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @title The money of a round: pure arithmetic.
-/// @notice Amounts are in wei below 2^128, times in milliseconds below 2^48, rates in wei per second of compute below
-/// 2^128: no product overflows. Every division rounds down, so that what is paid never exceeds what was escrowed.
+/// @notice Amounts are in the asset's smallest unit below 2^112, times in milliseconds below 2^48, rates in 10^-9 of that
+/// unit per second of compute below 2^112: no product overflows. Every division rounds down, so that what is paid never
+/// exceeds what was escrowed.
 library Rewards {
-    uint256 internal constant MS_PER_SECOND = 1000;
+    /// @dev 10^9 parts of a unit, times milliseconds per second.
+    uint256 internal constant SCALE = 1e12;
 
     /// @notice P(t) = min(pool, rate cap * t): what t milliseconds of compute time earn together.
     function payable_(uint256 pool, uint256 rateCap, uint256 ms) internal pure returns (uint256) {
-        return Math.min(pool, rateCap * ms / MS_PER_SECOND);
+        return Math.min(pool, rateCap * ms / SCALE);
     }
 
     /// @notice What one client gets of `amount` = P(T') for its part of the credited total T'.
@@ -33,13 +35,23 @@ library Rewards {
         return payable_(pool, rateCap, claimedMs) - payable_(pool, rateCap, creditedMs);
     }
 
-    /// @notice Wei per second of compute that every client can count on, even where all of `maxUpdates` claim the most.
-    function guaranteedRate(uint256 pool, uint256 rateCap, uint256 maxUpdates, uint256 maxComputeMs)
+    /// @notice What every second of compute can count on, in the unit of the cap, even where all of the k selected claim
+    /// the most.
+    function guaranteedRate(uint256 pool, uint256 rateCap, uint256 selected, uint256 maxComputeMs)
         internal
         pure
         returns (uint256)
     {
-        uint256 mostMs = maxUpdates * maxComputeMs;
-        return mostMs == 0 ? 0 : Math.min(rateCap, pool * MS_PER_SECOND / mostMs);
+        uint256 mostMs = selected * maxComputeMs;
+        return mostMs == 0 ? 0 : Math.min(rateCap, pool * SCALE / mostMs);
+    }
+
+    /// @notice The least pool, besides 0, under which the k selected can claim at most `maxSpread` times what it pays.
+    function leastPool(uint256 rateCap, uint256 selected, uint256 maxComputeMs, uint256 maxSpread)
+        internal
+        pure
+        returns (uint256)
+    {
+        return Math.ceilDiv(rateCap * selected * maxComputeMs, maxSpread * SCALE);
     }
 }

@@ -4,194 +4,110 @@ pragma solidity 0.8.30;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {IFederation} from "../interfaces/IFederation.sol";
-import {Rewards} from "./Rewards.sol";
+import {Seat, Seats} from "./Seats.sol";
 import {Selection} from "./Selection.sol";
 
-/// @notice One client's update in one round.
-struct Update {
-    bytes32 updateCid;
-    uint32 computeMs; // never 0 for an update that exists
-    uint32 creditedMs; // computeMs until an adjustment lowers it
-    uint64 samples;
-    uint32 index; // the client's member index when it submitted
-    uint16 slashRate; // of the client's stake, in basis points
-    bool claimed;
-}
-
-/// @notice One round. Fields that are written together lie together; the first slot is full to the bit.
-struct Round {
+/// @notice What an opening fixes of a round's course: a slot, full to the bit, that the next opening rewrites.
+struct Schedule {
     uint40 openedAt;
     uint40 trainingDeadline;
     uint40 aggregationDeadline;
-    uint16 updateCount;
     uint16 selectedCount;
-    uint48 claimedMs;
-    uint48 creditedMs; // claimedMs until adjustments lower it: what an abandoned round settles on
-    bool finalized;
-    // slot
-    uint128 pool;
-    uint128 rewardRateCap;
-    // slot
-    uint32 memberCount;
-    uint32 selectionOffset;
+    uint24 memberCount;
+    uint24 selectionOffset;
     uint32 maxComputeMs;
     uint16 maxUpdates;
-    // slots of their own
-    bytes32 planCid;
-    bytes32 sealingKey;
-    IFederation.Release base;
-    bytes32 secret;
-    mapping(address client => Update) updates;
+    uint24 round;
 }
 
-/// @title The life of a round: its phase, derived from storage and the block time, and the three transitions.
+/// @notice What a round counts while it is live: a slot, full to the bit.
+struct Tally {
+    bytes20 digest;
+    uint16 updateCount;
+    uint16 absentCount; // selected, and not awaited: declined, or left without an update
+    uint48 claimedMs;
+    bool finalized;
+    bool booked; // what the round left is part of what was withdrawn
+}
+
+/// @notice What a round can pay: a slot.
+struct Money {
+    uint112 pool;
+    uint112 rewardRateCap;
+}
+
+/// @notice What a round leaves for ever, the one slot that it creates: what its clients share, and in proportion to what.
+struct Result {
+    uint112 payable_;
+    uint48 creditedMs;
+    bytes12 sealingKey;
+}
+
+/// @title The life of a round, over what its slots say: its phase, its selection, and what its lists commit to.
 library Rounds {
-    using Rounds for Round;
+    using Seats for Seat;
 
     uint256 internal constant MIN_PERIOD = 30 seconds;
     uint256 internal constant MAX_PERIOD = 30 days;
     uint256 internal constant MAX_UPDATES = 1000;
 
     /// @notice Every phase is half-open: it ends at the first block whose time is its deadline.
-    function phase(Round storage self) internal view returns (IFederation.Phase) {
-        if (self.openedAt == 0) return IFederation.Phase.None;
-        if (self.finalized) return IFederation.Phase.Finalized;
+    function phase(Schedule memory self, Tally memory tally) internal view returns (IFederation.Phase) {
+        if (self.round == 0) return IFederation.Phase.None;
+        if (tally.finalized) return IFederation.Phase.Finalized;
         if (block.timestamp >= self.aggregationDeadline) return IFederation.Phase.Abandoned;
-        if (block.timestamp < self.trainingDeadline && self.updateCount < self.selectedCount) {
+        // Both counts are at most MAX_UPDATES.
+        if (block.timestamp < self.trainingDeadline && tally.updateCount + tally.absentCount < self.selectedCount) {
             return IFederation.Phase.Training;
         }
-        return self.updateCount == 0 ? IFederation.Phase.Abandoned : IFederation.Phase.Aggregating;
+        return tally.updateCount == 0 ? IFederation.Phase.Abandoned : IFederation.Phase.Aggregating;
     }
 
     /// @notice Whether the round was opened and waits for nobody any more: its money is settled.
-    function isOver(Round storage self) internal view returns (bool) {
-        return _isOver(self.phase());
+    function isOver(Schedule memory self, Tally memory tally) internal view returns (bool) {
+        IFederation.Phase actual = phase(self, tally);
+        return actual == IFederation.Phase.Finalized || actual == IFederation.Phase.Abandoned;
     }
 
-    function isSelected(Round storage self, uint256 index) internal view returns (bool) {
-        return Selection.includes(index, self.memberCount, self.selectedCount, self.selectionOffset);
+    /// @notice Whether a member takes part: by where it stood at the opening.
+    function selects(Schedule memory self, Seat memory seat) internal pure returns (bool) {
+        uint256 position = seat.positionAtOpening(self.round);
+        return
+            position != 0
+                && Selection.includes(position - 1, self.memberCount, self.selectedCount, self.selectionOffset);
     }
 
-    /// @notice P(T'): what the clients of a round that is over share.
-    function payable_(Round storage self) internal view returns (uint256) {
-        return Rewards.payable_(self.pool, self.rewardRateCap, self.creditedMs);
+    /// @notice The most that a client can have computed by now. Block times are whole seconds: the one that has begun
+    /// counts.
+    function mostMs(Schedule memory self) internal view returns (uint256) {
+        return Math.min(self.maxComputeMs, (block.timestamp - self.openedAt + 1) * 1000);
     }
 
-    /// @notice What carries on from a round that is over.
-    function surplus(Round storage self) internal view returns (uint256) {
-        return Rewards.surplus(self.pool, self.rewardRateCap, self.claimedMs);
+    /// @notice The digest that a round starts from.
+    function begin(IFederation.Opening memory opening) internal view returns (bytes20) {
+        return bytes20(keccak256(abi.encode(block.chainid, address(this), opening)));
     }
 
-    /// @notice One client's reward in a round that is over.
-    function reward(Round storage self, Update storage update) internal view returns (uint256) {
-        return Rewards.share(self.payable_(), update.creditedMs, self.creditedMs);
-    }
-
-    function requirePhase(Round storage self, uint32 round, IFederation.Phase expected) internal view {
-        IFederation.Phase actual = self.phase();
-        if (actual != expected) revert IFederation.WrongPhase(round, expected, actual);
-    }
-
-    function requireOver(Round storage self, uint32 round) internal view {
-        IFederation.Phase actual = self.phase();
-        if (!_isOver(actual)) revert IFederation.RoundIsLive(round, actual);
-    }
-
-    /// @notice None to Training.
-    function open(
-        Round storage self,
-        uint32 round,
-        IFederation.RoundTerms calldata terms,
-        IFederation.Release memory base,
-        uint32 memberCount,
-        uint128 pool
-    ) internal {
-        _requireValid(terms);
-        if (memberCount == 0) revert IFederation.NoMembers();
-
-        uint256 deadline = block.timestamp + terms.trainingPeriod;
-        bytes32 entropy = keccak256(abi.encode(blockhash(block.number - 1), round));
-        self.openedAt = uint40(block.timestamp);
-        self.trainingDeadline = uint40(deadline);
-        self.aggregationDeadline = uint40(deadline + terms.aggregationPeriod);
-        self.selectedCount = uint16(Selection.count(terms.selectionRate, memberCount, terms.maxUpdates));
-        self.pool = pool;
-        self.rewardRateCap = terms.rewardRateCap;
-        self.memberCount = memberCount;
-        self.selectionOffset = uint32(uint256(entropy) % memberCount);
-        self.maxComputeMs = terms.maxComputeMs;
-        self.maxUpdates = terms.maxUpdates;
-        self.planCid = terms.planCid;
-        self.sealingKey = terms.sealingKey;
-        self.base = base;
-    }
-
-    /// @notice Stays in Training, until the last of the selected has submitted.
-    function submit(
-        Round storage self,
-        uint32 round,
-        address client,
-        uint32 index,
-        bytes32 updateCid,
-        uint32 computeMs,
-        uint64 samples
-    ) internal {
-        Update storage update = self.updates[client];
-        if (update.computeMs != 0) revert IFederation.AlreadySubmitted(round, client);
-        if (!self.isSelected(index)) revert IFederation.NotSelected(round, client);
-        if (updateCid == 0) revert IFederation.ZeroValue("updateCid");
-        if (samples == 0) revert IFederation.ZeroValue("samples");
-        // Block times are whole seconds: the second that has begun counts.
-        uint256 elapsedMs = (block.timestamp - self.openedAt + 1) * 1000;
-        uint256 maximum = Math.min(self.maxComputeMs, elapsedMs);
-        if (computeMs == 0 || computeMs > maximum) {
-            revert IFederation.ComputeTimeOutOfBounds(1, maximum, computeMs);
-        }
-
-        update.updateCid = updateCid;
-        update.computeMs = computeMs;
-        update.creditedMs = computeMs;
-        update.samples = samples;
-        update.index = index;
-        // MAX_UPDATES times a uint32 fits: written together, the three are one write.
-        unchecked {
-            ++self.updateCount;
-            self.claimedMs += computeMs;
-            self.creditedMs += computeMs;
-        }
-    }
-
-    /// @notice Aggregating to Finalized.
-    function finalize(Round storage self, uint256 loweredMs, bytes32 secret) internal {
-        self.creditedMs -= uint48(loweredMs);
-        self.finalized = true;
-        self.secret = secret;
-    }
-
-    /// @notice Lowers one update, and returns by how much its credited time falls.
-    function adjust(Round storage self, uint32 round, address client, uint32 creditedMs, uint16 slashRate)
+    /// @notice The digest with one more update.
+    function chain(bytes20 digest, address client, bytes32 updateCid, uint32 computeMs)
         internal
-        returns (uint256)
+        pure
+        returns (bytes20)
     {
-        Update storage update = self.updates[client];
-        uint32 claimedMs = update.computeMs;
-        if (creditedMs >= claimedMs) {
-            if (claimedMs == 0) revert IFederation.NoUpdate(round, client);
-            revert IFederation.AdjustmentNotLower(client, claimedMs, creditedMs);
-        }
-
-        (update.creditedMs, update.slashRate) = (creditedMs, slashRate);
-        emit IFederation.UpdateAdjusted(round, client, creditedMs);
-        unchecked {
-            return claimedMs - creditedMs;
-        }
+        return bytes20(keccak256(abi.encode(digest, client, updateCid, computeMs)));
     }
 
-    function _isOver(IFederation.Phase phase_) private pure returns (bool) {
-        return phase_ == IFederation.Phase.Finalized || phase_ == IFederation.Phase.Abandoned;
+    /// @notice The record with one more round; `outcome` is 0 for an abandoned one.
+    function chain(bytes32 record, uint24 round, Tally memory tally, bytes32 outcome) internal pure returns (bytes32) {
+        return keccak256(abi.encode(record, round, tally.digest, tally.updateCount, tally.claimedMs, outcome));
     }
 
-    function _requireValid(IFederation.RoundTerms calldata terms) private pure {
+    /// @notice What a finalization says, in one word.
+    function outcomeOf(IFederation.Finalization calldata self, uint48 creditedMs) internal pure returns (bytes32) {
+        return keccak256(abi.encode(self.modelCid, self.reportCid, self.secret, creditedMs, self.adjustments));
+    }
+
+    function requireValid(IFederation.RoundTerms calldata terms) internal pure {
         if (terms.planCid == 0) revert IFederation.ZeroValue("planCid");
         if (terms.sealingKey == 0) revert IFederation.ZeroValue("sealingKey");
         _requirePeriod(terms.trainingPeriod);

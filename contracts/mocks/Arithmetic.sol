@@ -18,6 +18,10 @@ contract Arithmetic {
         }
     }
 
+    function offset(uint256 before, uint256 k, uint256 n) external pure returns (uint256) {
+        return Selection.offset(before, k, n);
+    }
+
     function payable_(uint256 pool, uint256 rateCap, uint256 ms) external pure returns (uint256) {
         return Rewards.payable_(pool, rateCap, ms);
     }
@@ -38,11 +42,19 @@ contract Arithmetic {
         return Rewards.forfeited(pool, rateCap, claimedMs, creditedMs);
     }
 
-    function guaranteedRate(uint256 pool, uint256 rateCap, uint256 maxUpdates, uint256 maxComputeMs)
+    function guaranteedRate(uint256 pool, uint256 rateCap, uint256 selected, uint256 maxComputeMs)
         external
         pure
         returns (uint256)
     {
-        return Rewards.guaranteedRate(pool, rateCap, maxUpdates, maxComputeMs);
+        return Rewards.guaranteedRate(pool, rateCap, selected, maxComputeMs);
+    }
+
+    function leastPool(uint256 rateCap, uint256 selected, uint256 maxComputeMs, uint256 maxSpread)
+        external
+        pure
+        returns (uint256)
+    {
+        return Rewards.leastPool(rateCap, selected, maxComputeMs, maxSpread);
     }
 }

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from eth_utils.address import is_checksum_address
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
@@ -22,14 +22,17 @@ from processor.errors import ArtifactError, ArtifactTooLarge
 
 T = TypeVar("T", bound="Fields")
 
-VERSION = 1
 MISTAKES_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Fields:
-    """Base of the dataclasses that artifacts are made of: no field more, and no value converted to fit."""
+    """Base of the dataclasses that artifacts are made of: no field more, and no value converted to fit.
 
+    `VERSION` is that of the kind of artifact whose fields these are.
+    """
+
+    VERSION: ClassVar[int] = 1
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
 
@@ -52,6 +55,7 @@ CidField = Annotated[str, AfterValidator(checked_cid)]
 AddressField = Annotated[str, AfterValidator(_address)]
 Count = Annotated[int, Field(ge=0, le=jcs.INTEGER_LIMIT)]
 ChainId = Annotated[int, Field(ge=1, le=jcs.INTEGER_LIMIT)]
+Hex20 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 RoundNumber = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Metric = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
@@ -62,7 +66,7 @@ def encode(value: object) -> bytes:
     return jcs.dumps(value)
 
 
-def decode(data: bytes, kind: str, limit: int) -> dict[str, Any]:
+def decode(data: bytes, kind: str, limit: int, version: int = Fields.VERSION) -> dict[str, Any]:
     """The fields of a JSON artifact of this kind, without `kind` and `version`.
 
     Raises ArtifactTooLarge over `limit` bytes, ArtifactError for bytes that are not canonical JSON, or of another kind
@@ -74,23 +78,23 @@ def decode(data: bytes, kind: str, limit: int) -> dict[str, Any]:
         document = jcs.loads(data)
     except ArtifactError as error:
         raise ArtifactError(f"the {kind} {error}") from error
-    return untagged(document, kind)
+    return untagged(document, kind, version)
 
 
 def tagged(kind: str, fields: Fields) -> dict[str, Any]:
     """`fields` as a JSON object that says its kind and version."""
-    return {"kind": kind, "version": VERSION} | asdict(fields)
+    return {"kind": kind, "version": fields.VERSION} | asdict(fields)
 
 
-def untagged(document: object, kind: str) -> dict[str, Any]:
+def untagged(document: object, kind: str, version: int = Fields.VERSION) -> dict[str, Any]:
     """The inverse of `tagged`: ArtifactError if the object says another kind or version."""
     if not isinstance(document, Mapping):
         raise ArtifactError(f"this is no {kind}: expected a JSON object")
     if document.get("kind") != kind:
         raise ArtifactError(f"this is no {kind}: its kind is {_shown(document.get('kind'))}")
-    if type(document.get("version")) is not int or document["version"] != VERSION:
+    if type(document.get("version")) is not int or document["version"] != version:
         raise ArtifactError(
-            f"this {kind} has version {_shown(document.get('version'))}: this program reads version {VERSION}"
+            f"this {kind} has version {_shown(document.get('version'))}: this program reads version {version}"
         )
     return {name: value for name, value in document.items() if name not in ("kind", "version")}
 

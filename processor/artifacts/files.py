@@ -47,7 +47,7 @@ class ArtifactFile(Generic[Header]):
 
     @classmethod
     def _check_header(cls, header: object) -> Header:
-        return read(cls.HEADER, cls.KIND, untagged(header, cls.KIND))  # type: ignore[return-value]
+        return read(cls.HEADER, cls.KIND, untagged(header, cls.KIND, cls.HEADER.VERSION))  # type: ignore[return-value]
 
     @classmethod
     def check_layout(cls, layout: Layout) -> None:

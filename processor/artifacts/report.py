@@ -1,4 +1,8 @@
-"""The report: how an organization finalized a round, for anyone to recompute."""
+"""The report: how an organization finalized a round, for anyone to recompute.
+
+It also holds, or names, all that the chain's record commits to since the two finalized rounds before: a walk from the
+latest report back to the first round needs no logs, and one report that is lost does not end it.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +18,39 @@ from processor.artifacts.canonical import (
     CidField,
     Count,
     Fields,
+    Hex20,
+    Hex32,
     Metric,
-    RoundNumber,
     decode,
     encode,
     read,
     tagged,
 )
+from processor.artifacts.committed import (
+    MAX_UPDATES,
+    Adjustments,
+    ComputeMs,
+    OpenedRound,
+    OpeningFields,
+    TotalMs,
+    UpdateCount,
+    each_client_once,
+)
+from processor.types import Adjustment, Cid, Outcome, Submitted
 
 KIND = "report"
-REPORT_LIMIT = 1 << 20
+REPORT_LIMIT = 2 << 20
+MAX_ABANDONED = 1_000
+"""Rounds that one report names; of more, the latest."""
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+def _not_above_the_claim(credited_ms: int, info: ValidationInfo) -> int:
+    if credited_ms > info.data.get("claimed_ms", credited_ms):
+        raise ValueError(f"should be at most the {info.data['claimed_ms']} ms claimed")
+    return credited_ms
 
 
 def _explained(reason: str | None, info: ValidationInfo) -> str | None:
@@ -46,11 +70,23 @@ def _only_for_a_rejection(slash_rate: int, info: ValidationInfo) -> int:
     return slash_rate
 
 
-def _ascending(updates: tuple[ReportedUpdate, ...]) -> tuple[ReportedUpdate, ...]:
-    for before, after in pairwise(updates):
-        if int(before.client, 16) >= int(after.client, 16):
-            raise ValueError(f"{after.client} follows {before.client}: each client once, in ascending order of address")
+def _once(updates: tuple[ReportedUpdate, ...]) -> tuple[ReportedUpdate, ...]:
+    each_client_once(update.client for update in updates)
     return updates
+
+
+def _rising(rounds: tuple[AbandonedRound, ...]) -> tuple[AbandonedRound, ...]:
+    for before, after in pairwise(rounds):
+        if before.round >= after.round:
+            raise ValueError(f"round {after.round} follows round {before.round}: expected them in their order")
+    return rounds
+
+
+def _newest_first(rounds: tuple[FinishedRound, ...]) -> tuple[FinishedRound, ...]:
+    for after, before in pairwise(rounds):
+        if before.round >= after.round:
+            raise ValueError(f"round {before.round} follows round {after.round}: expected the newest first")
+    return rounds
 
 
 def _without_noise(privacy: dict[str, str]) -> dict[str, str]:
@@ -64,15 +100,59 @@ class ReportedUpdate(Fields):
     """What became of one update: its weight in the average and the compute time it is paid for, in milliseconds.
 
     No reason: accepted as claimed. Weight 0: rejected for the reason. Otherwise accepted with less time than claimed.
-    `slash_rate`, in basis points of what is left of the client's stake, is what the rejection costs beside.
+    `slash_rate`, in basis points of what is left of the client's stake, is what the rejection costs as well.
     """
 
     client: AddressField
     update: CidField
+    claimed_ms: Annotated[int, Field(ge=1, le=2**32 - 1)]
     weight: Count
-    credited_ms: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    credited_ms: Annotated[ComputeMs, AfterValidator(_not_above_the_claim)]
     reason: Annotated[Code | None, AfterValidator(_explained)]
     slash_rate: Annotated[int, Field(ge=0, le=10_000), AfterValidator(_only_for_a_rejection)]
+
+
+@dataclass(frozen=True)
+class AbandonedRound(Fields):
+    """A round that was abandoned: what the record chains of it, and the `round` artifact that lists its updates."""
+
+    round: OpenedRound
+    digest: Hex20
+    update_count: UpdateCount
+    claimed_ms: TotalMs
+    list: CidField
+
+
+Abandoned = Annotated[tuple[AbandonedRound, ...], Field(max_length=MAX_ABANDONED), AfterValidator(_rising)]
+
+
+@dataclass(frozen=True)
+class FinishedRound(Fields):
+    """A round that was finalized before: what the record chains of it, the record before and after it, and the rounds
+    that were abandoned before it since the last finalization."""
+
+    round: OpenedRound
+    record_before: Hex32
+    record: Hex32
+    digest: Hex20
+    update_count: UpdateCount
+    claimed_ms: TotalMs
+    credited_ms: TotalMs
+    model: CidField
+    report: CidField
+    secret: Hex32
+    adjustments: Adjustments
+    abandoned: Abandoned
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(
+            model=self.model,
+            report=self.report,
+            secret=bytes.fromhex(self.secret),
+            credited_ms=self.credited_ms,
+            adjustments=tuple(item.value() for item in self.adjustments),
+        )
 
 
 @dataclass(frozen=True)
@@ -86,21 +166,62 @@ class Metrics(Fields):
 
 @dataclass(frozen=True)
 class Report(Fields):
-    """One finalized round. `updates` ascend by client address; `stop` says why no round follows, if none does."""
+    """One finalized round.
 
+    `updates` are in the order of submission, which the round's digest chains. `record_before` is the chain's record of
+    all rounds before this one; `before` are the last two that were finalized, the newest first, and `abandoned` those
+    since. `stop` says why no round follows, if none does.
+    """
+
+    VERSION = 2
     chain_id: ChainId
     federation: AddressField
-    round: RoundNumber
-    plan: CidField
-    base_model: CidField
+    opening: OpeningFields
+    updates: Annotated[tuple[ReportedUpdate, ...], Field(max_length=MAX_UPDATES), AfterValidator(_once)]
+    record_before: Hex32
+    before: Annotated[tuple[FinishedRound, ...], Field(max_length=2), AfterValidator(_newest_first)]
+    abandoned: Abandoned
     model: CidField
     server_state: CidField
-    updates: Annotated[tuple[ReportedUpdate, ...], Field(max_length=1_000), AfterValidator(_ascending)]
     metrics: Metrics
     privacy: Annotated[dict[str, str], AfterValidator(_without_noise)]
     versions: Annotated[dict[Text, Text], Field(max_length=64)]
     initialization_seed: Count
     stop: Code | None
+
+    @property
+    def round(self) -> int:
+        return self.opening.round
+
+    @property
+    def plan(self) -> Cid:
+        return self.opening.plan
+
+    @property
+    def base_model(self) -> Cid:
+        return self.opening.base_model
+
+    @property
+    def submitted(self) -> tuple[Submitted, ...]:
+        """The round's list."""
+        return tuple(Submitted(line.client, line.update, line.claimed_ms) for line in self.updates)
+
+    @property
+    def claimed_ms(self) -> int:
+        return sum(line.claimed_ms for line in self.updates)
+
+    @property
+    def credited_ms(self) -> int:
+        return sum(line.credited_ms for line in self.updates)
+
+    @property
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        """What the finalization told the contract: who is credited less than claimed, in ascending order."""
+        return tuple(
+            Adjustment(line.client, line.credited_ms, line.slash_rate)
+            for line in sorted(self.updates, key=lambda line: int(line.client, 16))
+            if line.credited_ms < line.claimed_ms
+        )
 
     def encode(self) -> bytes:
         """The report's bytes; ArtifactError, as from `decode`, for a report that could not be read back."""
@@ -111,4 +232,4 @@ class Report(Fields):
     @staticmethod
     def decode(data: bytes) -> Report:
         """The report in `data`; one ArtifactError names all mistakes."""
-        return read(Report, KIND, decode(data, KIND, REPORT_LIMIT))
+        return read(Report, KIND, decode(data, KIND, REPORT_LIMIT, Report.VERSION))

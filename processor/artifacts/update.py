@@ -1,16 +1,19 @@
 """The update: what one client learned in one round, as differences from the base model.
 
-The header binds it to its sender: a copy under another address is worthless. Updates travel sealed; these are the bytes
-inside the seal.
+The header binds it to its sender: a copy under another address is worthless. It also says how many samples were learned
+from: the chain does not. Updates travel sealed; these are the bytes inside the seal.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from processor import jcs
 from processor.artifacts.canonical import AddressField, ChainId, CidField, Fields, RoundNumber
 from processor.artifacts.files import BUFFER, FISHER, ArtifactFile, check_groups, check_shapes, grouped
 from processor.artifacts.model import ModelFile
@@ -22,7 +25,7 @@ DELTA = "delta/"
 
 
 @dataclass(frozen=True)
-class UpdateHeader(Fields):
+class Binding(Fields):
     """Whose update this is, for which round of which federation, and out of which model it grew."""
 
     chain_id: ChainId
@@ -30,6 +33,14 @@ class UpdateHeader(Fields):
     round: RoundNumber
     client: AddressField
     base_model: CidField
+
+
+@dataclass(frozen=True)
+class UpdateHeader(Binding):
+    """What binds an update, and on how many samples its sender says that it trained."""
+
+    VERSION = 2
+    samples: Annotated[int, Field(ge=1, le=jcs.INTEGER_LIMIT)]
 
 
 class UpdateFile(ArtifactFile[UpdateHeader]):
@@ -67,17 +78,17 @@ def write_update(path: Path, header: UpdateHeader, delta: Tensors, buffers: Tens
     UpdateFile.write(path, header, grouped(delta=delta, buffer=buffers, fisher=fisher))
 
 
-def check_update(update: UpdateFile, expected: UpdateHeader, base: ModelFile, wants_fisher: bool) -> None:
+def check_update(update: UpdateFile, expected: Binding, base: ModelFile, wants_fisher: bool) -> None:
     """Reads all of an update and raises ArtifactError, with the reason code, for what cannot be averaged into `base`.
 
     `header`: made for something else than `expected`. `shape`: other tensors than the base model's. `dtype`: other
     types. `not_finite`: NaN or infinity, also where base plus delta leaves float32: what accepted updates make, a
     weighted mean of such sums, is then finite. `negative_fisher`: Fisher information below zero.
     """
-    found, wanted = asdict(update.header), asdict(expected)
-    for field in wanted:
-        if found[field] != wanted[field]:
-            raise ArtifactError(f"the update's {field} is {found[field]}: expected {wanted[field]}", code="header")
+    for field in fields(Binding):
+        found, wanted = getattr(update.header, field.name), getattr(expected, field.name)
+        if found != wanted:
+            raise ArtifactError(f"the update's {field.name} is {found}: expected {wanted}", code="header")
     check_shapes(DELTA, update.shapes(DELTA), base.parameters)
     check_shapes(BUFFER, update.shapes(BUFFER), base.buffers)
     check_shapes(FISHER, update.shapes(FISHER), base.parameters if wants_fisher else {})

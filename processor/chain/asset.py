@@ -64,12 +64,14 @@ def asset_at(web3: Web3, address: Address) -> Asset:
     """The asset at `address`.
 
     A token whose symbol is no short plain word, or that of the chain's own coin, is called by its address; one that
-    names no decimals is counted in its smallest units. Raises ChainError where the address answers no `balanceOf`.
+    names no decimals is counted in its smallest units. Raises ChainError where the address does not answer `balanceOf`
+    with one number: a federation, which answers it with two, is no token.
     """
     address = to_address(address)
     if address == ZERO_ADDRESS:
         return _NATIVE
-    _read(web3, address, "balanceOf", address)
+    if len(_answer(web3, address, "balanceOf(address)", bytes.fromhex(address[2:]).rjust(32, b"\0"))) != 32:
+        raise _no_token(address, "balanceOf")
     symbol = _symbol(_answer(web3, address, "symbol()"))
     decimals = int.from_bytes(_answer(web3, address, "decimals()"))
     return Asset(address, symbol or address, decimals if decimals <= _MOST_DECIMALS else 0)
@@ -119,18 +121,22 @@ def _read(web3: Web3, token: Address, name: str, *arguments: Address, at: Block 
         try:
             return int(call_at(function, at))
         except (BadFunctionCallOutput, ContractLogicError):
-            raise ChainError(f"{token} is not a token: it does not answer {name}. Check the address") from None
+            raise _no_token(token, name) from None
 
 
-def _answer(web3: Web3, token: Address, signature: str) -> bytes:
-    """What a token answers to a question that it need not answer.
+def _no_token(address: Address, question: str) -> ChainError:
+    return ChainError(f"{address} is not a token: it does not answer {question}. Check the address")
+
+
+def _answer(web3: Web3, token: Address, signature: str, arguments: bytes = b"") -> bytes:
+    """What a contract answers to a question that a token need not answer; nothing where it does not.
 
     Raises ChainError where the node fails: decimals that were not read must not pass for decimals that there are not.
     """
-    selector = function_signature_to_4byte_selector(signature)
+    data = function_signature_to_4byte_selector(signature) + arguments
     with node_errors(f"read {signature} of the token {token}"):
         try:
-            return bytes(web3.eth.call({"to": Web3.to_checksum_address(token), "data": "0x" + selector.hex()}))  # type: ignore[typeddict-item]
+            return bytes(web3.eth.call({"to": Web3.to_checksum_address(token), "data": "0x" + data.hex()}))  # type: ignore[typeddict-item]
         except ContractLogicError:
             return b""
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from web3 import Web3
 from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3Exception
 
-from processor.chain import contracts
+from processor.chain import commitments, contracts, genuine
 from processor.chain.asset import Asset, asset_at, balance_of
 from processor.chain.blocks import latest_block
 from processor.chain.contracts import to_address
-from processor.chain.genuine import is_genuine
 from processor.chain.provider import block_named, call_at, node_errors
+from processor.chain.signed import SignedUpdate, halves
 from processor.chain.transactions import Call, Receipt, Sender
 from processor.chain.vouchers import Voucher
 from processor.cid import cid_from_digest, digest_of
-from processor.errors import ChainError, WrongAddress
+from processor.errors import ArtifactError, ChainError, WrongAddress
 from processor.types import (
     ZERO_ADDRESS,
     Address,
@@ -30,44 +31,65 @@ from processor.types import (
     FederationTerms,
     Phase,
     Release,
+    Result,
     RoundTerms,
     RoundView,
+    Submitted,
+    UpdateView,
 )
 
 PAGE = 200  # entries of a list in one read
 
 _TYPES: dict[str, type] = {
-    kind.__name__: kind for kind in (Admission, AuditPolicy, ClientView, FederationTerms, Phase, Release, RoundView)
+    kind.__name__: kind
+    for kind in (Admission, AuditPolicy, ClientView, FederationTerms, Phase, Release, RoundView, UpdateView)
 }
+_NO_VOUCHER = (0, 0, b"")
 
 
 class _Deployed:
     """A contract at an address: encoding, decoding and errors."""
 
-    def __init__(self, web3: Web3, address: str, artifact: str, called: str, probe: tuple[Any, ...], page: int) -> None:
+    def __init__(self, web3: Web3, address: str, artifact: str) -> None:
         self.address: Address = to_address(address)
         self.web3 = web3
         self._artifact = artifact
-        self._eth = web3.eth
-        self._page = page
         self._contract = web3.eth.contract(address=Web3.to_checksum_address(address), abi=contracts.load(artifact).abi)
         with node_errors("name its chain"):
             self.chain_id: int = web3.eth.chain_id
-        place = f"{self.address} on chain {self.chain_id}"
-        with node_errors("read a contract"):
-            if not web3.eth.get_code(self._contract.address):
-                raise WrongAddress(f"there is no contract at {place}: check the address and the node")
-            name, *arguments = probe
-            try:
-                self._contract.get_function_by_name(name)(*arguments).call()
-            except (ContractLogicError, BadFunctionCallOutput):
-                raise WrongAddress(f"the contract at {place} is not a {called}: check the address") from None
 
     def block(self) -> Block:
         """The latest block."""
         return latest_block(self.web3)
 
+    @property
+    def _place(self) -> str:
+        return f"{self.address} on chain {self.chain_id}"
+
+    def _code(self, address: Address, at: Block | None = None) -> bytes:
+        with node_errors("read a contract", at):
+            return bytes(self.web3.eth.get_code(Web3.to_checksum_address(address), block_named(at)))
+
+    def _existing_code(self) -> bytes:
+        code = self._code(self.address)
+        if not code:
+            raise WrongAddress(f"there is no contract at {self._place}: check the address and the node")
+        return code
+
+    def _maker_of(self, federation: Address, at: Block | None = None) -> Address | None:
+        """The factory that made the contract at `federation`, by nobody's word; None where that is not genuine."""
+        code = self._code(federation, at)
+        clone = genuine.clone_in(code)
+        if clone is None:
+            return None
+        shared = self._code(clone.implementation, at)
+        factory = genuine.maker_named_in(shared, clone.implementation)
+        if factory is None:
+            return None
+        return genuine.maker_of(federation, code, shared, self._code(factory, at))
+
     def _read(self, name: str, *arguments: Any, at: Block | None = None) -> Any:
+        """What a view gives: one value, or a list of several."""
         try:
             function = self._contract.get_function_by_name(name)(*arguments)
         except (Web3Exception, ValueError, TypeError):
@@ -81,7 +103,10 @@ class _Deployed:
                     f"there is no contract at {self.address} {when} that answers {name}: it was deployed later, or the "
                     "node is not synchronized"
                 ) from None
-            return _typed(function.abi["outputs"][0], values)
+            outputs = function.abi["outputs"]
+            if len(outputs) == 1:
+                return _typed(outputs[0], values)
+            return [_typed(output, value) for output, value in zip(outputs, values, strict=True)]
 
     def _call(self, name: str, *arguments: Any, description: str, value: int = 0) -> Call:
         return Call(self.address, contracts.encode(self._artifact, name, *arguments), value, description)
@@ -96,22 +121,42 @@ class Federation(_Deployed):
 
     def __init__(self, web3: Web3, address: str, page: int = PAGE) -> None:
         """Raises WrongAddress where `address` is no address or there is no federation at it."""
-        super().__init__(web3, address, "Federation", "Koinon federation", ("roundView", 0, ZERO_ADDRESS), page)
+        super().__init__(web3, address, "Federation")
+        self._page = page
         self._terms: FederationTerms | None = None
         self._asset: Asset | None = None
+        self._existing_code()
+        with node_errors("read a contract"):
+            try:
+                self._contract.get_function_by_name("roundView")(ZERO_ADDRESS).call()
+            except (ContractLogicError, BadFunctionCallOutput):
+                raise WrongAddress(
+                    f"the contract at {self._place} is not a Koinon federation: check the address"
+                ) from None
 
     # ------------------------------------------------------------------------------------------------------ reads
 
     def genuine(self, at: Block | None = None) -> bool:
-        """Whether the contract has the code that this version ships: any other may answer whatever it likes."""
-        with node_errors("read a contract", at):
-            code = self._eth.get_code(self._contract.address, block_named(at))
-        return is_genuine(bytes(code), self.address)
+        """Whether the shipped factory's code made the contract, which then runs the code that this version ships: any
+        other may answer whatever it likes."""
+        return self.made_by(at) is not None
+
+    def made_by(self, at: Block | None = None) -> Address | None:
+        """The factory that made the federation, recomputed from codes and addresses; None where it is not genuine."""
+        return self._maker_of(self.address, at)
 
     def terms(self) -> FederationTerms:
-        """What was fixed for good at the creation; asked once."""
+        """What was fixed for good at the creation, as the federation's own code has it; asked once.
+
+        Raises WrongAddress where the code is not that of a federation.
+        """
         if self._terms is None:
-            self._terms = self._read("terms")
+            clone = genuine.clone_in(self._existing_code())
+            if clone is None:
+                raise WrongAddress(
+                    f"the contract at {self._place} has other code than a Koinon federation: check the address"
+                )
+            self._terms = clone.terms
         return self._terms
 
     def asset(self) -> Asset:
@@ -131,6 +176,10 @@ class Federation(_Deployed):
         """Who has been offered the ownership and has not accepted it yet."""
         return _somebody(self._read("pendingOwner", at=at))
 
+    def owner_nonce(self, at: Block | None = None) -> int:
+        """How often the ownership has changed hands: vouchers of other nonces are worthless."""
+        return int(self._read("ownerNonce", at=at))
+
     def operator(self, at: Block | None = None) -> Address | None:
         """Who may open and finalize rounds beside the owner."""
         return _somebody(self._read("operator", at=at))
@@ -139,20 +188,20 @@ class Federation(_Deployed):
         """Whether no round can open until the owner resumes."""
         return bool(self._read("paused", at=at))
 
+    def closed(self, at: Block | None = None) -> bool:
+        return bool(self._read("closed", at=at))
+
     def voucher_spent(self, id: int, at: Block | None = None) -> bool:
         """Whether the voucher's id was used or revoked."""
         return bool(self._read("voucherSpent", id, at=at))
 
-    def voucher_digest(self, client: Address, id: int, expiry: int) -> bytes:
-        """The EIP-712 digest that the owner signs to admit a client."""
-        return bytes(self._read("voucherDigest", to_address(client), id, expiry))
+    def voucher_digest(self, client: Address, id: int, expiry: int, at: Block | None = None) -> bytes:
+        """The EIP-712 digest that the owner of now signs to admit a client."""
+        return bytes(self._read("voucherDigest", to_address(client), id, expiry, at=at))
 
     def round_count(self, at: Block | None = None) -> int:
         """Rounds opened so far; also the number of the latest."""
         return int(self._read("roundCount", at=at))
-
-    def closed(self, at: Block | None = None) -> bool:
-        return bool(self._read("closed", at=at))
 
     def latest_release(self, at: Block | None = None) -> Release:
         """What the next round starts from."""
@@ -163,47 +212,103 @@ class Federation(_Deployed):
         """What the next round's pool starts with."""
         return int(self._read("carried", at=at))
 
-    def round_view(self, round: int, client: Address | None = None, at: Block | None = None) -> RoundView:
-        """A round and one client in it; a round that was never opened has phase NONE."""
-        view: RoundView = self._read("roundView", round, client or ZERO_ADDRESS, at=at)
+    def record(self, at: Block | None = None) -> bytes:
+        """What chains all rounds that are over; an abandoned one from the next opening on."""
+        return bytes(self._read("record", at=at))
+
+    def secret(self, at: Block | None = None) -> bytes:
+        """What the last finalization published, also while the next round is live; zero under the audit policy
+        `appointed`, and before the first."""
+        return bytes(self._read("secret", at=at))
+
+    def result(self, round: int, at: Block | None = None) -> Result:
+        """What a round left for ever."""
+        return Result(*self._read("results", round, at=at))
+
+    def results(self, at: Block | None = None, first: int = 1) -> list[Result]:
+        """What every round from `first` on left, in order: a request each, so that callers keep what is final."""
+        at = at or self.block()
+        return [self.result(number, at) for number in range(first, self.round_count(at) + 1)]
+
+    def round_view(self, client: Address | None = None, at: Block | None = None) -> RoundView:
+        """The latest round and one client in it; before the first the phase is NONE."""
+        view: RoundView = self._read("roundView", client or ZERO_ADDRESS, at=at)
         return view
 
-    def is_selected(self, round: int, index: int, at: Block | None = None) -> bool:
-        """Whether the member index takes part in the round."""
-        return bool(self._read("isSelected", round, index, at=at))
+    def balance_of(self, client: Address, at: Block | None = None) -> tuple[int, int]:
+        """What a client could claim now, and what is left of its stake."""
+        owed, stake = self._read("balanceOf", to_address(client), at=at)
+        return owed, stake
 
     def member_count(self, at: Block | None = None) -> int:
-        """How many member indices were ever given out."""
         return int(self._read("memberCount", at=at))
 
-    def members(self, at: Block | None = None) -> list[Address | None]:
-        """The members by index; None for those who left."""
+    def members(self, at: Block | None = None) -> list[Address]:
+        """The members by position: when one leaves, the last takes its position."""
         at = at or self.block()
         found: list[Address] = []
         for start in range(0, self.member_count(at), self._page):
             found += self._read("members", start, self._page, at=at)
-        return [_somebody(address) for address in found]
+        return found
 
-    def updates(self, round: int, at: Block | None = None) -> list[ClientView]:
-        """The updates of a round in order of member index.
+    def seat_count(self, at: Block | None = None) -> int:
+        """The members, and those who left with an update in the live round."""
+        return int(self._read("seatCount", at=at))
+
+    def update_views(self, at: Block | None = None) -> list[UpdateView]:
+        """The updates of the latest round as state still holds them, in the order of seats.
 
         Raises ChainError where they are not as many, or do not claim as much compute time, as the contract counts at
-        that very block: what a node mixed of two blocks must not settle a round.
+        that very block: what a node mixed of two blocks must not settle a round. Once a round is over there may be
+        fewer, because whoever leaves then takes its line along.
         """
         at = at or self.block()
-        view = self.round_view(round, at=at)
-        found: list[ClientView] = []
-        for start in range(0, view.member_count, self._page):
-            if len(found) == view.update_count:
-                break
-            limit = min(self._page, view.member_count - start)
-            found += self._read("updates", round, start, limit, at=at)
-        claimed = sum(update.compute_ms for update in found)
-        if (len(found), claimed) != (view.update_count, view.claimed_ms):
+        return self._update_views(self.round_view(at=at), at)
+
+    def updates(self, at: Block | None = None) -> list[Submitted]:
+        """The list of the latest round in the order of submission; it gives the round's digest.
+
+        Raises ChainError where what the node gave does not, and of a finalized round, whose list its report has: state
+        no longer holds what was claimed.
+        """
+        at = at or self.block()
+        view = self.round_view(at=at)
+        if view.phase is Phase.NONE:
+            return []
+        if view.phase is Phase.FINALIZED:
             raise ChainError(
-                f"the node gave {len(found)} updates of round {round} with {claimed} ms at block {at.number}, where "
-                f"the contract counts {view.update_count} with {view.claimed_ms} ms: ask again, or another node"
+                f"round {view.round} is finalized at block {at.number}, and the chain no longer holds what was claimed "
+                "in it: read the round's report"
             )
+        found = sorted(self._update_views(view, at), key=lambda update: update.ordinal)
+        listed = [Submitted(update.client, update.update, update.compute_ms) for update in found]
+        if (len(listed), sum(line.compute_ms for line in listed)) != (view.update_count, view.claimed_ms):
+            raise _other_updates(view, found, at, " (whoever left since then took its line along)")
+        if not self._gives_its_digest(view, listed):
+            raise ChainError(
+                f"the updates of round {view.round} that the node gave at block {at.number} do not give the digest "
+                f"0x{view.digest.hex()} that the contract holds: ask again, or another node"
+            )
+        return listed
+
+    def _gives_its_digest(self, view: RoundView, listed: Sequence[Submitted]) -> bool:
+        try:
+            return commitments.digest_of(self.chain_id, self.address, view.opening, listed) == view.digest
+        except ArtifactError:  # what the node gave is in no list
+            return False
+
+    def _update_views(self, view: RoundView, at: Block) -> list[UpdateView]:
+        found: list[UpdateView] = []
+        if view.update_count:
+            for start in range(0, self.seat_count(at), self._page):
+                if len(found) == view.update_count:
+                    break
+                found += self._read("updates", start, self._page, at=at)
+        counted = (view.update_count, view.credited_ms)  # what was claimed, until the round is finalized
+        given = (len(found), sum(update.compute_ms for update in found))
+        whole = given == counted if view.phase.live else given[0] <= counted[0] and given[1] <= counted[1]
+        if not whole:
+            raise _other_updates(view, found, at)
         return found
 
     # ---------------------------------------------------------------------------------------------- calls: clients
@@ -216,42 +321,80 @@ class Federation(_Deployed):
         """Becomes a member of a federation that admits by voucher, and stakes."""
         return self._call(
             "registerWithVoucher",
-            *(voucher.id, voucher.expiry, voucher.signature),
+            (voucher.id, voucher.expiry, voucher.signature),
             description=self._registering() + ", with a voucher",
             value=self._coins(self.terms().stake),
         )
 
+    def register_signed(self, client: Address, deadline: int, signature: bytes, voucher: Voucher | None = None) -> Call:
+        """Registers a client that signed it, where there is no stake; whoever sends it."""
+        admitted = _NO_VOUCHER if voucher is None else (voucher.id, voucher.expiry, voucher.signature)
+        return self._call(
+            "registerSigned",
+            *(to_address(client), deadline, halves(signature), admitted),
+            description=f"register {client}, which signed it",
+        )
+
     def leave(self, to: Address) -> Call:
-        """Ends the membership and pays the stake to `to`; where the client has an update in the live round the stake
-        stays until that is over, and another `leave` returns it."""
+        """Ends the membership and pays stake and rewards to `to`; where the client has an update in the live round both
+        stay until that is over, and another `leave` pays them."""
         return self._call("leave", to_address(to), description="leave the federation")
 
-    def submit_update(self, round: int, sealing_key: bytes, cid: Cid, compute_ms: int, samples: int) -> Call:
+    def leave_signed(self, client: Address, to: Address, deadline: int, signature: bytes) -> Call:
+        """The same for a client that signed it, whoever sends it."""
+        return self._call(
+            "leaveSigned",
+            *(to_address(client), to_address(to), deadline, halves(signature)),
+            description=f"end the membership of {client}, which signed it",
+        )
+
+    def submit_update(self, round: int, sealing_key: bytes, cid: Cid, compute_ms: int) -> Call:
         return self._call(
             "submitUpdate",
-            *(round, sealing_key, digest_of(cid), compute_ms, samples),
+            *(round, sealing_key, digest_of(cid), compute_ms),
             description=f"submit the update of round {round}",
         )
 
-    def claim(self, rounds: Sequence[int], to: Address) -> Call:
-        """Pays the sender's rewards of rounds that are over to `to`; raises ChainError where that is no address."""
-        return self._call("claim", list(rounds), to_address(to), description=f"claim the rewards of {_rounds(rounds)}")
+    def decline(self, round: int, sealing_key: bytes) -> Call:
+        """Takes no part in a round that selected the sender: nobody waits for it any more."""
+        return self._call("decline", round, sealing_key, description=f"take no part in round {round}")
 
-    def claim_for(self, client: Address, rounds: Sequence[int]) -> Call:
-        """Pays a client's rewards to its own address, whoever sends it."""
+    def submit_updates(self, round: int, sealing_key: bytes, signed: Sequence[SignedUpdate]) -> Call:
+        """Submits what clients signed, whoever sends it; what would be refused is skipped."""
+        entries = [
+            (bytes(32) if one.update is None else digest_of(one.update), one.compute_ms, *halves(one.signature))
+            for one in signed
+        ]
         return self._call(
-            "claimFor",
-            *(to_address(client), list(rounds)),
-            description=f"claim the rewards of {client} of {_rounds(rounds)}",
+            "submitUpdates",
+            *(round, sealing_key, entries),
+            description=f"submit {_counted(len(entries), 'signed update')} of round {round}",
         )
+
+    def retire(self, client: Address) -> Call:
+        """Ends the membership of a client that stayed silent for as many rounds as the terms say."""
+        return self._call("retire", to_address(client), description=f"retire {client}")
+
+    def claim(self, to: Address) -> Call:
+        """Pays all that the sender is owed to `to`; raises ChainError where that is no address."""
+        return self._call("claim", to_address(to), description="claim what is owed")
+
+    def claim_for(self, client: Address) -> Call:
+        """Pays all that a client is owed to its own address, whoever sends it."""
+        return self._call("claimFor", to_address(client), description=f"claim what {client} is owed")
+
+    def post(self, topic: bytes, cid: Cid) -> Call:
+        """Says something to all, in the log only."""
+        return self._call("post", topic, digest_of(cid), description=f"post {cid}")
 
     # ----------------------------------------------------------------------------------------- calls: organization
 
     def set_initial_model(self, cid: Cid) -> Call:
         return self._call("setInitialModel", digest_of(cid), description="set the initial model")
 
-    def open_round(self, terms: RoundTerms) -> Call:
-        """Opens the next round and escrows `terms.reward`."""
+    def open_round(self, terms: RoundTerms, previous_digest: bytes) -> Call:
+        """Opens the next round and escrows `terms.reward`. The digest is that of the round before, 20 zero bytes before
+        the first: after a reorganization no round opens on another history."""
         encoded = (
             digest_of(terms.plan),
             terms.sealing_key,
@@ -265,7 +408,7 @@ class Federation(_Deployed):
         )
         return self._call(
             "openRound",
-            encoded,
+            *(encoded, previous_digest),
             description=f"open a round with a reward of {self.asset().format(terms.reward)}",
             value=self._coins(terms.reward),
         )
@@ -273,21 +416,21 @@ class Federation(_Deployed):
     def finalize_round(
         self,
         round: int,
-        update_count: int,
-        claimed_ms: int,
+        digest: bytes,
         model: Cid,
         report: Cid,
         adjustments: Sequence[Adjustment],
         secret: bytes,
     ) -> Call:
-        """Releases the next model. `adjustments` may come in any order; `secret` becomes public with it."""
+        """Releases the next model from the updates of which `digest` is the round's. `adjustments` may come in any
+        order; `secret` becomes public with it."""
         lowered = sorted(
             ((adjustment.client, adjustment.credited_ms, adjustment.slash_rate) for adjustment in adjustments),
             key=lambda fields: int(fields[0], 16),
         )
         return self._call(
             "finalizeRound",
-            *(round, update_count, claimed_ms, digest_of(model), digest_of(report), lowered, secret),
+            (round, digest, digest_of(model), digest_of(report), secret, lowered),
             description=f"finalize round {round}",
         )
 
@@ -344,30 +487,48 @@ class Federation(_Deployed):
 
 
 class Factory(_Deployed):
-    """The contract that makes federations and remembers them: a federation it does not know is not genuine code."""
+    """The contract that makes federations. It keeps nothing: whether it made one follows from addresses and codes, and
+    is computed here."""
 
-    def __init__(self, web3: Web3, address: str, page: int = PAGE) -> None:
-        """Raises ChainError where `address` is no address or there is no factory at it."""
-        super().__init__(web3, address, "FederationFactory", "Koinon federation factory", ("federationCount",), page)
+    def __init__(self, web3: Web3, address: str) -> None:
+        """Raises WrongAddress where `address` is no address, or the contract at it is not the shipped factory."""
+        super().__init__(web3, address, "FederationFactory")
+        if not genuine.is_factory(self._existing_code(), self.address):
+            raise WrongAddress(
+                f"the contract at {self._place} is not a Koinon federation factory of this version: check the address"
+            )
+
+    def address_of(self, owner: Address, terms: FederationTerms, salt: int) -> Address:
+        """Where the factory makes, or made, the federation that `owner` creates with these terms and this salt.
+
+        Raises ChainError for terms or a salt that do not fit.
+        """
+        terms = replace(terms, asset=to_address(terms.asset))
+        try:
+            return genuine.address_of(self.address, to_address(owner), terms, salt)
+        except OverflowError:
+            raise ChainError(
+                "cannot tell a federation's address: a value is negative or larger than its code can hold"
+            ) from None
+
+    def exists(self, owner: Address, terms: FederationTerms, salt: int, at: Block | None = None) -> bool:
+        """Whether `owner` has created the federation with these terms and this salt already: it cannot again."""
+        return bool(self._code(self.address_of(owner, terms, salt), at))
 
     def is_federation(self, address: Address, at: Block | None = None) -> bool:
-        return bool(self._read("isFederation", to_address(address), at=at))
+        """Whether this factory made the contract at `address`."""
+        return self._maker_of(to_address(address), at) == self.address
 
-    def federations(self, at: Block | None = None) -> list[Address]:
-        """The federations in the order in which they were made."""
-        at = at or self.block()
-        found: list[Address] = []
-        for start in range(0, int(self._read("federationCount", at=at)), self._page):
-            found += self._read("federations", start, self._page, at=at)
-        return found
-
-    def create(self, terms: FederationTerms) -> Call:
+    def create_federation(self, terms: FederationTerms, salt: int = 0) -> Call:
         """Makes a federation that belongs to the sender; `created` finds it in the receipt."""
-        encoded = (to_address(terms.asset), terms.stake, terms.max_slash_rate, terms.admission, terms.audit_policy)
-        return self._call("createFederation", encoded, description="create a federation")
+        encoded = (
+            *(to_address(terms.asset), terms.stake, terms.max_slash_rate, terms.admission, terms.audit_policy),
+            *(terms.max_spread, terms.idle_rounds),
+        )
+        return self._call("createFederation", encoded, salt, description="create a federation")
 
     def created(self, receipt: Receipt) -> Address:
-        """The federation that a transaction of `create` made."""
+        """The federation that a transaction of `create_federation` made."""
         event = self._contract.events.FederationCreated()
         (log,) = [log for log in receipt.logs if log["address"] == self.address]
         return str(event.process_log(log)["args"]["federation"])
@@ -404,8 +565,16 @@ def _somebody(address: Address) -> Address | None:
     return None if address == ZERO_ADDRESS else address
 
 
-def _rounds(rounds: Sequence[int]) -> str:
-    return f"round {rounds[0]}" if len(rounds) == 1 else f"{len(rounds)} rounds"
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _other_updates(view: RoundView, found: Sequence[UpdateView], at: Block, hint: str = "") -> ChainError:
+    given = sum(update.compute_ms for update in found)
+    return ChainError(
+        f"the node gave {len(found)} updates of round {view.round} with {given} ms at block {at.number}, where the "
+        f"contract counts {view.update_count} with {view.credited_ms} ms{hint}: ask again, or another node"
+    )
 
 
 def _typed(output: dict[str, Any], value: Any) -> Any:

@@ -1,69 +1,150 @@
-"""Whether a contract has the code that this version ships, with nothing in it but what its constructor writes."""
+"""Whether a contract is a federation that the shipped factory made, with the terms that its own code says.
+
+A federation is a clone: a proxy of 45 bytes to the code that all federations of a factory share, and behind it its
+first owner, terms and salt (`contracts/libraries/Terms.sol`). Its address is that of CREATE2 over its factory and its
+creation code, which leaves these very bytes, and only where the shared code has the right hash already: whatever was at
+the addresses of factory and shared code before, none of it can have written into the federation's storage. Three codes
+are compared with what is shipped, the clone's, the shared one's and the factory's, and both addresses are recomputed;
+no contract is asked anything.
+"""
 
 from __future__ import annotations
 
-from eth_abi.abi import encode
+from dataclasses import dataclass
+
 from web3 import Web3
 
 from processor.chain import contracts
-from processor.chain.vouchers import DOMAIN_NAME, DOMAIN_VERSION
-from processor.types import Address, Admission, AuditPolicy
+from processor.types import Address, Admission, AuditPolicy, FederationTerms
 
-_DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 _BASIS_POINTS = 10_000
+_BEFORE, _BEHIND = bytes.fromhex("363d3d373d3d3d363d73"), bytes.fromhex("5af43d82803e903d91602b57fd5bf3")  # ERC-1167
+_PROXY = len(_BEFORE) + 20 + len(_BEHIND)
+_WIDTHS = {"owner": 20, "asset": 20, "stake": 16, "slash": 2, "admission": 1, "policy": 1, "spread": 2, "idle": 2}
+_SALT_WIDTH = 8
+SALT_LIMIT = 2 ** (8 * _SALT_WIDTH)
+CODE_LENGTH = _PROXY + sum(_WIDTHS.values()) + _SALT_WIDTH
 
 
-def is_genuine(code: bytes, federation: Address) -> bool:
-    """Whether `code` is what the shipped constructor leaves at the address `federation`.
+@dataclass(frozen=True)
+class Clone:
+    """What a federation's code says: whose code it runs, who owned it first, its terms, and its salt."""
 
-    The constructor writes the terms and the domain of vouchers into the code. Masking them would not do: dirty bits
-    that a getter cuts off could change what the code does. So the code is compared with the shipped one into which the
-    values that it carries are written as the constructor would, each of them within its type and the constructor's
-    bounds: what `terms` answers is then what the code does.
+    implementation: Address
+    owner: Address
+    terms: FederationTerms
+    salt: int
 
-    It says nothing of the storage that whoever deployed the code began with: only a factory that one trusts can.
+    def code(self) -> bytes:
+        """The code on chain. Raises OverflowError for terms that do not fit."""
+        terms = self.terms
+        packed = (
+            *(int(self.owner, 16), int(terms.asset, 16), terms.stake, terms.max_slash_rate, int(terms.admission)),
+            *(int(terms.audit_policy), terms.max_spread, terms.idle_rounds),
+        )
+        arguments = b"".join(
+            value.to_bytes(width) for value, width in zip(packed, _WIDTHS.values(), strict=True)
+        ) + self.salt.to_bytes(_SALT_WIDTH)
+        return _BEFORE + bytes.fromhex(self.implementation.removeprefix("0x")) + _BEHIND + arguments
+
+
+def clone_in(code: bytes) -> Clone | None:
+    """The federation whose code this is; None for other code, and for terms that no factory accepts."""
+    if len(code) != CODE_LENGTH or not code.startswith(_BEFORE) or code[_PROXY - len(_BEHIND) : _PROXY] != _BEHIND:
+        return None
+    found, place = {}, _PROXY
+    for name, width in _WIDTHS.items():
+        found[name] = int.from_bytes(code[place : place + width])
+        place += width
+    if found["admission"] not in set(Admission) or found["policy"] not in set(AuditPolicy) or not found["spread"]:
+        return None
+    if found["slash"] > (_BASIS_POINTS if found["stake"] else 0):
+        return None
+    terms = FederationTerms(
+        _address(found["asset"]),
+        found["stake"],
+        found["slash"],
+        Admission(found["admission"]),
+        AuditPolicy(found["policy"]),
+        found["spread"],
+        found["idle"],
+    )
+    implementation = _address(int.from_bytes(code[len(_BEFORE) : len(_BEFORE) + 20]))
+    return Clone(implementation, _address(found["owner"]), terms, int.from_bytes(code[place:]))
+
+
+def implementation_of(factory: Address) -> Address:
+    """Where a factory's constructor puts the code that its federations share: the first contract that it makes."""
+    rlp = b"\xd6\x94" + bytes.fromhex(factory.removeprefix("0x")) + b"\x01"
+    return _address(int.from_bytes(Web3.keccak(rlp)[12:]))
+
+
+def creation_code(factory: Address, owner: Address, terms: FederationTerms, salt: int) -> bytes:
+    """What a factory makes the federation of this owner with, with these terms and this salt.
+
+    Raises OverflowError for terms or a salt that do not fit.
     """
+    implementation = implementation_of(factory)
+    shared = _written("Federation", FACTORY=int(factory, 16), SELF=int(implementation, 16))
+    code = Clone(implementation, owner, terms, salt).code()
+    # push20 implementation, extcodehash, push32 hash, eq, push1 62, jumpi, push0, push0, revert, jumpdest
+    asked = b"\x73" + bytes.fromhex(implementation.removeprefix("0x")) + b"\x3f\x7f" + Web3.keccak(shared)
+    asked += bytes.fromhex("14603e575f5ffd5b")
+    # push1 size, dup1, push1 72, push0, codecopy, push0, return
+    return asked + b"\x60" + len(code).to_bytes(1) + bytes.fromhex("8060485f395ff3") + code
+
+
+def address_of(factory: Address, owner: Address, terms: FederationTerms, salt: int) -> Address:
+    """Where a factory makes, or made, the federation of this owner, with these terms and this salt.
+
+    Raises OverflowError for terms or a salt that do not fit.
+    """
+    made_by = bytes.fromhex(factory.removeprefix("0x"))
+    creation = Web3.keccak(creation_code(factory, owner, terms, salt))
+    return _address(int.from_bytes(Web3.keccak(b"\xff" + made_by + bytes(32) + creation)[12:]))
+
+
+def maker_named_in(code: bytes, implementation: Address) -> Address | None:
+    """The factory that the code at `implementation` names, where that is the shipped code of federations; None where it
+    is any other."""
     shipped = contracts.load("Federation")
-    expected = bytearray.fromhex(shipped.deployed_bytecode.removeprefix("0x"))
-    if len(code) != len(expected):
-        return False
-    found = {name: int.from_bytes(code[starts[0] : starts[0] + 32]) for name, starts in shipped.immutables.items()}
-    if not _within_bounds(found):
-        return False
-    written = {**found, **_domain(federation, found["_cachedChainId"])}
+    start = shipped.immutables["FACTORY"][0]
+    named = int.from_bytes(code[start : start + 32])
+    if named >= 2**160 or code != _written("Federation", FACTORY=named, SELF=int(implementation, 16)):
+        return None
+    return _address(named)
+
+
+def is_factory(code: bytes, factory: Address) -> bool:
+    """Whether `code` is what the shipped constructor leaves at the address `factory`."""
+    return code == _written("FederationFactory", IMPLEMENTATION=int(implementation_of(factory), 16))
+
+
+def maker_of(federation: Address, code: bytes, shared: bytes, maker: bytes) -> Address | None:
+    """The factory that made `federation`; None where the federation is not genuine.
+
+    The three codes are the federation's own, that of the implementation which it names, and that of the factory which
+    the implementation names.
+    """
+    clone = clone_in(code)
+    factory = None if clone is None else maker_named_in(shared, clone.implementation)
+    if clone is None or factory is None or clone.implementation != implementation_of(factory):
+        return None
+    made_here = address_of(factory, clone.owner, clone.terms, clone.salt) == federation
+    return factory if made_here and is_factory(maker, factory) else None
+
+
+def _written(contract: str, **values: int) -> bytes:
+    """The shipped code with the values that its constructor writes into it."""
+    shipped = contracts.load(contract)
+    code = bytearray.fromhex(shipped.deployed_bytecode.removeprefix("0x"))
+    if set(shipped.immutables) != set(values):
+        raise ValueError(f"{contract} fixes {', '.join(sorted(shipped.immutables))} in its constructor: run `make abi`")
     for name, starts in shipped.immutables.items():
         for start in starts:
-            expected[start : start + 32] = written[name].to_bytes(32)
-    return code == bytes(expected)
+            code[start : start + 32] = values[name].to_bytes(32)
+    return bytes(code)
 
 
-def _within_bounds(terms: dict[str, int]) -> bool:
-    return (
-        terms["ASSET"] < 2**160
-        and terms["STAKE"] < 2**128
-        and terms["MAX_SLASH_RATE"] <= (_BASIS_POINTS if terms["STAKE"] else 0)
-        and terms["ADMISSION"] in set(Admission)
-        and terms["AUDIT_POLICY"] in set(AuditPolicy)
-    )
-
-
-def _domain(federation: Address, chain_id: int) -> dict[str, int]:
-    """What OpenZeppelin's EIP712 keeps. `chain_id` is that of the creation, which a chain that splits may change."""
-    name, version = Web3.keccak(text=DOMAIN_NAME), Web3.keccak(text=DOMAIN_VERSION)
-    separator = encode(
-        ["bytes32", "bytes32", "bytes32", "uint256", "address"],
-        [Web3.keccak(text=_DOMAIN_TYPE), name, version, chain_id, federation],
-    )
-    return {
-        "_cachedDomainSeparator": int.from_bytes(Web3.keccak(separator)),
-        "_cachedThis": int(federation, 16),
-        "_hashedName": int.from_bytes(name),
-        "_hashedVersion": int.from_bytes(version),
-        "_name": _short_string(DOMAIN_NAME),
-        "_version": _short_string(DOMAIN_VERSION),
-    }
-
-
-def _short_string(text: str) -> int:
-    """OpenZeppelin's ShortString: the characters from the left, their number in the last byte."""
-    return int.from_bytes(text.encode().ljust(31, b"\0") + bytes([len(text)]))
+def _address(value: int) -> Address:
+    return str(Web3.to_checksum_address("0x" + value.to_bytes(20).hex()))

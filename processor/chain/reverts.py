@@ -17,7 +17,7 @@ from web3.exceptions import ContractLogicError
 from processor.chain import contracts
 from processor.chain.amounts import format_ether, format_moment
 from processor.errors import Reverted
-from processor.types import Admission, AuditPolicy, Phase
+from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, Phase, Refusal
 
 _ERROR_STRING = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
@@ -37,6 +37,16 @@ _POLICIES = {
     AuditPolicy.OPEN: "the federation's audit policy is open: finalization publishes the round's secret",
     AuditPolicy.APPOINTED: "the federation's audit policy is appointed: finalization publishes no secret",
 }
+_REFUSALS = {
+    Refusal.NONE: "no reason is given",
+    Refusal.NOT_SELECTED: "it was not selected, or it registered after the round opened, or has left",
+    Refusal.ALREADY_SUBMITTED: "it has already submitted an update in this round, or declined",
+    Refusal.ZERO_CID: "the update's CID is missing",
+    Refusal.COMPUTE_TIME: (
+        "the compute time is 0, more than the round allows, or more than has passed since the round opened"
+    ),
+    Refusal.CLAIM_FIRST: "it is owed more than the contract can hold for one client: claim that first",
+}
 _LONGEST_WORDS = 200
 
 
@@ -53,66 +63,49 @@ def _plain(words: str) -> str:
     return "".join(letter for letter in words if letter.isprintable())[:_LONGEST_WORDS]
 
 
+def _words(value: bytes) -> str:
+    """Characters from the left of a word of 32 bytes."""
+    return _plain(value.rstrip(b"\0").decode("utf-8", "replace"))
+
+
 # One sentence per error, its parameters named as in IFederation.sol and in OpenZeppelin's contracts.
 _SENTENCES: dict[str, Callable[..., str]] = {
-    "WrongPhase": lambda round, expected, actual: (
-        f"round {round} is {_phase(actual)}; this is only possible while it is {_phase(expected)}"
+    "WrongPhase": lambda latest, actual, named: (
+        f"round {latest} is {_phase(actual)}, which does not allow this"
+        if named == latest
+        else f"round {named} is named, but round {latest} is the latest and {_phase(actual)}: read the round again"
     ),
     "RoundIsLive": lambda round, actual: (
         f"round {round} is {_phase(actual)}; wait until it is finalized or its deadlines have passed"
     ),
     "FederationIsClosed": lambda: "the federation is closed: nobody can register and no round can open any more",
     "FederationIsOpen": lambda: "the federation is still open: close it before withdrawing",
+    "FederationIsPaused": lambda: "the federation is paused: no round can open until its owner resumes",
+    "PauseIsAlready": lambda paused: (
+        "the federation is paused already" if paused else "the federation is not paused: rounds can open"
+    ),
+    "NotAFederation": lambda: (
+        "this contract is only the code that federations share, and no federation itself: check the address"
+    ),
+    "NotTheOwner": lambda owner, actual: (
+        f"{actual} does not own the federation, {owner} does; only its owner can do this"
+    ),
+    "NotThePendingOwner": lambda pending, actual: (
+        f"{actual} cannot accept the ownership: it is offered to " + ("nobody" if pending == ZERO_ADDRESS else pending)
+    ),
+    "NeitherOwnerNorOperator": lambda actual: (
+        f"{actual} is neither the owner nor the operator of the federation; only they can do this"
+    ),
+    "NeitherMemberNorOrganization": lambda actual: (
+        f"{actual} is neither a member of the federation nor its owner or operator; only they can post"
+    ),
     "RoundsHaveBegun": lambda rounds: (
         f"{rounds} round(s) have been opened already; the initial model can only be set before the first"
     ),
     "NoInitialModel": lambda: "the federation has no initial model yet: set one before the first round opens",
     "NoMembers": lambda: "the federation has no members yet: a round needs at least one registered client",
-    "AlreadyRegistered": lambda client, index: f"{client} is registered already, with member index {index}",
+    "AlreadyRegistered": lambda client, index: f"{client} is registered already, at position {index}",
     "NotRegistered": lambda client: f"{client} is not a member of the federation: register it first",
-    "NotSelected": lambda round, client: (
-        f"{client} does not take part in round {round}: it was not selected, or it registered after the round opened"
-    ),
-    "AlreadySubmitted": lambda round, client: f"{client} has already submitted its update of round {round}",
-    "NoUpdate": lambda round, client: f"{client} has no update in round {round}",
-    "WrongSealingKey": lambda round, expected, actual: (
-        f"the update is sealed to {_hex(actual)}, but round {round} has the sealing key {_hex(expected)}: "
-        "read the round again, the chain may have been reorganized"
-    ),
-    "ComputeTimeOutOfBounds": lambda minimum, maximum, actual: (
-        f"the compute time is {actual} ms; the round accepts {minimum} to {maximum} ms"
-    ),
-    "PeriodOutOfBounds": lambda minimum, maximum, actual: (
-        f"the period is {actual} s; a period lasts {minimum} to {maximum} s"
-    ),
-    "MaxUpdatesOutOfBounds": lambda minimum, maximum, actual: (
-        f"the round would accept {actual} updates; between {minimum} and {maximum} are allowed"
-    ),
-    "SelectionRateOutOfBounds": lambda minimum, maximum, actual: (
-        f"the selection rate is {actual} basis points; {minimum} to {maximum} are allowed (10000 selects everybody)"
-    ),
-    "ZeroValue": lambda field: f"{_plain(field)} is zero; it must be given",
-    "WrongAmount": lambda expected, actual: (
-        f"{format_ether(actual)} ETH were sent; exactly {format_ether(expected)} ETH were expected"
-    ),
-    "AmountTooLarge": lambda maximum, actual: (
-        f"{actual} units are more than the contract can hold for one round: at most {maximum}"
-    ),
-    "WrongUpdates": lambda expectedCount, actualCount, expectedMs, actualMs: (
-        f"the round has {expectedCount} updates with {expectedMs} ms in total, but {actualCount} with {actualMs} ms "
-        "were aggregated: read the round again"
-    ),
-    "AdjustmentsNotAscending": lambda previous, next: (
-        f"the adjustment of {next} comes after that of {previous}; adjustments are in ascending order of client, "
-        "each client once"
-    ),
-    "AdjustmentNotLower": lambda client, claimedMs, creditedMs: (
-        f"{client} claimed {claimedMs} ms and cannot be credited {creditedMs} ms: an adjustment only lowers"
-    ),
-    "SlashRateTooHigh": lambda maximum, actual: (
-        f"{actual} basis points of a stake would be slashed; the federation allows at most {maximum}"
-    ),
-    "SecretAgainstPolicy": lambda policy: _POLICIES[AuditPolicy(policy)],
     "WrongAdmission": lambda expected, actual: _ADMISSIONS[Admission(expected)],
     "VoucherExpired": lambda expiry, time: (
         f"the voucher expired at {format_moment(expiry)}, and the chain's time is {format_moment(time)}: ask the "
@@ -125,23 +118,94 @@ _SENTENCES: dict[str, Callable[..., str]] = {
         f"the voucher is not one that the federation's owner, {signer}, signed for {client}: ask the organization for "
         "another one"
     ),
+    "SignatureExpired": lambda deadline, time: (
+        f"what was signed had to be sent before {format_moment(deadline)}, and the chain's time is "
+        f"{format_moment(time)}: sign it again"
+    ),
+    "InvalidSignature": lambda client, round: (
+        f"the signature is not that of {client} over this call in round {round}, the latest: sign it again"
+    ),
+    "SignatureSpent": lambda client, round: (
+        f"{client} has left in round {round}, so that nothing it signed for this round counts any more: sign in the "
+        "next round, or send the transaction directly"
+    ),
+    "StakeNeedsItsOwner": lambda stake: (
+        f"every client stakes {stake} units, and nobody stakes for another: the client has to register itself"
+    ),
     "StakeNotReturned": lambda client, amount: (
         f"{client} still has {amount} units staked from an earlier membership: leave once more to get them back, then "
         "register"
     ),
-    "StakeIsLocked": lambda round: (
-        f"the client has left, and its stake stays until round {round} is over, which has an update of it: leave again "
-        "then"
+    "UpdateIsLive": lambda round: (
+        f"the client has left, and its update is in round {round}, which is not over: try again then"
     ),
-    "EnforcedPause": lambda: "the federation is paused: no round can open until its owner resumes",
-    "ExpectedPause": lambda: "the federation is not paused",
-    "NeitherOwnerNorOperator": lambda actual: (
-        f"{actual} is neither the owner nor the operator of the federation; only they can do this"
+    "UpdateRefused": lambda round, client, reason: (
+        f"{client} cannot take part in round {round} with this: {_REFUSALS[Refusal(reason)]}"
     ),
-    "AssetIsNotAContract": lambda asset: f"there is no contract at {asset}: the asset must be a token on this chain",
+    "NothingAccepted": lambda round, count: (
+        f"none of the {count} signed update(s) was accepted in round {round}: they are in already, their clients are "
+        "not selected, or they were not signed for this round"
+    ),
+    "NotIdle": lambda client, last: (
+        f"{client} cannot be retired: the latest round did not select it, or heard of it, or round {last}, in which it "
+        "last took part, declined or registered, is not long enough ago"
+    ),
+    "NothingOwed": lambda client: f"{client} is owed nothing",
+    "NoUpdate": lambda round, client: f"{client} has no update in round {round}",
+    "WrongSealingKey": lambda round, expected, actual: (
+        f"the call is for the sealing key {_hex(actual)}, but round {round} has {_hex(expected)}: read the round "
+        "again, the chain may have been reorganized"
+    ),
+    "SealingKeyUsed": lambda sealingKey: (
+        f"the sealing key {_hex(sealingKey)} is that of the round before, whose secret may be known: make a new one"
+    ),
+    "WrongDigest": lambda round, expected, actual: (
+        f"round {round} has the digest {_hex(expected)}, and {_hex(actual)} was named: the round has other updates or "
+        "another opening; read it again, the chain may have been reorganized"
+    ),
+    "ComputeTimeOutOfBounds": lambda minimum, maximum, actual: (
+        f"the compute time of a round is {actual} ms; {minimum} to {maximum} ms are allowed"
+    ),
+    "PeriodOutOfBounds": lambda minimum, maximum, actual: (
+        f"the period is {actual} s; a period lasts {minimum} to {maximum} s"
+    ),
+    "MaxUpdatesOutOfBounds": lambda minimum, maximum, actual: (
+        f"the round would accept {actual} updates; between {minimum} and {maximum} are allowed"
+    ),
+    "SelectionRateOutOfBounds": lambda minimum, maximum, actual: (
+        f"the selection rate is {actual} basis points; {minimum} to {maximum} are allowed (10000 selects everybody)"
+    ),
+    "PoolTooSmall": lambda needed, pool: (
+        f"the pool would be {pool} units and has to be at least {needed}, or 0, for what the selected may claim: raise "
+        "the reward, or lower the rate, the compute time or the selection"
+    ),
+    "ZeroValue": lambda field: f"{_words(field)} is zero; it must be given",
+    "WrongAmount": lambda expected, actual: (
+        f"{format_ether(actual)} ETH were sent; exactly {format_ether(expected)} ETH were expected"
+    ),
     "NotReceivedInFull": lambda expected, actual: (
-        f"the token delivered {actual} units of {expected}: a token that takes a fee on transfers cannot be used"
+        f"the token moved {actual} units instead of {expected}: a token that takes or adds a fee cannot be used"
     ),
+    "AmountTooLarge": lambda maximum, actual: (
+        f"{actual} units are more than the contract can hold for one round: at most {maximum}"
+    ),
+    "AdjustmentsNotAscending": lambda previous, next: (
+        f"the adjustment of {next} comes after that of {previous}; adjustments are in ascending order of client, "
+        "each client once"
+    ),
+    "AdjustmentNotLower": lambda client, claimedMs, creditedMs: (
+        f"{client} claimed {claimedMs} ms and cannot be credited {creditedMs} ms: an adjustment only lowers"
+    ),
+    "SlashRateTooHigh": lambda maximum, actual: (
+        f"{actual} basis points of a stake would be slashed; the federation allows at most {maximum}"
+    ),
+    "SecretAgainstPolicy": lambda policy: _POLICIES[AuditPolicy(policy)],
+    "AssetIsNotAContract": lambda asset: f"there is no contract at {asset}: the asset must be a token on this chain",
+    "ZeroSpread": lambda: "the spread is 0; with at least 1 the pool pays what the selected may claim",
+    "FailedDeployment": lambda: (
+        "there is a federation of this owner with these terms and this salt already: choose another salt"
+    ),
+    "Create2EmptyBytecode": lambda: "the factory is damaged: it would make a federation without code",
     "SafeERC20FailedOperation": lambda token: (
         f"the token {token} refused the transfer: check the balance, and what the federation may take of it"
     ),
@@ -158,11 +222,6 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "ReentrancyGuardReentrantCall": lambda: (
         "the federation was called again while it was paying: the receiving contract must wait until it is paid"
     ),
-    "InvalidShortString": lambda: "the contract is damaged: the name of its signatures cannot be read",
-    "StringTooLong": lambda str: f"the name {_plain(str)!r} of the contract's signatures is too long",
-    "OwnerIsNeeded": lambda: "a federation needs an owner: hand it on with transferOwnership instead",
-    "OwnableUnauthorizedAccount": lambda account: f"{account} does not own the federation; only its owner can do this",
-    "OwnableInvalidOwner": lambda owner: f"{owner} cannot own a federation",
     "FailedCall": lambda: "the receiving address refused the payment: choose another one",
     "InsufficientBalance": lambda balance, needed: (
         f"the contract holds {format_ether(balance)} ETH and would have to pay {format_ether(needed)} ETH"

@@ -13,33 +13,35 @@ from eth_account.signers.local import LocalAccount
 from processor import jcs
 from processor.chain.amounts import format_moment
 from processor.chain.contracts import to_address
+from processor.chain.signed import DOMAIN_NAME, DOMAIN_VERSION
 from processor.errors import ArtifactError, ChainError
 from processor.types import Address
 
-DOMAIN_NAME, DOMAIN_VERSION = "Koinon", "1"
-
-_VERSION = 1
+_VERSION = 2
 _SIZE_LIMIT = 64 * 1024  # a contract wallet's signature is one for each of its owners
-_ID_LIMIT, _EXPIRY_LIMIT = 2**256, 2**40
+_ID_LIMIT, _EXPIRY_LIMIT, _NONCE_LIMIT = 2**256, 2**40, 2**32
 _FIELDS = {
     "chain_id": int,
     "federation": str,
     "client": str,
     "id": str,
     "expiry": int,
+    "owner_nonce": int,
     "signature": str,
 }
 
 
 @dataclass(frozen=True)
 class Voucher:
-    """Admits `client` to `federation` before the block time `expiry`, if `signature` is the federation's owner's."""
+    """Admits `client` to `federation` before the block time `expiry`, if `signature` is that of the federation's owner
+    after the ownership changed hands `owner_nonce` times."""
 
     chain_id: int
     federation: Address
     client: Address
     id: int
     expiry: int
+    owner_nonce: int
     signature: bytes
 
     def encode(self) -> bytes:
@@ -53,6 +55,7 @@ class Voucher:
                 "client": self.client,
                 "id": str(self.id),
                 "expiry": self.expiry,
+                "owner_nonce": self.owner_nonce,
                 "signature": "0x" + self.signature.hex(),
             }
         )
@@ -83,11 +86,13 @@ class Voucher:
             to_address(fields["client"]),
             _id(fields["id"]),
             _expiry(fields["expiry"]),
+            _nonce(fields["owner_nonce"]),
             _signature(fields["signature"]),
         )
 
-    def check(self, chain_id: int, federation: Address, client: Address, now: int) -> None:
-        """Raises ChainError where the voucher is not for this client of this federation, or past its time.
+    def check(self, chain_id: int, federation: Address, client: Address, now: int, owner_nonce: int) -> None:
+        """Raises ChainError where the voucher is not for this client of this federation, of another owner, or past its
+        time.
 
         Only the contract can say whether the owner signed it, and whether it was used or revoked.
         """
@@ -100,6 +105,12 @@ class Voucher:
             raise ChainError(
                 f"the voucher admits {self.client}, not {client}: use that wallet, or ask for a voucher for this one"
             )
+        if self.owner_nonce != owner_nonce:
+            raise ChainError(
+                f"the voucher was signed when the federation had changed hands {self.owner_nonce} time(s), and now it "
+                f"has {owner_nonce} time(s): what a former owner signed is worthless; ask the organization for another "
+                "one"
+            )
         if now >= self.expiry:
             raise ChainError(
                 f"the voucher expired at {format_moment(self.expiry)}, and the chain's time is {format_moment(now)}: "
@@ -107,7 +118,9 @@ class Voucher:
             )
 
 
-def typed_data(chain_id: int, federation: Address, client: Address, id: int, expiry: int) -> dict[str, Any]:
+def typed_data(
+    chain_id: int, federation: Address, client: Address, id: int, expiry: int, owner_nonce: int
+) -> dict[str, Any]:
     """What a wallet is asked to sign (EIP-712); the id is a string, because a wallet's JSON has no such numbers."""
     return {
         "types": {
@@ -121,6 +134,7 @@ def typed_data(chain_id: int, federation: Address, client: Address, id: int, exp
                 {"name": "client", "type": "address"},
                 {"name": "id", "type": "uint256"},
                 {"name": "expiry", "type": "uint40"},
+                {"name": "ownerNonce", "type": "uint32"},
             ],
         },
         "primaryType": "Voucher",
@@ -130,22 +144,29 @@ def typed_data(chain_id: int, federation: Address, client: Address, id: int, exp
             "chainId": chain_id,
             "verifyingContract": federation,
         },
-        "message": {"client": client, "id": str(id), "expiry": expiry},
+        "message": {"client": client, "id": str(id), "expiry": expiry, "ownerNonce": owner_nonce},
     }
 
 
 def sign_voucher(
-    account: LocalAccount, chain_id: int, federation: Address, client: Address, expiry: int, id: int | None = None
+    account: LocalAccount,
+    chain_id: int,
+    federation: Address,
+    client: Address,
+    expiry: int,
+    owner_nonce: int,
+    id: int | None = None,
 ) -> Voucher:
-    """A voucher signed by the federation's owner; without `id`, one that nobody can guess.
+    """A voucher signed by the federation's owner; without `id`, one that nobody can guess. `owner_nonce` is the
+    federation's: with the next owner the voucher is worthless.
 
-    Raises ChainError where an address is none, or the expiry is no block time.
+    Raises ChainError where an address is none, or the expiry is no block time, or the nonce none.
     """
     federation, client = to_address(federation), to_address(client)
     id = secrets.randbits(256) if id is None else _id(str(id))
-    asked = typed_data(chain_id, federation, client, id, _expiry(expiry))
+    asked = typed_data(chain_id, federation, client, id, _expiry(expiry), _nonce(owner_nonce))
     signature = bytes(account.sign_typed_data(full_message=asked).signature)
-    return Voucher(chain_id, federation, client, id, expiry, signature)
+    return Voucher(chain_id, federation, client, id, expiry, owner_nonce, signature)
 
 
 def load_voucher(path: Path) -> Voucher:
@@ -171,6 +192,12 @@ def _expiry(seconds: int) -> int:
     if not 0 < seconds < _EXPIRY_LIMIT:
         raise ChainError(f"the expiry {seconds} is not a block time: expected seconds since 1970, below 2^40")
     return seconds
+
+
+def _nonce(number: int) -> int:
+    if not 0 <= number < _NONCE_LIMIT:
+        raise ChainError(f"{number} is not an owner nonce: expected a whole number below 2^32")
+    return number
 
 
 def _signature(text: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from processor.cli import audit, check, client, data, demo, model, organization, status, wallet
+from processor.cli import audit, check, client, data, demo, model, organization, relay, status, wallet
 from processor.errors import KoinonError
 from processor.observability import printable, without_secrets
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(relay.app, name="relay")
 app.add_typer(demo.app)
 app.add_typer(organization.app, name="organization")
 app.add_typer(client.app, name="client")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from processor.artifacts.round import RoundFile
 from processor.chain.federation import Federation
 from processor.cli.connections import open_chain_and_storage, require_made_by
 from processor.cli.options import (
@@ -20,8 +22,40 @@ from processor.cli.options import (
     print_json,
     progress,
 )
+from processor.protocol.receipts import check_receipts
+from processor.types import Phase
+
+if TYPE_CHECKING:
+    from processor.protocol.audit import Audit
 
 app = typer.Typer()
+
+INCOMPLETE = 3
+"""The status where nothing is wrong, and something could not be proved."""
+
+Keep = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep",
+        help="A folder of this federation's rounds and reports: read as one more source, and filled with what this "
+        "audit proves. State forgets old rounds, and artifacts can be withheld.",
+    ),
+]
+LogsFrom = Annotated[
+    int,
+    typer.Option(
+        "--logs-from", min=0, help="The block from which the node's logs are read, where something is missing."
+    ),
+]
+Receipts = Annotated[
+    Path | None,
+    typer.Option(
+        "--receipts",
+        help="A folder of receipts that relays gave a client (its state folder's receipts/): names relays of which a "
+        "receipt has no update in the round.",
+    ),
+]
+NoLogs = Annotated[bool, typer.Option("--no-logs", help="Read no logs, whatever is missing.")]
 
 
 @app.command(epilog="Example: koinon audit 0x1234… --rpc http://127.0.0.1:8545 --ipfs /ip4/127.0.0.1/tcp/5001")
@@ -32,9 +66,16 @@ def audit(
     store: Store = None,
     config: Config = None,
     factory: FactoryAddress = None,
+    keep: Keep = None,
+    logs_from: LogsFrom = 0,
+    no_logs: NoLogs = False,
+    receipts: Receipts = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute every round of a federation from the chain and the artifacts; status 1 on any violation."""
+    """Recompute every round of a federation from the chain and the artifacts.
+
+    Status 1 on any violation, 3 where there is none but something could not be proved.
+    """
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
     reader = Federation(web3, federation)
     require_made_by(factory, reader)
@@ -43,13 +84,23 @@ def audit(
     from processor.protocol.audit import audit as recompute
 
     with tempfile.TemporaryDirectory(prefix="koinon-audit-") as directory:
-        result = recompute(reader, storage, Path(directory), _progress)
+        logs = None if no_logs else logs_from
+        result = recompute(reader, storage, Path(directory), _progress, keep=keep, logs_from=logs)
+    kept = [] if receipts is None else check_receipts(receipts, _lists(result), reader.chain_id, reader.address)
     if as_json:
-        print_json(audit_page.as_json(result))
+        print_json({**audit_page.as_json(result), "receipts": audit_page.receipts_as_json(kept)})
     else:
-        print(audit_page.as_text(result))
+        print("\n".join([audit_page.as_text(result), *audit_page.receipts_as_text(kept)]))
     if not result.ok:
         raise typer.Exit(1)
+    if not result.complete:
+        raise typer.Exit(INCOMPLETE)
+
+
+def _lists(result: Audit) -> dict[int, RoundFile]:
+    """The proved lists to which nobody can add any more, by round."""
+    growing = {row.round for row in result.rounds if row.phase is Phase.TRAINING}
+    return {file.round: file for file in result.files if file.round not in growing}
 
 
 def _progress(done: int, total: int) -> None:

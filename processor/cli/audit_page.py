@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,10 +10,12 @@ from processor.chain.amounts import format_units
 from processor.chain.asset import Asset
 from processor.cli.options import asset_as_json, table
 from processor.observability import printable
-from processor.protocol.audit import Audit, Lowered, RoundAudit, describe
+from processor.protocol.audit import Audit, Lowered, RoundAudit, Unproved, describe
+from processor.protocol.receipts import Finding, unkept
 from processor.protocol.settlement import REASONS
 
 HEADERS = ["round", "phase", "updates", "rejected", "metric*", "pool", "paid", "carried", "forfeited", "checks"]
+UNKNOWN = "?"
 
 
 def as_json(result: Audit) -> dict[str, Any]:
@@ -22,20 +25,23 @@ def as_json(result: Audit) -> dict[str, Any]:
         "block": result.block,
         "asset": None if result.asset is None else asset_as_json(result.asset),
         "ok": result.ok,
+        "complete": result.complete,
         "checks": result.checks,
         "violations": [asdict(violation) for violation in result.violations],
+        "unproved": [asdict(unproved) for unproved in result.unproved],
         "rounds": [
             {
                 "round": row.round,
-                "phase": row.phase.name.lower(),
+                "phase": None if row.phase is None else row.phase.name.lower(),
                 "updates": row.updates,
                 "rejected": row.rejected,
                 "claimed_metric": row.metric,
-                "pool": str(row.pool),
-                "paid": str(row.paid),
-                "carried": str(row.carried),
-                "forfeited": str(row.forfeited),
+                "pool": None if row.pool is None else str(row.pool),
+                "paid": None if row.paid is None else str(row.paid),
+                "carried": None if row.carried is None else str(row.carried),
+                "forfeited": None if row.forfeited is None else str(row.forfeited),
                 "lowered": [asdict(lowered) for lowered in row.lowered],
+                "proved": row.proved,
                 "recomputed": row.recomputed,
                 "checks": row.checks,
             }
@@ -53,12 +59,44 @@ def as_text(result: Audit) -> str:
         lines += ["no round was looked into" if result.asset is None else "no round has been opened", ""]
     for row in result.rounds:
         lines += [f"round {row.round}: {_lowered(lowered)}" for lowered in row.lowered]
-    settled_on_claims = [str(row.round) for row in result.rounds if row.phase.over and not row.recomputed]
+    over = [row for row in result.rounds if row.phase is not None and row.phase.over]
+    settled_on_claims = [str(row.round) for row in over if row.proved and not row.recomputed]
     if settled_on_claims:
         lines.append(f"settled on claims, not recomputed: round {', '.join(settled_on_claims)}")
-    lines.append(f"{result.checks} checks, {len(result.violations)} violations")
+    lines += [printable(line) for line in _not_proved(result.unproved)]
+    unproved = f", {len(result.unproved)} rounds not proved" if result.unproved else ""
+    lines.append(f"{result.checks} checks, {len(result.violations)} violations{unproved}")
     lines += [f"VIOLATION {printable(describe(violation))}" for violation in result.violations]
     return "\n".join(lines)
+
+
+def receipts_as_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": finding.path.name,
+            "verdict": finding.verdict.value,
+            "relay": None if finding.receipt is None else finding.receipt.relay,
+            "words": finding.words,
+        }
+        for finding in findings
+    ]
+
+
+def receipts_as_text(findings: Sequence[Finding]) -> list[str]:
+    """A line for each receipt, and the relays to ask."""
+    lines = [f"receipt: {printable(finding.words)}" for finding in findings]
+    relays = unkept(findings)
+    if relays:
+        lines.append(f"RECEIPTS WITHOUT AN UPDATE of the relay {', '.join(relays)}")
+    return lines
+
+
+def _not_proved(unproved: tuple[Unproved, ...]) -> list[str]:
+    """A line for each reason, with the rounds that it keeps from being proved."""
+    rounds: dict[str, list[str]] = {}
+    for one in unproved:
+        rounds.setdefault(one.because, []).append(str(one.round))
+    return [f"not proved: round {', '.join(numbers)}, because {because}" for because, numbers in rounds.items()]
 
 
 def _lowered(lowered: Lowered) -> str:
@@ -68,12 +106,13 @@ def _lowered(lowered: Lowered) -> str:
 
 
 def _row(row: RoundAudit, asset: Asset) -> list[str]:
+    amounts = (row.pool, row.paid, row.carried, row.forfeited)
     return [
         str(row.round),
-        row.phase.name.lower(),
-        str(row.updates),
-        str(row.rejected),
+        UNKNOWN if row.phase is None else row.phase.name.lower(),
+        UNKNOWN if row.updates is None else str(row.updates),
+        UNKNOWN if row.rejected is None else str(row.rejected),
         "" if row.metric is None else f"{row.metric:.4f}",
-        *(format_units(amount, asset.decimals) for amount in (row.pool, row.paid, row.carried, row.forfeited)),
+        *(UNKNOWN if amount is None else format_units(amount, asset.decimals) for amount in amounts),
         str(row.checks),
     ]

@@ -19,27 +19,37 @@ from web3 import Web3
 from processor import keystore
 from processor.artifacts.model import MODEL_LIMIT
 from processor.artifacts.plan import Plan
+from processor.chain.amounts import format_ether
 from processor.chain.asset import asset_at, balance_of
 from processor.chain.blocks import latest_block
 from processor.chain.federation import Federation
 from processor.chain.fees import market_fees
 from processor.chain.provider import connect, node_errors
 from processor.cli import checks
-from processor.cli.checks import NodeHead, Result, Status, failed, ok, skipped, warning
+from processor.cli.checks import NodeHead, Result, failed, ok, skipped, warning
+from processor.cli.checks_page import print_checks
 from processor.cli.connections import address_of, chain_of, federation_of, storage_of
 from processor.cli.daemon import logger
 from processor.cli.join import agreement_on, current_plan
-from processor.cli.options import AsJson, Config, Ipfs, Rpc, Store, print_json
-from processor.config import CONFIG_VARIABLE, ClientSettings, OrganizationSettings, load_client, load_organization
+from processor.cli.options import AsJson, Config, Ipfs, Rpc, Store
+from processor.config import (
+    CONFIG_VARIABLE,
+    ClientSettings,
+    OrganizationSettings,
+    RoundSettings,
+    load_client,
+    load_organization,
+)
 from processor.daemons.consents import agreed
 from processor.daemons.rehearsal import copy_of_state
 from processor.errors import ChainError, ConfigurationError, DatasetError, KoinonError, StorageError
-from processor.observability import printable, shown, without_secrets
+from processor.observability import shown
 from processor.protocol.consent import Agreement
 from processor.protocol.funds import CLIENT_GAS, ORGANIZATION_GAS
 from processor.protocol.limits import artifact_bytes
+from processor.protocol.rewards import least_pool, selected_of
 from processor.storage import GatewayStorage, IpfsStorage, LocalStorage, get_bytes, put_bytes
-from processor.types import ZERO_ADDRESS, Address, RoundView
+from processor.types import ZERO_ADDRESS, Address, Phase, RoundView
 
 if TYPE_CHECKING:
     from processor.learning.tasks import Task
@@ -62,17 +72,7 @@ def check(
     logger()
     options = {"rpc": rpc, "ipfs": ipfs, "store": store}
     settings = load_organization(options, config) if _is_organization(config) else load_client(options, config)
-    results = []
-    for result in _Checks(settings).run():
-        clean = Result(result.check, result.status, printable(without_secrets(result.words)))
-        results.append(clean)
-        if not as_json:
-            print(f"{clean.check:<12} {clean.status:<8} {clean.words}", flush=True)
-    healthy = all(result.status is not Status.FAILED for result in results)
-    if as_json:
-        found = [{"check": each.check, "status": each.status.lower(), "words": each.words} for each in results]
-        print_json({"ok": healthy, "checks": found})
-    if not healthy:
+    if not print_checks(_Checks(settings).run(), as_json):
         raise typer.Exit(1)
 
 
@@ -120,6 +120,8 @@ class _Checks:
         yield "key", self._key
         yield "balance", self._balance
         yield "asset", self._asset
+        if isinstance(self._settings, OrganizationSettings):
+            yield "pool", partial(self._pool, self._settings.round)
         yield "clock", lambda: checks.clock(time.time(), latest_block(self._web3).timestamp)
         yield "plan", self._plan_found
         yield "model", self._model
@@ -158,8 +160,8 @@ class _Checks:
     @cached_property
     def _view(self) -> RoundView | None:
         """The latest round; None before the first."""
-        count = self._federation.round_count()
-        return self._federation.round_view(count) if count else None
+        view = self._federation.round_view()
+        return None if view.phase is Phase.NONE else view
 
     @cached_property
     def _plan(self) -> Plan:
@@ -217,8 +219,9 @@ class _Checks:
         _ = self._web3
         federation = federation_of(self._settings)
         factory = self._settings.factory
-        more = "; name a factory that you trust" if factory is None else f" and was made by {factory}"
-        return ok("contract", f"{federation.address} has the code of this version{more}")
+        maker = federation.made_by() if factory is None else factory
+        more = "; name it as factory, if you trust it" if factory is None else ""
+        return ok("contract", f"{federation.address} has the code of this version, made by the factory {maker}{more}")
 
     def _ipfs(self, address: str) -> Result:
         storage = IpfsStorage(address, self._network.timeout)
@@ -264,6 +267,8 @@ class _Checks:
         held = balance_of(self._web3, asset_at(self._web3, ZERO_ADDRESS), self._address)
         price = market_fees(self._web3, self._network.max_fee_per_gas).max_fee
         if isinstance(self._settings, ClientSettings):
+            if self._settings.relays:
+                return ok("balance", f"{format_ether(held)} ETH; relays send for it what it cannot pay for")
             return checks.balance(held, CLIENT_GAS, price, 0)
         own = self._settings.round.reward if self._federation.asset().native else 0
         return checks.balance(held, ORGANIZATION_GAS, price, own)
@@ -281,7 +286,7 @@ class _Checks:
                     f"the federation pays in {asset.address}, and client.asset is {settings.asset}: set it to the "
                     "federation's asset if that is what you want",
                 )
-            member = federation.round_view(max(1, federation.round_count()), self._address).client.member
+            member = federation.round_view(self._address).client.member
             wanted, what = (0 if member else federation.terms().stake), "the stake"
             if wanted > settings.max_stake:
                 return warning(
@@ -295,6 +300,14 @@ class _Checks:
                 "asset", f"the wallet holds {asset.format(held)}, and {what} is {asset.format(wanted)}: send it some"
             )
         return ok("asset", f"the wallet holds {asset.format(held)}" + (f", and {what} fits in" if wanted else ""))
+
+    def _pool(self, terms: RoundSettings) -> Result:
+        """Whether the contract would open the next round with its pool."""
+        federation = self._federation
+        members, spread = federation.member_count(), federation.terms().max_spread
+        selected = selected_of(members, terms.selection_rate, terms.max_updates)
+        least = least_pool(terms.reward_rate_cap, selected, terms.max_compute_ms, spread)
+        return checks.pool(federation.asset(), federation.carried() + terms.reward, least, selected, spread)
 
     def _plan_found(self) -> Result:
         if isinstance(self._settings, OrganizationSettings):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from processor.chain.amounts import format_ether
+from processor.chain.asset import Asset
 from processor.protocol.funds import funds_needed, low_balance
 
 MEBIBYTE = 1 << 20
@@ -112,6 +113,21 @@ def balance(held: int, gas: int, gas_price: int, reward: int) -> Result:
     if low := low_balance(held, needed):
         return warning("balance", low)
     return ok("balance", f"{format_ether(held)} ETH, enough for the next rounds")
+
+
+def pool(asset: Asset, pool: int, least: int, selected: int, spread: int) -> Result:
+    """Whether a round opens with a pool for so many selected clients."""
+    if pool == 0:
+        return warning("pool", "the next round has an empty pool: nobody is paid for it")
+    if pool < least:
+        return failed(
+            "pool",
+            f"the next round's pool is {asset.format(pool)}, and for {selected} selected clients the federation's "
+            f"max_spread of {spread} asks for {asset.format(least)}: raise round.reward by "
+            f"{asset.format(least - pool)}, fund the federation, or lower round.reward_rate_cap, round.max_compute_ms "
+            "or round.max_updates",
+        )
+    return ok("pool", f"{asset.format(pool)} for {selected} selected clients; {asset.format(least)} is the least")
 
 
 def disk(check: str, place: str, free: int, artifact: int) -> Result:

@@ -13,6 +13,7 @@ from processor.cli import join, member
 from processor.cli.connections import federation_of, storage_of, unlock
 from processor.cli.daemon import logger, only_daemon, stop_on_signals, transactions_of, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
+from processor.cli.relayed import relayed_of
 from processor.cli.running import (
     As,
     DryRun,
@@ -89,9 +90,11 @@ def _run(settings: ClientSettings, account: LocalAccount, once: bool, stopping: 
             log=log,
             stopping=stopping,
             metrics=metrics,
+            relayed=relayed_of(settings, federation, account),
         )
         log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
-        watch = FundsWatch(federation.web3, account.address, CLIENT_GAS, 0, metrics, log)
+        gas = 0 if settings.relays else CLIENT_GAS  # relays pay for what it sends
+        watch = FundsWatch(federation.web3, account.address, gas, 0, metrics, log)
         keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping)
 
 

@@ -20,6 +20,8 @@ from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerm
 app = typer.Typer()
 
 WHOLE = 10_000
+SHORT, LONG = 2**16 - 1, 2**64 - 1
+"""The largest numbers in two and in eight bytes."""
 
 
 @app.command(epilog="Example: koinon organization create --factory 0x1234… --stake 0.1 --max-slash-rate 1000")
@@ -41,35 +43,60 @@ def create(
         str,
         typer.Option("--audit", help="open: everybody can open the updates of a round; or appointed."),
     ] = "open",
+    max_spread: Annotated[
+        int,
+        typer.Option(
+            "--max-spread",
+            help="How many times more than its pool a round's clients may claim: rejecting others can raise any pay at "
+            "most so many times. With 1 it changes nobody's.",
+        ),
+    ] = 1,
+    idle_rounds: Annotated[
+        int,
+        typer.Option(
+            "--idle-rounds",
+            help="After how many silent rounds anybody may end a selected client's membership; 0: never.",
+        ),
+    ] = 0,
+    salt: Annotated[
+        int, typer.Option("--salt", help="Tells it from your other federations with the same terms: any number.")
+    ] = 0,
     config: Config = None,
     rpc: Rpc = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a federation that belongs to your wallet. Its terms hold for good."""
+    """Make a federation that belongs to your wallet. Its terms hold for good, and its address follows from them."""
     settings = load_creator({"rpc": rpc}, config)
     web3 = chain_of(settings.network)
-    terms, unit = _terms(web3, asset, stake, max_slash_rate, admission, audit)
+    terms, unit = _terms(web3, asset, stake, max_slash_rate, admission, audit, max_spread, idle_rounds, salt)
     sender, manner = address_of(settings.wallet), Manner(yes, dry_run, as_json)
     maker = factory or _new_factory(web3, settings, sender, manner)
     if maker is None:
         return
     contract = Factory(web3, maker)
+    address = contract.address_of(sender, terms, salt)
+    if contract.exists(sender, terms, salt):
+        raise ConfigurationError(
+            f"you have made the federation {address} before, with these terms, this factory and this salt: use it, or "
+            "give another number as --salt"
+        )
     receipts = carry_out(
         web3,
         sender,
-        [Step("federation created", contract.create(terms))],
+        [Step("federation created", contract.create_federation(terms, salt))],
         manner,
         lambda: unlock(settings.wallet, settings.passphrase_file),
         lambda account, _, call: Sender(web3, account).send(call),
-        note=_in_words(terms, unit),
+        note=f"{_in_words(terms, unit)}\nIts address will be {address}.",
     )
     if receipts is None:
         return
     made = contract.created(receipts[0])
     if as_json:
-        print_json({"federation": made, "factory": contract.address, "transaction": receipts[0].tx_hash})
+        facts = {"federation": made, "factory": contract.address, "salt": salt}
+        print_json({**facts, "transaction": receipts[0].tx_hash})
     else:
         print(f"federation {made} of {sender}, made by the factory {contract.address}")
 
@@ -89,7 +116,15 @@ def _new_factory(web3: Web3, settings: WalletSettings, sender: str, manner: Mann
 
 
 def _terms(
-    web3: Web3, asset: str | None, stake: str, max_slash_rate: int, admission: str, audit: str
+    web3: Web3,
+    asset: str | None,
+    stake: str,
+    max_slash_rate: int,
+    admission: str,
+    audit: str,
+    max_spread: int,
+    idle_rounds: int,
+    salt: int,
 ) -> tuple[FederationTerms, Asset]:
     """Raises ConfigurationError for all mistakes together, ChainError for a token that is none."""
     unit = asset_at(web3, asset or ZERO_ADDRESS)
@@ -105,9 +140,16 @@ def _terms(
         mistakes.append(f"--max-slash-rate: expected basis points from 0 to {WHOLE}, found {max_slash_rate}")
     elif max_slash_rate and not units:
         mistakes.append("--max-slash-rate: without a stake there is nothing to slash; give --stake too")
+    if not 1 <= max_spread <= SHORT:
+        mistakes.append(f"--max-spread: expected a whole number from 1 to {SHORT}, found {max_spread}")
+    if not 0 <= idle_rounds <= SHORT:
+        mistakes.append(f"--idle-rounds: expected a whole number from 0 to {SHORT}, found {idle_rounds}")
+    if not 0 <= salt <= LONG:
+        mistakes.append(f"--salt: expected a whole number from 0 to {LONG}, found {salt}")
     if mistakes:
         raise ConfigurationError("\n".join(["these terms cannot be used:", *mistakes]))
-    return FederationTerms(unit.address, units, max_slash_rate, admissions[admission], policies[audit]), unit
+    kinds = (admissions[admission], policies[audit])
+    return FederationTerms(unit.address, units, max_slash_rate, *kinds, max_spread, idle_rounds), unit
 
 
 def _in_words(terms: FederationTerms, unit: Asset) -> str:
@@ -119,4 +161,10 @@ def _in_words(terms: FederationTerms, unit: Asset) -> str:
         if terms.audit_policy is AuditPolicy.OPEN
         else "only auditors that the plan names can open updates"
     )
-    return f"For good: rewards and stakes are in {unit.symbol}; {who}; {stake}{slash}; {audit}."
+    spread = (
+        "a pool pays the wage for all that can be claimed, so that rejecting others raises nobody's pay"
+        if terms.max_spread == 1
+        else f"rejecting others can raise any pay at most {terms.max_spread}-fold"
+    )
+    idle = f"; after {terms.idle_rounds} silent rounds anybody may end a membership" if terms.idle_rounds else ""
+    return f"For good: rewards and stakes are in {unit.symbol}; {who}; {stake}{slash}; {audit}; {spread}{idle}."

@@ -41,12 +41,15 @@ def demo(
         Literal["open", "voucher"],
         typer.Option("--admission", help="Let anybody in, or only clients with a voucher of the organization."),
     ] = "open",
+    relay: Annotated[
+        bool, typer.Option("--relay", help="Let the clients hold no coins: a relay sends what they sign.")
+    ] = False,
 ) -> None:
     """Run a federation of processes on a private chain, with an audit; status 0 only if everything holds."""
     from processor.demo.settings import DemoSettings, stake_of
 
     settings = DemoSettings(
-        clients, rounds, seed, json, ipfs, store, keep, token, stake_of(stake), Admission[admission.upper()]
+        clients, rounds, seed, json, ipfs, store, keep, token, stake_of(stake), Admission[admission.upper()], relay
     )
 
     from processor.demo.federation import how_to_audit, run  # torch takes seconds to import; mistakes are said at once

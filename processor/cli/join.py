@@ -13,20 +13,21 @@ import typer
 
 from processor.artifacts.model import MODEL_LIMIT, open_model
 from processor.artifacts.plan import PLAN_LIMIT, Plan
+from processor.chain.amounts import format_units
 from processor.chain.contracts import to_address
 from processor.chain.federation import Federation
 from processor.chain.fees import gas_price
 from processor.cli.connections import address_of, federation_of, storage_of
 from processor.cli.daemon import logger
 from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Rpc, Store, asset_as_json, print_json
-from processor.config import ClientSettings, load_client
+from processor.config import RATE_DECIMALS, ClientSettings, load_client
 from processor.daemons.consents import agree, agreed
 from processor.errors import ConfigurationError, DatasetError, KoinonError
 from processor.protocol.consent import Agreement, in_words
 from processor.protocol.decide import asset_refusal
 from processor.protocol.limits import Limits, ModelSize, artifact_bytes, offer_of, refusals, work_of
 from processor.storage.base import Storage, get_bytes
-from processor.types import Block, Cid, RoundView
+from processor.types import Block, Cid, Phase, RoundView
 
 if TYPE_CHECKING:
     from processor.learning.tasks import Task
@@ -63,8 +64,8 @@ def join(
     wallet = address_of(settings.wallet)
     reader, storage = federation_of(settings), storage_of(settings.network, publishing=False)
     block = reader.block()
-    count = reader.round_count(at=block)
-    view = reader.round_view(count, wallet, at=block) if count else None
+    latest = reader.round_view(wallet, at=block)
+    view = None if latest.phase is Phase.NONE else latest
     agreement = agreement_on(reader, storage, plan or current_plan(reader, storage, view, settings, block))
     digest, known = agreement.digest(), agreed(settings.state, logger())
     if accept is not None and accept != digest:
@@ -207,11 +208,13 @@ def _facts(
         "slash_rate": plan.slashing.rate,
         "admission": terms.admission.name.lower(),
         "audit_policy": terms.audit_policy.name.lower(),
+        "max_spread": terms.max_spread,
+        "idle_rounds": terms.idle_rounds,
         "noise": plan.privacy.where,
         "parameters": size.parameters,
         "update_bytes": artifact_bytes(plan, size),
         "round": None if view is None else view.round,
-        "guaranteed_rate": None if offer is None else str(offer.rate),
+        "guaranteed_rate": None if offer is None else format_units(offer.rate, RATE_DECIMALS),
         "guaranteed_reward": None if offer is None else str(offer.reward),
         "refusals": reasons,
     }

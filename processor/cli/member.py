@@ -1,4 +1,4 @@
-"""What a client asks and does beside its daemon: `koinon client register`, `status`, `claim` and `leave`."""
+"""What a client asks and does by itself: `koinon client register`, `status`, `claim`, `decline` and `leave`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import typer
 
 from processor.chain.asset import Asset
 from processor.chain.contracts import to_address
-from processor.chain.federation import Federation
-from processor.chain.transactions import Call, Receipt
-from processor.chain.vouchers import load_voucher
+from processor.chain.transactions import Receipt
+from processor.chain.vouchers import Voucher, load_voucher
 from processor.cli.connections import Party, party_of
 from processor.cli.daemon import journal_of
 from processor.cli.options import AsJson, Config, Rpc, Yes, asset_as_json, print_json
 from processor.cli.proposal import DryRun, Manner, Step, carry_out, send_as, with_approval
+from processor.cli.relayed import decline_by_relay, leave_by_relay, register_by_relay
 from processor.config import MemberSettings, load_member
 from processor.daemons.base import journal_path
 from processor.errors import ConfigurationError
-from processor.types import Address, Admission, Block, RoundView
+from processor.journal import SavedUpdate
+from processor.types import Address, Admission, ClientView, Phase
 
 app = typer.Typer()
 
@@ -39,14 +40,18 @@ def register(
     settings = load_member({"rpc": rpc, "voucher": voucher}, config)
     party = party_of(settings)
     federation, asset, terms = party.federation, party.federation.asset(), party.federation.terms()
-    steps = with_approval(federation, party.address, terms.stake, "registered", _registration(settings, party))
+    voucher_found, manner = _voucher_of(settings, party), Manner(yes, dry_run, as_json)
+    if not terms.stake and register_by_relay(party, settings, voucher_found, manner):  # nobody stakes for another
+        return
+    call = federation.register() if voucher_found is None else federation.register_with_voucher(voucher_found)
+    steps = with_approval(federation, party.address, terms.stake, "registered", call)
     note = ""
     if terms.stake:
         note = (
             f"The stake of {asset.format(terms.stake)} comes back when you leave, less what was slashed: a round "
             f"slashes at most {terms.max_slash_rate / 100:g} % of it, and only where it rejects or lowers your update."
         )
-    receipts = _carry_out(party, steps, Manner(yes, dry_run, as_json), note)
+    receipts = _carry_out(party, steps, manner, note)
     if receipts is None:
         return
     if as_json:
@@ -76,81 +81,124 @@ def claim(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Claim everything that is owed, whatever the threshold."""
+    """Claim everything that is owed, of whatever rounds and whatever the threshold."""
     party = party_of(load_member({"rpc": rpc}, config))
     federation = party.federation
-    owed = _owed(federation, party.address, federation.block())
-    amount, rounds = sum(view.client.reward for view in owed), [view.round for view in owed]
-    said = f"{federation.asset().format(amount)} from {_rounds(len(owed))}"
+    owed, _ = federation.balance_of(party.address)
+    said = federation.asset().format(owed)
     receipts: list[Receipt] | None = []
     if owed:
-        to = to or party.address
-        step = Step("claimed", federation.claim(rounds, to))
+        to = to_address(to) if to else party.address
+        step = Step("claimed", federation.claim(to))
         receipts = _carry_out(party, [step], Manner(yes, dry_run, as_json), f"It pays {said} to {to}.")
     if receipts is None:
         return
     if as_json:
-        print_json({"claimed": str(amount), "rounds": rounds, "transactions": _hashes(receipts)})
+        print_json({"claimed": str(owed), "transactions": _hashes(receipts)})
     else:
         print(f"claimed {said}" if owed else "nothing is owed")
 
 
+@app.command(epilog="Example: koinon client decline --config client.toml --yes")
+def decline(
+    config: Config = None, rpc: Rpc = None, yes: Yes = False, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Say that you take no part in the round that goes on, so that nobody waits for you. You stay a member."""
+    settings = load_member({"rpc": rpc}, config)
+    party = party_of(settings)
+    view = party.federation.round_view(party.address)
+    if view.phase is not Phase.TRAINING or not view.client.selected:
+        raise ConfigurationError("no round waits for you: there is nothing to decline")
+    if view.client.update is not None or view.client.declined:
+        said = "you have declined it" if view.client.declined else "your update is in"
+        raise ConfigurationError(f"round {view.round} does not wait for you: {said}")
+    manner = Manner(yes, dry_run, as_json)
+    if decline_by_relay(party, settings, manner):
+        return
+    step = Step("declined", party.federation.decline(view.round, view.sealing_key))
+    note = "A daemon that is running does not train for the round any more."
+    receipts = _carry_out(party, [step], manner, note)
+    if receipts is None:
+        return
+    if as_json:
+        print_json({"declined": view.round, "address": party.address, "transactions": _hashes(receipts)})
+    else:
+        print(f"declined round {view.round}")
+
+
 @app.command(epilog="Example: koinon client leave --config client.toml")
 def leave(
-    to: Annotated[str | None, typer.Option("--to", help="Whom the stake goes to; your own account by default.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Whom stake and rewards go to; your own account by default.")
+    ] = None,
     config: Config = None,
     rpc: Rpc = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """End the membership and take the stake back. Rewards stay yours; an update that is in stays in.
+    """End the membership, and take stake and rewards out. An update that is in stays in.
 
-    Where your update is in the live round, the stake stays until that is over: leave again then. A running daemon would
+    Where your update is in the live round, both stay until that is over: leave again then. A running daemon would
     register again.
     """
-    party = party_of(load_member({"rpc": rpc}, config))
-    federation = party.federation
+    settings = load_member({"rpc": rpc}, config)
+    party = party_of(settings)
+    federation, manner = party.federation, Manner(yes, dry_run, as_json)
     to = to_address(to) if to else party.address
-    note, stays = _stake_in_words(party, to)
-    receipts = _carry_out(party, [Step("left", federation.leave(to))], Manner(yes, dry_run, as_json), note)
+    note, stays = _leaving_in_words(party, to)
+    if leave_by_relay(party, settings, to, manner):
+        return
+    receipts = _carry_out(party, [Step("left", federation.leave(to))], manner, note)
     if receipts is None:
         return
     if as_json:
-        left = {"left": federation.address, "address": party.address, "stake_stays": stays}
+        left = {"left": federation.address, "address": party.address, "stays": stays}
         print_json({**left, "transactions": _hashes(receipts)})
     else:
         print(f"left the federation {federation.address}." + (f" {note}" if note else ""))
 
 
-def _registration(settings: MemberSettings, party: Party) -> Call:
-    """Raises ConfigurationError where a voucher is missing or not wanted, ChainError for one that does not fit."""
+def _voucher_of(settings: MemberSettings, party: Party) -> Voucher | None:
+    """What admits the client; None where nobody needs one.
+
+    Raises ConfigurationError where a voucher is missing or not wanted, ChainError for one that does not fit.
+    """
     federation = party.federation
     if federation.terms().admission is Admission.OPEN:
         if settings.voucher is not None:
             raise ConfigurationError(f"the federation {federation.address} takes no vouchers: leave it out")
-        return federation.register()
+        return None
     if settings.voucher is None:
         raise ConfigurationError(
             f"the federation {federation.address} admits clients by voucher: ask its organization for one for "
             f"{party.address}, and give it as --voucher or write it as client.voucher"
         )
     voucher = load_voucher(settings.voucher)
-    voucher.check(federation.chain_id, federation.address, party.address, federation.block().timestamp)
-    return federation.register_with_voucher(voucher)
+    now, nonce = federation.block().timestamp, federation.owner_nonce()
+    voucher.check(federation.chain_id, federation.address, party.address, now, nonce)
+    return voucher
 
 
-def _stake_in_words(party: Party, to: Address) -> tuple[str, bool]:
-    """What becomes of the stake on leaving now, and whether it stays for a while."""
+def _leaving_in_words(party: Party, to: Address) -> tuple[str, bool]:
+    """What becomes of stake and rewards on leaving now, and whether they stay for a while."""
     federation = party.federation
-    block = federation.block()
-    view = federation.round_view(max(1, federation.round_count(at=block)), party.address, at=block)
-    if not view.client.stake:
-        return "", False
-    stake = federation.asset().format(view.client.stake)
-    if view.phase.live and view.client.update is not None:
-        return f"The stake of {stake} stays until round {view.round} is over: run this command again then.", True
-    return f"The stake of {stake} goes to {to}.", False
+    view = federation.round_view(party.address)
+    asset, client = federation.asset(), view.client
+    parts = [f"the stake of {asset.format(client.stake)}"] if client.stake else []
+    parts += [f"rewards of {asset.format(client.owed)}"] if client.owed else []
+    held = " and ".join(parts)
+    if view.phase.live and client.update is not None:
+        held = " and ".join([*parts, "what your update earns"])
+        return (
+            f"{_capital(held)} stay until round {view.round} is over: run this command again then.",
+            True,
+        )
+    return (f"{_capital(held)} {'go' if len(parts) > 1 or client.owed else 'goes'} to {to}." if held else ""), False
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _carry_out(party: Party, steps: list[Step], manner: Manner, note: str) -> list[Receipt] | None:
@@ -161,40 +209,39 @@ def _hashes(receipts: list[Receipt]) -> list[str]:
     return [receipt.tx_hash for receipt in receipts]
 
 
-def _owed(federation: Federation, address: Address, block: Block) -> list[RoundView]:
-    """The rounds whose reward is not claimed yet."""
-    views = (
-        federation.round_view(number, address, at=block) for number in range(1, federation.round_count(at=block) + 1)
-    )
-    return [view for view in views if view.phase.over and view.client.reward and not view.client.claimed]
-
-
 def _summary(party: Party) -> dict[str, Any]:
     settings, federation, address = party.settings, party.federation, party.address
-    block = federation.block()
-    count = federation.round_count(at=block)
-    view = federation.round_view(max(1, count), address, at=block)
-    owed = _owed(federation, address, block)
-    metered = 0
+    view = federation.round_view(address)
+    metered, saved = 0, None
     if journal_path(settings.state).exists():
         with journal_of(settings.state, federation, address) as journal:
             metered = journal.metered_ms(view.round, view.sealing_key)
+            saved = journal.update_in(view.round, view.sealing_key)
     return {
         "address": address,
         "federation": federation.address,
         "asset": asset_as_json(federation.asset()),
         "member": view.client.member,
         "stake": str(view.client.stake),
-        "round": count,
+        "round": view.round,
         "phase": view.phase.name.lower(),
         "selected": view.client.selected,
+        "declined": view.client.declined,
         "update": view.client.update,
+        "published": saved is not None and saved.published,
+        "final": saved is not None and saved.final,
         "metered_ms": metered,
-        "claimed_ms": view.client.compute_ms,
-        "credited_ms": view.client.credited_ms,
-        "unclaimed_rounds": [each.round for each in owed],
-        "unclaimed": str(sum(each.client.reward for each in owed)),
+        "claimed_ms": _claimed_ms(view.client, saved),
+        "credited_ms": view.client.compute_ms,
+        "owed": str(view.client.owed),
     }
+
+
+def _claimed_ms(client: ClientView, saved: SavedUpdate | None) -> int | None:
+    """What was claimed, where anybody still knows: of an update that was adjusted, the chain does not."""
+    if not client.adjusted:
+        return client.compute_ms
+    return None if saved is None else saved.claimed_ms
 
 
 def _text(summary: dict[str, Any], asset: Asset) -> str:
@@ -204,19 +251,16 @@ def _text(summary: dict[str, Any], asset: Asset) -> str:
         f"stake             {asset.format(int(summary['stake']))}",
     ]
     if summary["round"]:
-        phase = summary["phase"] + ("" if summary["selected"] else ", not selected")
+        taking_part = ", declined" if summary["declined"] else "" if summary["selected"] else ", not selected"
+        known = ", published" if summary["published"] else ""
+        claimed = "an unknown time" if summary["claimed_ms"] is None else f"{summary['claimed_ms']} ms"
         lines += [
-            f"round             {summary['round']}, {phase}",
-            f"update            {summary['update'] or 'none submitted'}",
-            f"compute time      {summary['metered_ms']} ms measured here, {summary['claimed_ms']} ms claimed, "
+            f"round             {summary['round']}, {summary['phase']}{taking_part}",
+            f"update            {summary['update'] + known if summary['update'] else 'none submitted'}",
+            f"compute time      {summary['metered_ms']} ms measured here, {claimed} claimed, "
             f"{summary['credited_ms']} ms credited",
         ]
     else:
         lines.append("round             none has been opened")
-    unclaimed = len(summary["unclaimed_rounds"])
-    owed = f"{asset.format(int(summary['unclaimed']))} from {_rounds(unclaimed)}" if unclaimed else "nothing"
-    return "\n".join([*lines, f"to be claimed     {owed}"])
-
-
-def _rounds(count: int) -> str:
-    return f"{count} round{'' if count == 1 else 's'}"
+    owed = int(summary["owed"])
+    return "\n".join([*lines, f"to be claimed     {asset.format(owed) if owed else 'nothing'}"])

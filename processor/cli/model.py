@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,13 +13,17 @@ from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
 from processor.artifacts.plan import PLAN_LIMIT, Factory, Plan
 from processor.artifacts.report import REPORT_LIMIT, Report
 from processor.chain.federation import Federation
-from processor.cli.connections import open_chain, open_chain_and_storage
+from processor.cli.connections import open_chain_and_storage
 from processor.cli.files import new_file
 from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Out, Rpc, Store, print_json, progress, table
 from processor.errors import ArtifactError, ConfigurationError, KoinonError, StorageError
 from processor.observability import printable
 from processor.storage.base import Storage, get_bytes
 from processor.types import Cid
+
+if TYPE_CHECKING:
+    from processor.protocol.audit.claims import Step
+    from processor.protocol.audit.state import State
 
 EXAMPLE = "Example: koinon model get 0x1234… --rpc … --ipfs /ip4/127.0.0.1/tcp/5001 --out model.safetensors"
 
@@ -35,10 +39,22 @@ class Released:
     report: Cid | None
 
 
-@app.command("list", epilog="Example: koinon model list 0x1234… --rpc http://127.0.0.1:8545")
-def list_(federation: FederationAddress, rpc: Rpc = None, config: Config = None, as_json: AsJson = False) -> None:
-    """List the model of every finalized round, the initial model as round 0."""
-    releases = _releases(Federation(open_chain(rpc, config), federation))
+@app.command("list", epilog="Example: koinon model list 0x1234… --rpc … --ipfs /ip4/127.0.0.1/tcp/5001")
+def list_(
+    federation: FederationAddress,
+    rpc: Rpc = None,
+    ipfs: Ipfs = None,
+    store: Store = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the model of every finalized round, the initial model as round 0.
+
+    The chain names the latest; the others are in the reports that lead from one to the next, held to the chain's
+    record.
+    """
+    web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
+    releases = _releases(Federation(web3, federation), storage)
     if as_json:
         print_json([asdict(release) for release in releases])
     elif releases:
@@ -61,7 +77,7 @@ def get(
 ) -> None:
     """Fetch a model, verify it against the CID on chain, and write it as safetensors."""
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
-    release = _chosen(_releases(Federation(web3, federation)), round)
+    release = _chosen(_releases(Federation(web3, federation), storage), round)
     with new_file(out):
         progress(f"fetching {release.model}, the model of round {release.round}")
         storage.get(release.model, out, MODEL_LIMIT)
@@ -74,16 +90,34 @@ def get(
         print(_text(out, release, metric, factory))
 
 
-def _releases(federation: Federation) -> list[Released]:
-    block = federation.block()
-    count = federation.round_count(at=block)
-    initial = federation.round_view(1, at=block).base if count else federation.latest_release(at=block)
-    released = [initial, *(federation.round_view(number, at=block).released for number in range(1, count + 1))]
-    return [
-        Released(number, release.model, release.report)
-        for number, release in enumerate(released)
-        if release.model is not None
-    ]
+def _releases(federation: Federation, storage: Storage) -> list[Released]:
+    """What the chain's record proves; of the other rounds it is said on standard error that they are missing."""
+    from processor.protocol.audit.claims import Claims, walk  # torch takes seconds; mistakes are said at once
+    from processor.protocol.audit.sources import Sources
+    from processor.protocol.audit.state import read_state
+
+    state = read_state(federation, federation.block())
+    claims = Claims(state.chain_id, state.federation)
+    claims.add_state(state)
+    sources = Sources(state, storage, None, claims)
+    sources.read()
+    steps = sorted(walk(state, claims, sources.missing), key=lambda step: step.round)
+    released = [Released(0, initial, None)] if (initial := _initial(state, steps)) is not None else []
+    for step in steps:
+        if step.link is None or step.record is None:
+            if step.round <= state.chained:
+                print(f"what round {step.round} released is not known: {step.because}", file=sys.stderr)
+        elif step.link.outcome is not None:
+            released.append(Released(step.round, step.link.outcome.model, step.link.outcome.report))
+    return released
+
+
+def _initial(state: State, steps: list[Step]) -> Cid | None:
+    """The model that the first round started from, where that is known."""
+    if state.head == 0:
+        return state.latest.model
+    first = steps[0].list
+    return None if first is None or steps[0].because is not None else first.opening.base_model
 
 
 def _chosen(releases: list[Released], round: int | None) -> Released:

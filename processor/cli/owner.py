@@ -6,19 +6,21 @@ Every command says what it will do and what that costs before it asks.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from processor.chain.contracts import to_address
 from processor.chain.federation import Federation
 from processor.chain.transactions import Receipt, quote
 from processor.cli.connections import Party, party_of
+from processor.cli.daemon import logger
 from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
 from processor.cli.proposal import DryRun, Manner, Step, carry_out, send_as, with_approval
 from processor.config import load_owner
+from processor.daemons.kept import KeptRounds, rounds_folder
 from processor.errors import ConfigurationError, Reverted
 from processor.types import ZERO_ADDRESS, Address, Block
 
@@ -28,8 +30,6 @@ Sender = Annotated[
     str | None,
     typer.Option("--sender", help="With --dry-run: act as this account, such as a contract wallet."),
 ]
-ROUNDS_AT_ONCE = 50
-"""Rewards paid by one transaction at most: about 600,000 gas."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,13 @@ def close(
     as_json: AsJson = False,
     sender: Sender = None,
 ) -> None:
-    """End rounds and registration for good. Rewards that are owed and stakes stay their clients', and never expire."""
+    """End rounds and registration for good. Rewards that are owed and stakes stay their clients', and never expire.
+
+    At once, also while a round goes on: that one is finalized or abandoned as any other.
+    """
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
     carried = owner.federation.asset().format(owner.federation.carried())
-    note = f"It cannot be opened again. {carried} can then be withdrawn."
+    note = f"It cannot be opened again. {carried} can then be withdrawn{_more_later(owner.federation)}."
     owner.carry_out([Step("closed", owner.federation.close())], f"closed; {carried} can be withdrawn", note)
 
 
@@ -182,11 +185,11 @@ def withdraw(
     as_json: AsJson = False,
     sender: Sender = None,
 ) -> None:
-    """After `close`, take out what is carried."""
+    """After `close`, take out what is carried; again once the last round is over, for what that left."""
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
     amount = owner.federation.asset().format(owner.federation.carried())
     to = to or owner.party.address
-    note = f"It pays {amount} to {to}."
+    note = f"It pays {amount} to {to}{_more_later(owner.federation)}."
     owner.carry_out([Step("withdrawn", owner.federation.withdraw(to))], f"withdrew {amount} to {to}", note)
 
 
@@ -203,42 +206,71 @@ def pay(
     """Have the rewards that clients are owed paid to their own addresses: it costs you only the gas."""
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
     federation = owner.federation
-    owed = _payable(owner.party, _owed(federation, federation.block(), clients or []))
-    amount = federation.asset().format(sum(reward for rounds in owed.values() for reward in rounds.values()))
-    steps = [
-        Step("paid", federation.claim_for(client, batch))
-        for client, rounds in owed.items()
-        for batch in _batches(list(rounds))
-    ]
+    owed = _payable(owner.party, _owed(owner.party, [to_address(client) for client in clients or []]))
+    amount = federation.asset().format(sum(owed.values()))
+    steps = [Step("paid", federation.claim_for(client)) for client in owed]
     if not steps:
         _print_done("nothing is owed", [], as_json)
         return
     owner.carry_out(steps, f"paid {amount} to {len(owed)} clients", f"It pays {amount}, all of it the clients' own.")
 
 
-def _owed(federation: Federation, block: Block, wanted: list[str]) -> dict[Address, dict[int, int]]:
-    """What each client has not claimed yet, by round."""
-    only = {address.lower() for address in wanted}
-    owed: dict[Address, dict[int, int]] = defaultdict(dict)
-    for number in range(1, federation.round_count(at=block) + 1):
-        for client in federation.updates(number, at=block):
-            if client.reward and not client.claimed and (not only or client.client.lower() in only):
-                owed[client.client][number] = client.reward
-    return owed
+@app.command(epilog="Example: koinon organization retire 0x1234… --config organization.toml")
+def retire(
+    client: Annotated[str, typer.Argument(help="The member that has been silent.")],
+    config: Config = None,
+    rpc: Rpc = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    sender: Sender = None,
+) -> None:
+    """End the membership of a client that a round selected and that was silent for as many rounds as the terms say.
+
+    From the end of that round's training until the next opens. Anybody may; stake and rewards stay the client's own.
+    """
+    owner = _owner(rpc, config, yes, dry_run, as_json, sender)
+    client, idle = to_address(client), owner.federation.terms().idle_rounds
+    if not idle:
+        raise ConfigurationError(
+            f"the terms of {owner.federation.address} name no idle_rounds: nobody is retired there, clients leave by "
+            "themselves"
+        )
+    last = owner.federation.round_view(client).client.last
+    note = f"Its last update, decline or registration was in round {last}; it keeps its stake and what it is owed."
+    step = Step("retired", owner.federation.retire(client))
+    owner.carry_out([step], f"{client} is no member any more", note)
 
 
-def _payable(party: Party, owed: dict[Address, dict[int, int]]) -> dict[Address, dict[int, int]]:
+def _more_later(federation: Federation) -> str:
+    """Completes what is said of what is carried, while a round may still add to it."""
+    return ", and what the round that goes on leaves once it is over" if federation.round_view().phase.live else ""
+
+
+def _owed(party: Party, wanted: list[Address]) -> dict[Address, int]:
+    """What each client could claim: of those wanted, or of all members and everybody in a round that is kept here."""
+    federation = party.federation
+    block = federation.block()
+    found = {client: federation.balance_of(client, at=block)[0] for client in wanted or _known(party, block)}
+    return {client: owed for client, owed in found.items() if owed}
+
+
+def _known(party: Party, block: Block) -> list[Address]:
+    """The members, and the clients of kept rounds: whoever left with an update in the live one may be owed for it."""
+    kept = KeptRounds(rounds_folder(party.settings.state), logger())
+    files = [file for number in kept.numbers() if (file := kept.read(number)) is not None]
+    clients = [line.client for file in files for line in file.submitted]
+    return list(dict.fromkeys([*party.federation.members(at=block), *clients]))
+
+
+def _payable(party: Party, owed: dict[Address, int]) -> dict[Address, int]:
     """Without those who take no payment, as a contract may: the others are paid all the same."""
     payable = {}
-    for client, rounds in owed.items():
+    for client, amount in owed.items():
         try:
-            quote(party.web3, party.address, party.federation.claim_for(client, list(rounds)[:1]))
+            quote(party.web3, party.address, party.federation.claim_for(client))
         except Reverted as refusal:
             print(f"{client} is left out: {refusal}", file=sys.stderr)
         else:
-            payable[client] = rounds
+            payable[client] = amount
     return payable
-
-
-def _batches(rounds: list[int]) -> list[list[int]]:
-    return [rounds[start : start + ROUNDS_AT_ONCE] for start in range(0, len(rounds), ROUNDS_AT_ONCE)]

@@ -7,11 +7,14 @@ from typing import Any
 
 import typer
 
+from processor.chain.amounts import format_units
 from processor.chain.asset import Asset
 from processor.chain.federation import Federation
 from processor.cli.connections import open_chain
 from processor.cli.options import AsJson, Config, FederationAddress, Rpc, asset_as_json, print_json
-from processor.types import Block, RoundView
+from processor.config import RATE_DECIMALS
+from processor.protocol.rewards import rate_in_words
+from processor.types import Block, Phase, RoundView
 
 app = typer.Typer()
 
@@ -21,13 +24,13 @@ def status(federation: FederationAddress, rpc: Rpc = None, config: Config = None
     """Show terms, roles, phase, deadlines, updates, pool, guaranteed floor and current model of a federation."""
     reader = Federation(open_chain(rpc, config), federation)
     block = reader.block()
-    count = reader.round_count(at=block)
-    view = reader.round_view(count, at=block) if count else None
+    latest = reader.round_view(at=block)
+    view = None if latest.phase is Phase.NONE else latest
     summary = _summary(reader, block, view)
     if as_json:
         print_json(summary)
     else:
-        print(_text(summary, reader.asset()))
+        print(_text(summary, reader.asset(), view))
 
 
 def _summary(reader: Federation, block: Block, view: RoundView | None) -> dict[str, Any]:
@@ -43,9 +46,11 @@ def _summary(reader: Federation, block: Block, view: RoundView | None) -> dict[s
         "max_slash_rate": terms.max_slash_rate,
         "admission": terms.admission.name.lower(),
         "audit_policy": terms.audit_policy.name.lower(),
+        "max_spread": terms.max_spread,
+        "idle_rounds": terms.idle_rounds,
         "paused": reader.paused(at=block),
         "closed": reader.closed(at=block),
-        "members": sum(member is not None for member in reader.members(at=block)),
+        "members": reader.member_count(at=block),
         "model": release.model,
         "report": release.report,
         "carried": str(reader.carried(at=block)),
@@ -62,16 +67,17 @@ def _round(view: RoundView) -> dict[str, Any]:
         "plan": view.plan,
         "updates": view.update_count,
         "selected": view.selected_count,
+        "absent": view.absent_count,
         "claimed_ms": view.claimed_ms,
         "pool": str(view.pool),
-        "reward_rate_cap": str(view.reward_rate_cap),
-        "guaranteed_rate": str(view.guaranteed_rate),
+        "reward_rate_cap": format_units(view.reward_rate_cap, RATE_DECIMALS),
+        "guaranteed_rate": format_units(view.guaranteed_rate, RATE_DECIMALS),
     }
 
 
-def _text(summary: dict[str, Any], asset: Asset) -> str:
-    def amount(key: str, table: dict[str, Any] = summary) -> str:
-        return asset.format(int(table[key]))
+def _text(summary: dict[str, Any], asset: Asset, view: RoundView | None) -> str:
+    def amount(key: str) -> str:
+        return asset.format(int(summary[key]))
 
     standing = " (closed)" if summary["closed"] else " (paused)" if summary["paused"] else ""
     lines = [
@@ -81,26 +87,32 @@ def _text(summary: dict[str, Any], asset: Asset) -> str:
         f"admission         {summary['admission']}, with a stake of {amount('stake')}, of which a round slashes "
         f"at most {summary['max_slash_rate'] / 100:g} %",
         f"audit             {summary['audit_policy']}",
+        f"spread            rejecting others can raise any pay at most {summary['max_spread']}-fold",
+        f"silence           {_idle(summary['idle_rounds'])}",
         f"members           {summary['members']}",
         f"current model     {summary['model'] or 'none yet'}",
         f"its report        {summary['report'] or 'none'}",
         f"carried           {amount('carried')}",
     ]
-    view = summary["round"]
     if view is None:
         return "\n".join([*lines, "round             none has been opened"])
     return "\n".join(
         [
             *lines,
-            f"round             {view['round']}, {view['phase']}",
-            f"training ends     {_time(view['training_deadline'])}, or when every selected client has submitted",
-            f"aggregation ends  {_time(view['aggregation_deadline'])}",
-            f"updates           {view['updates']} of {view['selected']} selected, {view['claimed_ms']} ms of compute",
-            f"pool              {amount('pool', view)}",
-            f"wage              {amount('reward_rate_cap', view)} for a second of compute at most",
-            f"guaranteed        {amount('guaranteed_rate', view)} for every credited second",
+            f"round             {view.round}, {view.phase.name.lower()}",
+            f"training ends     {_time(view.training_deadline)}, or when nobody is waited for any more",
+            f"aggregation ends  {_time(view.aggregation_deadline)}",
+            f"updates           {view.update_count} of {view.selected_count} selected, {view.claimed_ms} ms of compute",
+            f"awaited           {view.selected_count - view.update_count - view.absent_count}",
+            f"pool              {asset.format(view.pool)}",
+            f"wage              {rate_in_words(asset, view.reward_rate_cap)} for a second of compute at most",
+            f"guaranteed        {rate_in_words(asset, view.guaranteed_rate)} for every credited second",
         ]
     )
+
+
+def _idle(rounds: int) -> str:
+    return f"ends a membership after {rounds} rounds" if rounds else "ends no membership"
 
 
 def _time(seconds: int) -> str:

@@ -51,7 +51,8 @@ def new(
 ) -> None:
     """Sign a voucher for one client, good for one registration. It costs nothing: nothing is sent to the chain.
 
-    Where the owner is a contract wallet: --typed-data first, then --signed with the --signature that it gave.
+    It is worthless once the federation has another owner. Where the owner is a contract wallet: --typed-data first,
+    then --signed with the --signature that it gave.
     """
     if (signed is None) != (signature is None) or (typed and signed is not None):
         raise ConfigurationError("expected --typed-data alone, --signed and --signature together, or none of them")
@@ -63,7 +64,8 @@ def new(
     until = federation.block().timestamp + _seconds(expiry)
     with new_file(out):
         if typed:
-            asked = typed_data(federation.chain_id, federation.address, client, secrets.randbits(256), until)
+            nonce = federation.owner_nonce()
+            asked = typed_data(federation.chain_id, federation.address, client, secrets.randbits(256), until, nonce)
             out.write_text(json.dumps(asked, indent=2) + "\n")
             print(f"{out}: have the owner {federation.owner()} sign it, then give it as --signed with --signature")
             return
@@ -107,7 +109,8 @@ def _signed(party: Party, client: str, until: int) -> Voucher:
             f"vouchers are signed by the owner {owner}, and the wallet is {party.address}: use the owner's wallet, or "
             "--typed-data where the owner is a contract"
         )
-    return sign_voucher(party.unlock(), party.federation.chain_id, party.federation.address, client, until)
+    federation, nonce = party.federation, party.federation.owner_nonce()
+    return sign_voucher(party.unlock(), federation.chain_id, federation.address, client, until, nonce)
 
 
 def _completed(file: Path, signature: str, party: Party, client: str) -> Voucher:
@@ -115,8 +118,8 @@ def _completed(file: Path, signature: str, party: Party, client: str) -> Voucher
     try:
         asked = json.loads(file.read_text())
         message = asked["message"]
-        id, until = int(message["id"]), int(message["expiry"])
-        ours = asked == typed_data(party.federation.chain_id, party.federation.address, client, id, until)
+        id, until, nonce = int(message["id"]), int(message["expiry"]), int(message["ownerNonce"])
+        ours = asked == typed_data(party.federation.chain_id, party.federation.address, client, id, until, nonce)
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if not ours:
@@ -127,7 +130,11 @@ def _completed(file: Path, signature: str, party: Party, client: str) -> Voucher
     if not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})+", signature):
         raise ConfigurationError("--signature: expected 0x and hexadecimal digits")
     federation = party.federation
-    return Voucher(federation.chain_id, federation.address, client, id, until, bytes.fromhex(signature[2:]))
+    voucher = Voucher(federation.chain_id, federation.address, client, id, until, nonce, bytes.fromhex(signature[2:]))
+    voucher.check(
+        federation.chain_id, federation.address, client, federation.block().timestamp, federation.owner_nonce()
+    )
+    return voucher
 
 
 def _seconds(text: str) -> int:

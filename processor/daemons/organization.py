@@ -13,17 +13,21 @@ import numpy as np
 import torch
 from structlog.typing import FilteringBoundLogger
 
+from processor.artifacts.committed import OpeningFields
 from processor.artifacts.model import MODEL_LIMIT, ModelHeader, load_model, write_model
 from processor.artifacts.plan import PLAN_LIMIT, Plan
 from processor.artifacts.report import REPORT_LIMIT, Report
 from processor.artifacts.report import Metrics as ModelMetrics
 from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state, write_state
+from processor.chain.commitments import DIGEST_SIZE
 from processor.chain.federation import Federation
 from processor.config import OrganizationSettings
 from processor.daemons.base import emptied, keep_up, purse_of
+from processor.daemons.kept import KeptRounds, rounds_folder
 from processor.daemons.outbox import Outbox
 from processor.daemons.recovery import keep_secret
-from processor.daemons.retention import release_expired
+from processor.daemons.retention import release_rounds
+from processor.daemons.rounds import RoundKeeper
 from processor.errors import ArtifactError, ConfigurationError
 from processor.journal import Journal, SavedSecret
 from processor.keystore import decrypt, encrypt
@@ -42,11 +46,16 @@ from processor.protocol.decide import (
     Wait,
     decide_organization,
 )
+from processor.protocol.history import ReportHistory
 from processor.protocol.resolve import check_plan, module_of, task_of
+from processor.protocol.rewards import MOST, least_pool, most_selected, selected_of
 from processor.protocol.settlement import Identity, Settlement, settle
 from processor.protocol.validation import METRIC, metric_of, publish_validation, published_validation
 from processor.storage.base import Storage, get_bytes, put_bytes
-from processor.types import Address, AuditPolicy, Block, Cid, Phase, RoundTerms, RoundView
+from processor.types import Address, AuditPolicy, Block, Cid, Opening, Phase, RoundTerms, RoundView
+
+KEY_PREFIX = 12
+"""Bytes of every sealing key of a finalized round that stand on chain."""
 
 
 @dataclass
@@ -73,6 +82,11 @@ class OrganizationDaemon:
     _fitting: set[Cid] = field(default_factory=set)
     _first_look: dict[bytes, int] = field(default_factory=dict)
     _prepared: bool = False
+    _rounds: RoundKeeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        kept = KeptRounds(rounds_folder(self.settings.state), self.log)
+        self._rounds = RoundKeeper(self.federation, kept, self._report_at, self._secret_of, self.log)
 
     def cycle(self) -> OrganizationAction:
         if not self._prepared:
@@ -81,6 +95,8 @@ class OrganizationDaemon:
         if keep_up(self.federation, self.transactions, self.journal, block, self.metrics):
             self._first_look.clear()
         view = self.latest_round(block)
+        if view is not None:
+            self._rounds.keep(view, block)
         action = self.act(self.decide(view, block), view, block)
         if isinstance(action, Wait):
             self._release_expired(block)
@@ -100,7 +116,7 @@ class OrganizationDaemon:
             case Approve():
                 self.transactions.approve(self.federation, action.amount)
             case OpenRound():
-                self._open_round()
+                self._open_round(view, block)
             case Finalize() if view is not None:
                 return self._finalize(view, block) or action
         return action
@@ -138,6 +154,23 @@ class OrganizationDaemon:
                 f"the plan's slashing.rate is {self.plan.slashing.rate} basis points, and the federation "
                 f"{federation.address} allows at most {terms.max_slash_rate}: lower the rate in [plan.slashing]"
             )
+        fewest = self._least_pool(self._selected(self.settings.min_members))
+        if self.settings.round.reward and fewest > MOST:
+            asset = federation.asset()
+            raise ConfigurationError(
+                f"with the {self.settings.min_members} members that organization.min_members asks for, the "
+                f"federation's max_spread of {terms.max_spread} asks for a pool of {asset.format(fewest)}, and none "
+                f"holds more than {asset.format(MOST)}: lower round.reward_rate_cap, round.max_compute_ms or "
+                "round.max_updates"
+            )
+
+    def _selected(self, members: int) -> int:
+        return selected_of(members, self.settings.round.selection_rate, self.settings.round.max_updates)
+
+    def _least_pool(self, selected: int) -> int:
+        rounds = self.settings.round
+        spread = self.federation.terms().max_spread
+        return least_pool(rounds.reward_rate_cap, selected, rounds.max_compute_ms, spread)
 
     @property
     def _work(self) -> Path:
@@ -148,33 +181,36 @@ class OrganizationDaemon:
 
     def latest_round(self, block: Block) -> RoundView | None:
         """The latest round; None before the first opens."""
-        count = self.federation.round_count(at=block)
-        return self.federation.round_view(count, at=block) if count else None
+        view = self.federation.round_view(at=block)
+        return None if view.phase is Phase.NONE else view
 
     def _situation(self, view: RoundView | None, block: Block) -> OrganizationSituation:
         release = self.federation.latest_release(at=block)
         may_open = view is None or view.phase.over
         report = self._report(release.report)
+        members = self.federation.member_count(at=block) if may_open else 0
+        selected = self._selected(members)
         return OrganizationSituation(
             closed=self.federation.closed(at=block),
             has_initial_model=release.model is not None,
             round=view,
-            members=self._members(block) if may_open else 0,
+            members=members,
             min_members=self.settings.min_members,
             paused=self.federation.paused(at=block),
             purse=purse_of(self.federation, self.address, block),
             reward=self.settings.round.reward,
+            carried=self.federation.carried(at=block) if may_open else 0,
+            selected=selected,
+            least_pool=self._least_pool(selected),
             stop=self._stop_reason(report),
             transaction_pending=self.transactions.pending(),
             unconfirmed=self.transactions.unconfirmed(),
         )
 
-    def _members(self, block: Block) -> int:
-        return sum(member is not None for member in self.federation.members(at=block))
-
     def _report(self, cid: Cid | None) -> Report | None:
-        if cid is None:
-            return None
+        return None if cid is None else self._report_at(cid)
+
+    def _report_at(self, cid: Cid) -> Report:
         if cid not in self._reports:
             self._reports = {cid: Report.decode(get_bytes(self.storage, cid, REPORT_LIMIT))}
         return self._reports[cid]
@@ -206,29 +242,48 @@ class OrganizationDaemon:
             model = self.storage.put(path)
         self.transactions.send("initial model set", self.federation.set_initial_model(model), model=model)
 
-    def _open_round(self) -> None:
-        """Opens the next round, under a sealing key whose secret is in the journal before the key is known."""
+    def _open_round(self, view: RoundView | None, block: Block) -> None:
+        """Opens the next round after the very one that was seen, under a sealing key whose secret is in the journal
+        before the key is known."""
         self._check_current_model()
         plan = put_bytes(self.storage, self.plan.encode())
         rounds = self.settings.round
         terms = RoundTerms(
             plan=plan,
-            sealing_key=self._sealing_key(plan),
+            sealing_key=self._sealing_key(plan, view, block),
             training_period=rounds.training_period,
             aggregation_period=rounds.aggregation_period,
-            max_updates=rounds.max_updates,
+            max_updates=self._max_updates(block),
             max_compute_ms=rounds.max_compute_ms,
             selection_rate=rounds.selection_rate,
             reward_rate_cap=rounds.reward_rate_cap,
             reward=rounds.reward,
         )
-        self.transactions.send("round opened", self.federation.open_round(terms), plan=plan)
+        digest = bytes(DIGEST_SIZE) if view is None else view.digest
+        self.transactions.send("round opened", self.federation.open_round(terms, digest), plan=plan)
 
-    def _sealing_key(self, plan: Cid) -> bytes:
+    def _max_updates(self, block: Block) -> int:
+        """No more than the pool can pay: whoever registers while the opening is on its way cannot make it fail."""
+        rounds = self.settings.round
+        pool = self.federation.carried(at=block) + rounds.reward
+        if pool == 0:
+            return rounds.max_updates
+        spread = self.federation.terms().max_spread
+        payable = most_selected(pool, rounds.reward_rate_cap, rounds.max_compute_ms, spread)
+        return min(rounds.max_updates, payable)
+
+    def _sealing_key(self, plan: Cid, view: RoundView | None, block: Block) -> bytes:
         """A fresh key for every round. Where the very same opening was begun before, and lost or undone by a
-        reorganization, it is the key of then: what clients made for it is good for the round that takes its place."""
-        number, base = self.federation.round_count() + 1, self.federation.latest_release().model or ""
+        reorganization, it is the key of then: what clients made for it is good for the round that takes its place.
+
+        Never one whose secret anybody may have seen: by what the journal knows of transactions that were undone, and
+        by the keys that stand on chain.
+        """
+        number = 1 if view is None else view.round + 1
+        base = self.federation.latest_release(at=block).model or ""
         public_key = self.journal.key_for_opening(number, base, plan)
+        if public_key is not None and self._is_used(public_key, block):
+            public_key = None
         if public_key is None:
             pair = generate_key_pair()
             public_key = pair.public
@@ -236,6 +291,9 @@ class OrganizationDaemon:
             keep_secret(self.settings.state, secret)
             self.journal.save_secret(secret)
         return public_key
+
+    def _is_used(self, public_key: bytes, block: Block) -> bool:
+        return any(result.sealing_key == public_key[:KEY_PREFIX] for result in self.federation.results(at=block))
 
     def _check_current_model(self) -> None:
         """Raises ConfigurationError for a plan whose model cannot go on from the one that is released: no client could
@@ -264,22 +322,20 @@ class OrganizationDaemon:
             )
         patient_until, too_late = self._deadlines(view, block)
         if block.timestamp >= too_late:
-            return Wait(f"round {view.round}: too late to finalize without risk of showing the secret in vain")
-        plan = self._plan(view)
-        clients = self.federation.updates(view.round, at=block)
+            return Wait(f"round {view.round}: too late to finalize, and the secret would be shown for nothing")
+        plan, opening, submitted = self._plan(view), view.opening, self._rounds.submitted(view, block)
         identity = Identity(self.federation.chain_id, self.federation.address)
         work = emptied(self._work)
         budget = (too_late - block.timestamp) / 2
         keep = self.storage.put  # for the audit: only their senders hold the updates so far
-        with settle(view, clients, plan, secret, identity, self.storage, work, budget, keep) as settlement:
+        with settle(opening, submitted, plan, secret, identity, self.storage, work, budget, keep) as settlement:
             now = self.federation.block().timestamp
             if settlement.unavailable and now < patient_until:
                 return Wait(f"round {view.round}: {settlement.unavailable} updates cannot be fetched yet")
-            report = self._publish(view, plan, settlement)
+            report = self._publish(opening, plan, settlement, *self._rounds.before(opening, block))
             call = self.federation.finalize_round(
                 view.round,
-                view.update_count,
-                view.claimed_ms,
+                view.digest,
                 settlement.model,
                 put_bytes(self.storage, report.encode()),
                 settlement.adjustments,
@@ -288,12 +344,10 @@ class OrganizationDaemon:
             head = self.federation.block()  # settling takes its time
             if head.timestamp >= too_late:
                 return Wait(f"round {view.round}: settled too late to finalize it")
-            latest = self.federation.round_view(view.round, at=head)
-            if (latest.phase, latest.sealing_key, latest.update_count, latest.claimed_ms, latest.base) != (
-                Phase.AGGREGATING,
-                *(view.sealing_key, view.update_count, view.claimed_ms, view.base),
-            ):
+            latest = self.federation.round_view(at=head)
+            if (latest.phase, latest.round, latest.digest) != (Phase.AGGREGATING, view.round, view.digest):
                 return Wait(f"round {view.round}: a reorganization changed it while it was settled")
+        self._show_secret(view.sealing_key)
         self.transactions.send(
             "round finalized",
             call,
@@ -308,18 +362,28 @@ class OrganizationDaemon:
     def _deadlines(self, view: RoundView, block: Block) -> tuple[int, int]:
         """Until when updates that cannot be had are waited for, and from when on it is too late, as block times.
 
-        The waiting is a quarter of what was left when the round was first looked at, so that whoever serves nothing
-        cannot hold the others up for long. The margin at the end keeps a transaction from being mined after the
-        deadline: it would fail, and its secret be public all the same.
+        The waiting is half of what was left when the round was first looked at: clients publish only once they see
+        their updates on chain, and whoever serves nothing cannot hold the others up for longer. The margin at the end
+        keeps a transaction from being mined after the deadline: it would fail, and its secret be public all the same.
         """
         margin = (view.aggregation_deadline - view.training_deadline) // 10
         too_late = view.aggregation_deadline - margin
         first = self._first_look.setdefault(view.sealing_key, block.timestamp)
-        return first + (too_late - first) // 4, too_late
+        return min(first + (view.aggregation_deadline - first) // 2, too_late - margin), too_late
 
     def _secret(self, view: RoundView) -> bytes | None:
-        encrypted = self.journal.secret_for(view.sealing_key)
-        return None if encrypted is None else decrypt(self.state_key, encrypted)
+        return self._secret_of(view.sealing_key)
+
+    def _secret_of(self, public_key: bytes) -> bytes | None:
+        saved = self.journal.secret_for(public_key)
+        return None if saved is None else decrypt(self.state_key, saved.encrypted)
+
+    def _show_secret(self, public_key: bytes) -> None:
+        """Remembers that a secret is about to be shown: whatever becomes of the transaction, its key is used up."""
+        saved = self.journal.secret_for(public_key)
+        if saved is not None and not saved.broadcast:
+            keep_secret(self.settings.state, replace(saved, broadcast=True))
+            self.journal.broadcast_secret(public_key)
 
     def _plan(self, view: RoundView) -> Plan:
         """The plan that the round was opened with, which need not be the one that is configured now."""
@@ -328,21 +392,26 @@ class OrganizationDaemon:
         return Plan.decode(get_bytes(self.storage, view.plan, PLAN_LIMIT))
 
     def _release_expired(self, block: Block) -> None:
-        release_expired(
+        release_rounds(
             federation=self.federation,
             storage=self.storage,
-            client=None,
+            kept=self._rounds.kept,
             keep_days=self.settings.keep_days,
             state=self.settings.state,
             block=block,
             log=self.log,
         )
 
-    def _publish(self, view: RoundView, plan: Plan, settlement: Settlement) -> Report:
-        """Publishes model and server state and writes the report about them."""
-        if view.plan is None or view.base.model is None:
-            raise ValueError(f"round {view.round} was never opened")
-        before = self._report(view.base.report)
+    def _publish(
+        self, opening: Opening, plan: Plan, settlement: Settlement, record: bytes, history: ReportHistory
+    ) -> Report:
+        """Publishes model, server state and the lists of the rounds that were abandoned before, and writes the report
+        about them."""
+        for named in history.abandoned:
+            file = self._rounds.kept.read(named.round)
+            if file is not None:
+                put_bytes(self.storage, file.encode())
+        before = self._report(opening.base_report)
         validation = self._validation_data(plan)
         metrics = ModelMetrics(
             name=METRIC,
@@ -355,23 +424,24 @@ class OrganizationDaemon:
         with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
             previous = self._state(before) if before is not None else None
             parent = before.server_state if before is not None else None
-            state = next_state(previous, parent, view.round, metrics.after, plan.stopping)
+            state = next_state(previous, parent, opening.round, metrics.after, plan.stopping)
             write_state(Path(folder) / "state", state)
             server_state = self.storage.put(Path(folder) / "state")
         return Report(
             chain_id=self.federation.chain_id,
             federation=self.federation.address,
-            round=view.round,
-            plan=view.plan,
-            base_model=view.base.model,
+            opening=OpeningFields.of(opening),
+            updates=settlement.updates,
+            record_before=record.hex(),
+            before=history.before,
+            abandoned=history.abandoned,
             model=settlement.model,
             server_state=server_state,
-            updates=settlement.updates,
             metrics=metrics,
             privacy={"where": plan.privacy.where},
             versions=versions(),
             initialization_seed=plan.initialization_seed,
-            stop=should_stop(state, view.round, plan.stopping),
+            stop=should_stop(state, opening.round, plan.stopping),
         )
 
     def _validation_data(self, plan: Plan) -> Dataset:

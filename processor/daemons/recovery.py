@@ -50,13 +50,14 @@ def open_journal(
 
 
 def keep_secret(state: Path, secret: SavedSecret) -> None:
-    """Writes a round's secret, which is encrypted already, beside the journal."""
+    """Writes a round's secret, which is encrypted already, beside the journal; again where it was broadcast since."""
     content = {
         "public_key": secret.public_key.hex(),
         "round": secret.round,
         "base": secret.base,
         "plan": secret.plan,
         "encrypted": secret.encrypted.hex(),
+        "broadcast": secret.broadcast,
     }
     write_private(_secrets(state) / f"{secret.public_key.hex()}.json", json.dumps(content).encode())
 
@@ -81,6 +82,7 @@ def _secret(path: Path) -> SavedSecret | None:
             str(content["base"]),
             str(content["plan"]),
             bytes.fromhex(content["encrypted"]),
+            bool(content["broadcast"]),
         )
     except (OSError, ValueError, KeyError, TypeError, binascii.Error):
         return None
@@ -101,7 +103,11 @@ def _restore(journal: Journal, updates: Iterable[SavedUpdate], secrets: Iterable
     missing = [each for each in updates if journal.update_for(each.round, each.sealing_key, each.base) is None]
     for update in missing:
         journal.save_update(update)
-    unknown = [secret for secret in secrets if journal.secret_for(secret.public_key) is None]
-    for secret in unknown:
-        journal.save_secret(secret)
+    unknown = []
+    for secret in secrets:
+        if journal.secret_for(secret.public_key) is None:
+            journal.save_secret(secret)
+            unknown.append(secret)
+        elif secret.broadcast:  # a daemon was killed between the two
+            journal.broadcast_secret(secret.public_key)
     return len(missing), len(unknown)

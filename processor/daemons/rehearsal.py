@@ -26,7 +26,7 @@ from processor.daemons.base import journal_path
 from processor.daemons.consents import consent_path
 from processor.errors import JournalBusy
 from processor.journal import Journal
-from processor.protocol.decide import Finalize, Stop, Train, Wait
+from processor.protocol.decide import Finalize, Publish, Stop, Train, Wait
 from processor.storage import LocalStorage, Storage
 from processor.types import Address, Block, Cid
 
@@ -66,6 +66,8 @@ class Rehearsal:
                 return f"has nothing to do any more: {reason}"
             case Train(round):
                 return f"would train in round {round} and then submit the update"
+            case Publish(round):
+                return f"would publish the sealed update of round {round}, which the chain shows"
             case Finalize(round):
                 return f"would fetch, check and average the updates of round {round} and then finalize it"
         return f"would {self.call.description}" if self.call else "would send nothing"
@@ -79,7 +81,7 @@ def rehearse(daemon: Daemon[View]) -> Rehearsal:
     block = daemon.federation.block()
     view = daemon.latest_round(block)
     action = daemon.decide(view, block)
-    if isinstance(action, Wait | Stop | Train | Finalize):
+    if isinstance(action, Wait | Stop | Train | Publish | Finalize):
         return Rehearsal(block, action)
     try:
         daemon.act(action, view, block)

@@ -37,6 +37,7 @@ def observe(
     changed = bool(seen) and seen[0][0] != common
     if changed:  # before the blocks are forgotten: a daemon that is killed here notices again
         journal.doubt_intents(above=-1 if common is None else common)
+        journal.doubt_updates(above=-1 if common is None else common)
         journal.forget_blocks(above=-1 if common is None else common)
     journal.record_block(head.number, head.hash, keep=max(confirmations, FEWEST_KEPT))
     if not changed:

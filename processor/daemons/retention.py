@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -10,12 +11,16 @@ from pathlib import Path
 from structlog.typing import FilteringBoundLogger
 
 from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.round import RoundFile
 from processor.chain.federation import Federation
+from processor.cid import cid_of
+from processor.daemons.kept import KeptRounds
 from processor.errors import ArtifactError, ArtifactUnavailable, StorageError
 from processor.files import PRIVATE, replacing
+from processor.journal import SavedUpdate
 from processor.protocol.retention import RoundArtifacts, ended_at, expired, has_expired
 from processor.storage.base import Storage, get_bytes
-from processor.types import Address, Block, Cid, RoundView
+from processor.types import Block, Cid
 
 FILE = "retention.json"
 EVERY = 3600
@@ -27,34 +32,70 @@ UNOPENED = frozenset({"unavailable", "sealed_wrong", "too_large"})
 and are not let go of."""
 
 
-def release_expired(
-    federation: Federation,
+def release_updates(
     storage: Storage,
-    client: Address | None,
+    updates: Sequence[SavedUpdate],
     keep_days: int,
     state: Path,
     block: Block,
     log: FilteringBoundLogger,
 ) -> tuple[int, ...]:
-    """Unpins what has expired of a federation's rounds, and returns the numbers of the rounds that are done with.
-
-    Of a `client` its own updates; None is the organization, which lets go of updates, reports and models. Those are of
-    this federation alone. Plans, validation data, server states and the initial model may also be another's on the same
-    node, which counts no owners: they stay, most of them small.
+    """Unpins what has expired of a client's own updates, and returns the numbers of the rounds that are done with.
 
     Cheap to call with every cycle: it looks once an hour of block time. A file in the folder `state` remembers how far
-    it came, so that each round is done once. Trouble with the storage is logged, and tried again an hour later. Raises
-    ChainError where the chain cannot be read.
+    it came, so that each round is done once. Trouble with the storage is logged, and tried again an hour later.
     """
+
+    def found(done: int) -> dict[int, frozenset[Cid]]:
+        rounds = [
+            RoundArtifacts(update.round, update.ends_at, frozenset({update.cid}))
+            for update in updates
+            if update.round > done
+        ]
+        return expired(rounds, (), keep_days, block.timestamp)
+
+    return _release(found, storage, keep_days, state, block, log)
+
+
+def release_rounds(
+    federation: Federation,
+    storage: Storage,
+    kept: KeptRounds,
+    keep_days: int,
+    state: Path,
+    block: Block,
+    log: FilteringBoundLogger,
+) -> tuple[int, ...]:
+    """Unpins what has expired of a federation's rounds: updates, reports, models, and the lists of abandoned rounds, of
+    this federation alone; as `release_updates` does.
+
+    Plans, validation data, server states and the initial model may also be another's on the same node, which counts no
+    owners: they stay, most of them small. So does what belongs to a round that is not `kept`.
+
+    Raises ChainError where the chain cannot be read.
+    """
+    return _release(
+        lambda done: _expired(federation, storage, kept, keep_days, done, block), storage, keep_days, state, block, log
+    )
+
+
+def _release(
+    found: Callable[[int], dict[int, frozenset[Cid]]],
+    storage: Storage,
+    keep_days: int,
+    state: Path,
+    block: Block,
+    log: FilteringBoundLogger,
+) -> tuple[int, ...]:
     memory = _Memory.read(state, log)
     if 0 <= block.timestamp - memory.looked_at < EVERY:
         return ()
     released: tuple[int, ...] = ()
     try:
-        found = _expired(federation, storage, client, keep_days, memory.released, block)
-        for cid in sorted(frozenset[Cid]().union(*found.values())):
+        expired = found(memory.released)
+        for cid in sorted(frozenset[Cid]().union(*expired.values())):
             storage.unpin(cid)
-        released = tuple(found)
+        released = tuple(expired)
     except (StorageError, ArtifactError) as error:
         log.warning("artifacts not released", error=str(error), retry_in_seconds=EVERY)
     if released:
@@ -64,35 +105,33 @@ def release_expired(
 
 
 def _expired(
-    federation: Federation,
-    storage: Storage,
-    client: Address | None,
-    keep_days: int,
-    done: int,
-    block: Block,
+    federation: Federation, storage: Storage, kept: KeptRounds, keep_days: int, done: int, block: Block
 ) -> dict[int, frozenset[Cid]]:
     """Reads no more than two rounds where the first that is left has not expired."""
-    numbers = range(done + 1, federation.round_count(at=block) + 1)
-    views = [federation.round_view(number, client, at=block) for number in numbers[:2]]
-    if not views or not has_expired(_ended(views)[0], keep_days, block.timestamp):
+    numbers = [number for number in kept.numbers() if number > done]
+    files = _read(kept, numbers[:2])
+    if not files or not has_expired(_ended(files)[0], keep_days, block.timestamp):
         return {}
-    views += [federation.round_view(number, client, at=block) for number in numbers[2:]]
+    files += _read(kept, numbers[2:])
     artifacts = _Artifacts(storage)
     rounds: list[RoundArtifacts] = []
-    for view, ended in zip_longest(views, _ended(views)[:ROUNDS_AT_A_TIME]):
+    later = [block.timestamp] * max(0, len(files) - ROUNDS_AT_A_TIME)  # another time's
+    for file, ended in zip(files, _ended(files)[:ROUNDS_AT_A_TIME] + later, strict=True):
         needed = not has_expired(ended, keep_days, block.timestamp)
-        cids = _of_client(view) if client is not None else artifacts.of_round(view, needed)
-        rounds.append(RoundArtifacts(view.round, ended, cids))
-    latest, initial = federation.latest_release(at=block), federation.round_view(1, client, at=block).base.model
-    return expired(rounds, _named(latest.model, latest.report, initial), keep_days, block.timestamp)
+        rounds.append(RoundArtifacts(file.round, ended, artifacts.of_round(file, needed)))
+    latest = federation.latest_release(at=block)
+    first = kept.read(kept.numbers()[0])
+    current = _named(latest.model, latest.report, None if first is None else first.opening.base_model)
+    return expired(rounds, current, keep_days, block.timestamp)
 
 
-def _ended(views: list[RoundView]) -> list[int | None]:
-    return [ended_at(view, following) for view, following in zip_longest(views, views[1:])]
+def _read(kept: KeptRounds, numbers: list[int]) -> list[RoundFile]:
+    return [file for file in map(kept.read, numbers) if file is not None]
 
 
-def _of_client(view: RoundView) -> frozenset[Cid]:
-    return frozenset() if view.client.update is None else frozenset({view.client.update})
+def _ended(files: list[RoundFile]) -> list[int]:
+    openings = [file.opening.value() for file in files]
+    return [ended_at(opening, following) for opening, following in zip_longest(openings, openings[1:])]
 
 
 class _Artifacts:
@@ -100,30 +139,33 @@ class _Artifacts:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._updates: dict[Cid, frozenset[Cid]] = {}
+        self._of_reports: dict[Cid, frozenset[Cid]] = {}
 
-    def of_round(self, view: RoundView, needed: bool) -> frozenset[Cid]:
-        """With the release that the round began with, which its audit needs.
+    def of_round(self, file: RoundFile, needed: bool) -> frozenset[Cid]:
+        """With the release that the round began with, which its audit needs; of an abandoned round its list, which the
+        next report names.
 
         What a report that is gone refers to is left out, unless the round is still `needed`: an earlier attempt that
         did not come to its end may have let go of it.
         """
-        found = _named(view.base.model, view.base.report, view.released.model, view.released.report)
+        found = _named(file.opening.base_model, file.opening.base_report)
+        if file.outcome is None:
+            return found | {cid_of(file.encode())}
+        found |= _named(file.outcome.model, file.outcome.report)
         try:
-            return found | self._of_report(view.released.report)
+            return found | self._of_report(file.outcome.report)
         except ArtifactUnavailable:
             if needed:
                 raise
         return found
 
-    def _of_report(self, cid: Cid | None) -> frozenset[Cid]:
-        """The updates that were opened."""
-        if cid is None:
-            return frozenset()
-        if cid not in self._updates:
+    def _of_report(self, cid: Cid) -> frozenset[Cid]:
+        """The updates that were opened, and the lists of the rounds that were abandoned before."""
+        if cid not in self._of_reports:
             report = Report.decode(get_bytes(self._storage, cid, REPORT_LIMIT))
-            self._updates[cid] = frozenset(each.update for each in report.updates if each.reason not in UNOPENED)
-        return self._updates[cid]
+            opened = {each.update for each in report.updates if each.reason not in UNOPENED}
+            self._of_reports[cid] = frozenset(opened | {each.list for each in report.abandoned})
+        return self._of_reports[cid]
 
 
 def _named(*cids: Cid | None) -> frozenset[Cid]:

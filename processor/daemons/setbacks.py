@@ -59,6 +59,11 @@ class Setbacks:
         setback = self._known.get(sealing_key)
         return setback.reason if setback is not None and self._ticks() < setback.until else None
 
+    def passing(self, sealing_key: bytes) -> bool:
+        """Whether the round is not tried for a while: what keeps it from us may keep other things from us, too."""
+        setback = self._known.get(sealing_key)
+        return setback is not None and self._ticks() < setback.until < math.inf
+
     def tell(self) -> None:
         """Raises, once, the error of the last setback that passes: it is trouble, as soon as nothing else is to do."""
         error, self._untold = self._untold, None

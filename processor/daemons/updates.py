@@ -33,18 +33,19 @@ class _Note(Fields):
     base_model: CidField
     compute_ms: Count
     samples: Count
+    ends_at: Count
 
 
 def keep_update(
-    folder: Path, sealed: Path, round: int, sealing_key: bytes, base: Cid, compute_ms: int, samples: int
+    folder: Path, sealed: Path, round: int, sealing_key: bytes, base: Cid, compute_ms: int, samples: int, ends_at: int
 ) -> SavedUpdate:
     """Moves a sealed update, on the same disk, to where `saved_updates` finds it.
 
     The note is written first: where the disk is too full for it, the update stays in the folder of its maker.
     """
     cid = cid_of_file(sealed)
-    update = SavedUpdate(round, sealing_key, base, cid, private_directory(folder) / cid, compute_ms, samples)
-    note = _Note(round, sealing_key.hex(), base, compute_ms, samples)
+    update = SavedUpdate(round, sealing_key, base, cid, private_directory(folder) / cid, compute_ms, samples, ends_at)
+    note = _Note(round, sealing_key.hex(), base, compute_ms, samples, ends_at)
     write_private(_note_of(update.path), encode(tagged(KIND, note)))
     sealed.replace(update.path)
     return update
@@ -83,8 +84,16 @@ def _whole(folder: Path, log: FilteringBoundLogger, wanted: Callable[[_Note], bo
         except (ArtifactError, OSError) as error:
             log.warning("saved update left out", path=str(update), error=str(error))
             continue
-        key = bytes.fromhex(note.sealing_key)
-        yield SavedUpdate(note.round, key, note.base_model, update.name, update, note.compute_ms, note.samples)
+        yield SavedUpdate(
+            note.round,
+            bytes.fromhex(note.sealing_key),
+            note.base_model,
+            update.name,
+            update,
+            note.compute_ms,
+            note.samples,
+            note.ends_at,
+        )
 
 
 def _note_of(path: Path) -> Path:

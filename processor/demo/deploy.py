@@ -46,7 +46,7 @@ def deploy(
     say("contracts: deployed from the bytecode that the package ships")
     sender = Sender(web3, account)
     factory = Factory(web3, deploy_factory(sender))
-    return Federation(web3, factory.created(sender.send(factory.create(terms))))
+    return Federation(web3, factory.created(sender.send(factory.create_federation(terms))))
 
 
 def _in_checkout() -> bool:

@@ -119,13 +119,11 @@ def _artifacts(stage: Stage, page: ClosingPage) -> set[str]:
     """The CID of everything that an audit reads."""
     wanted: set[str] = set()
     for row in page.rounds:
-        released = stage.federation.round_view(row.round).released
-        if released.report is None:
-            continue
-        report = Report.decode(get_bytes(stage.storage, released.report, REPORT_LIMIT))
+        report = Report.decode(get_bytes(stage.storage, row.report, REPORT_LIMIT))
         plan = Plan.decode(get_bytes(stage.storage, report.plan, PLAN_LIMIT))
-        wanted |= {plan.validation, row.base_model, row.model, released.report, report.plan, report.server_state}
+        wanted |= {plan.validation, row.base_model, row.model, row.report, report.plan, report.server_state}
         wanted |= {update.update for update in report.updates}
+        wanted |= {abandoned.list for abandoned in report.abandoned}
     return wanted
 
 

@@ -19,6 +19,7 @@ class RoundLine:
     round: int
     base_model: Cid
     model: Cid
+    report: Cid
     updates: int
     accuracy: float
     seconds: int

@@ -13,12 +13,13 @@ from web3 import Web3
 
 from processor.artifacts.plan import Plan
 from processor.chain.asset import balance_of
+from processor.chain.logs import LoggedRound
 from processor.daemons.base import journal_path
 from processor.demo import settings as knobs
 from processor.demo.nodes import Node
 from processor.demo.page import ClientLine, ClosingPage, Verdict
 from processor.demo.processes import Party, environment, koinon, start_daemon
-from processor.demo.stage import Stage, starting_balance
+from processor.demo.stage import Stage, starting_balance, starting_coins
 from processor.demo.watch import Watch
 from processor.errors import KoinonError
 from processor.journal import Journal
@@ -26,8 +27,8 @@ from processor.learning.evaluation import accuracy
 from processor.learning.tasks import Dataset
 from processor.learning.trainer import Progress, train
 from processor.protocol.resolve import module_of
-from processor.protocol.rewards import money_of
-from processor.protocol.stakes import stakes_of
+from processor.protocol.rewards import Money, money_of
+from processor.types import Address
 
 
 def play(stage: Stage, say: Callable[[str], None]) -> ClosingPage:
@@ -38,14 +39,21 @@ def play(stage: Stage, say: Callable[[str], None]) -> ClosingPage:
     names = {party.address: party.name for party in stage.clients}
     watch = Watch(stage.web3, stage.federation, stage.storage, names, say)
     with contextlib.ExitStack() as stack:
+        others: list[tuple[Party, Node]] = []
+        if stage.relay is not None:
+            others.append((stage.relay, stack.enter_context(start_daemon(stage.relay, "relay", "run"))))
         organization = stack.enter_context(start_daemon(stage.organization, "organization", "run"))
-        clients = [stack.enter_context(start_daemon(party, "client", "run")) for party in stage.clients]
+        for party in stage.clients:
+            others.append((party, stack.enter_context(start_daemon(party, "client", "run"))))
         join(stage, stage.plan)  # the daemons wait for that
         say("every client has agreed to the plan")
-        _until_the_organization_stops(stage, watch, organization, clients)
-    _every_client(stage, "client", "claim", "--yes")
+        _until_the_organization_stops(stage, watch, organization, others)
+    if stage.relay is None:
+        _every_client(stage, "client", "claim", "--yes")
+    else:  # what the relay has not claimed for them yet
+        _koinon(stage.organization, "organization", "pay", "--yes")
     watch.look()
-    say("every client has claimed; training the same clients alone, for comparison")
+    say("every client has been paid; training the same clients alone, for comparison")
     alone = local_only_accuracy(stage.plan, stage.settings.rounds, stage.datasets, stage.validation)
     say("auditing every round")
     return _closing_page(stage, watch, alone)
@@ -79,10 +87,12 @@ def local_only_accuracy(plan: Plan, rounds: int, datasets: Sequence[Dataset], va
     return sum(reached) / len(reached)
 
 
-def _until_the_organization_stops(stage: Stage, watch: Watch, organization: Node, clients: list[Node]) -> None:
+def _until_the_organization_stops(
+    stage: Stage, watch: Watch, organization: Node, others: Sequence[tuple[Party, Node]]
+) -> None:
     while organization.process.poll() is None:
         watch.look()
-        for party, node in zip(stage.clients, clients, strict=True):
+        for party, node in others:
             if node.process.poll() is not None:
                 raise _ended(party, node)
         time.sleep(knobs.POLL_INTERVAL)
@@ -115,19 +125,12 @@ def _koinon(party: Party, *arguments: str) -> None:
 
 
 def _closing_page(stage: Stage, watch: Watch, alone: float) -> ClosingPage:
-    federation = stage.federation
+    """What the chain holds and the events say, with every reward computed once more."""
+    federation, stake = stage.federation, stage.settings.stake
     block = federation.block()
-    count = federation.round_count(at=block)
-    asset, terms = federation.asset(), federation.terms()
-    clients = [_client_line(stage, party, count) for party in stage.clients]
-    updates = [federation.updates(number, at=block) for number in range(1, count + 1)]
-    stakes = stakes_of(terms.stake, federation.members(at=block), updates)
-    forfeited = 0
-    for number, submitted in enumerate(updates, start=1):
-        view = federation.round_view(number, at=block)
-        credited = {client.client: client.credited_ms for client in submitted}
-        money = money_of(view.pool, view.reward_rate_cap, view.claimed_ms, credited)
-        forfeited += money.forfeited + money.rounding
+    asset, rounds = federation.asset(), watch.history()
+    moneys = [_money(round) for round in rounds]
+    clients = [_client_line(stage, party, rounds, moneys) for party in stage.clients]
     return ClosingPage(
         federation=federation.address,
         chain_id=federation.chain_id,
@@ -136,34 +139,44 @@ def _closing_page(stage: Stage, watch: Watch, alone: float) -> ClosingPage:
         rounds=tuple(watch.rounds),
         local_only_accuracy=alone,
         clients=tuple(clients),
-        pool=knobs.REWARD * count,
+        pool=stage.settings.reward * len(rounds),
         paid=sum(client.balance_change + client.stake + (client.fees_wei if asset.native else 0) for client in clients),
         carried=federation.carried(at=block),
-        forfeited=forfeited,
-        staked_in=terms.stake * len(clients),
-        slashed=sum(stake.slashed for stake in stakes),
+        forfeited=sum(money.forfeited + money.rounding for money in moneys),
+        staked_in=stake * len(clients),
+        slashed=sum(stake - client.stake for client in clients),
         holdings=federation.holdings(at=block),
         audit=_audit(stage),
     )
 
 
-def _client_line(stage: Stage, party: Party, rounds: int) -> ClientLine:
+def _credited(round: LoggedRound) -> dict[Address, int]:
+    """The compute time that a round credits each of its clients."""
+    claimed = {submitted.client: submitted.compute_ms for submitted in round.updates}
+    return claimed | {lowered.client: lowered.credited_ms for lowered in round.adjustments}
+
+
+def _money(round: LoggedRound) -> Money:
+    claimed = sum(submitted.compute_ms for submitted in round.updates)
+    return money_of(round.opening.pool, round.opening.reward_rate_cap, claimed, _credited(round))
+
+
+def _client_line(stage: Stage, party: Party, rounds: Sequence[LoggedRound], moneys: Sequence[Money]) -> ClientLine:
     """A client's account, from its balance and from the receipts of the transactions in its journal."""
     web3, federation, asset = stage.web3, stage.federation, stage.federation.asset()
-    stake = federation.terms().stake
     coins = web3.eth.get_balance(Web3.to_checksum_address(party.address))
-    views = [federation.round_view(number, party.address).client for number in range(1, rounds + 1)]
     with Journal(journal_path(party.state), federation.chain_id, federation.address, party.address) as journal:
         hashes = [intent.tx_hash for intent in journal.intents() if intent.tx_hash]
     receipts = [web3.eth.get_transaction_receipt(tx_hash) for tx_hash in hashes]  # type: ignore[arg-type]
+    before = starting_balance(stage.settings, asset)
     return ClientLine(
         address=party.address,
-        compute_ms=sum(view.compute_ms for view in views),
-        credited_ms=sum(view.credited_ms for view in views),
-        reward=sum(view.reward for view in views if view.claimed),
-        stake=federation.round_view(rounds, party.address).client.stake,
-        balance_change=balance_of(web3, asset, party.address) - starting_balance(asset, stake),
-        coin_change_wei=coins - (starting_balance(asset, stake) if asset.native else knobs.BALANCE),
+        compute_ms=sum(one.compute_ms for round in rounds for one in round.updates if one.client == party.address),
+        credited_ms=sum(_credited(round).get(party.address, 0) for round in rounds),
+        reward=sum(money.rewards.get(party.address, 0) for money in moneys),
+        stake=federation.balance_of(party.address)[1],
+        balance_change=balance_of(web3, asset, party.address) - before,
+        coin_change_wei=coins - (before if asset.native else starting_coins(stage.settings)),
         fees_wei=sum(receipt["gasUsed"] * receipt["effectiveGasPrice"] for receipt in receipts),
     )
 

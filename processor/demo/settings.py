@@ -13,11 +13,10 @@ from processor.types import ZERO_ADDRESS, Admission
 DECIMALS = 18
 UNIT = 10**DECIMALS
 
-# What everybody starts with in coins; what a round costs, in coins or in play money.
+# What everybody starts with in coins; the wage of a second of compute, in coins or in play money.
 BALANCE = 10 * UNIT
-REWARD = UNIT // 100
-REWARD_RATE_CAP = UNIT // 500  # a second of compute
-CLAIM_THRESHOLD = UNIT // 1000
+REWARD_RATE_CAP = UNIT // 500
+CLAIM_THRESHOLD = UNIT // 200
 MOST_STAKE = 1000 * UNIT
 
 # Basis points of a stake: the most that a round may slash, and what the plan does slash.
@@ -31,6 +30,7 @@ MAX_COMPUTE_MS = 60_000
 BLOCK_TIME = 1
 POLL_INTERVAL = 0.2
 VOUCHER_PERIOD = 24 * 3600
+REQUESTS_PER_MINUTE = 600  # of all clients together: they share an address
 
 # What the demo asks of itself: with every class in the federation, ten rounds reach this accuracy.
 ACCURACY_TARGET = 0.85
@@ -42,7 +42,8 @@ ROUNDS_FOR_TARGET = 10
 class DemoSettings:
     """What the command line asks for. Without `ipfs` and `store`, a private IPFS node where there is a program.
 
-    With `token` rewards and stakes are in play money instead of coins. `stake` is in the smallest unit of either.
+    With `token` rewards and stakes are in play money instead of coins. `stake` is in the smallest unit of either. With
+    `relay` the clients hold no coins: a relay sends what they sign.
     """
 
     clients: int = 5
@@ -55,6 +56,16 @@ class DemoSettings:
     token: bool = False
     stake: int = 0
     admission: Admission = Admission.OPEN
+    relay: bool = False
+
+    def __post_init__(self) -> None:
+        if self.relay and self.stake:
+            raise ConfigurationError("--relay with --stake: nobody stakes for another, so clients without coins cannot")
+
+    @property
+    def reward(self) -> int:
+        """What is escrowed with each round: everybody's wage for the most time that may be claimed."""
+        return self.clients * MAX_COMPUTE_MS * REWARD_RATE_CAP // 1000
 
 
 def stake_of(text: str) -> int:

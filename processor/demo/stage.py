@@ -22,6 +22,7 @@ from processor.chain.vouchers import sign_voucher
 from processor.config import organization_template
 from processor.demo import settings as knobs
 from processor.demo.deploy import deploy
+from processor.demo.nodes import free_port
 from processor.demo.processes import Party, make_party, write_config
 from processor.demo.settings import DemoSettings
 from processor.keystore import passphrase, unlock
@@ -37,7 +38,7 @@ STORAGE_TIMEOUT = 30.0
 @dataclass(frozen=True)
 class Stage:
     """A federation that is created, and everybody who will take part in it. `network` is how they reach it, and `plan`
-    what its rounds will name."""
+    what its rounds will name. There is a relay where the clients hold no coins."""
 
     settings: DemoSettings
     folder: Path
@@ -46,6 +47,7 @@ class Stage:
     storage: Storage
     organization: Party
     clients: list[Party]
+    relay: Party | None
     federation: Federation
     plan: Plan
     datasets: list[Dataset]
@@ -71,12 +73,14 @@ def set_the_stage(
     web3 = connect(rpc_url)
     organization = make_party(folder / "organization", "organization")
     clients = [make_party(folder / f"client-{number}", f"client-{number}") for number in range(1, settings.clients + 1)]
+    relay = make_party(folder / "relay", "relay") if settings.relay else None
     coin = asset_at(web3, ZERO_ADDRESS)
-    _give(web3, [_gift(coin, party, knobs.BALANCE) for party in (organization, *clients)])
+    with_coins = (organization, *clients) if relay is None else (organization, relay)
+    _give(web3, [_gift(coin, party, knobs.BALANCE) for party in with_coins])
     account = unlock(organization.wallet, passphrase(False, organization.passphrase_file))
     asset = asset_at(web3, deploy_token(Sender(web3, account))) if settings.token else coin
     stakes = [_gift(asset, client, settings.stake) for client in clients] if settings.stake else []
-    _give(web3, [_gift(asset, organization, settings.rounds * knobs.REWARD), *stakes])
+    _give(web3, [_gift(asset, organization, settings.rounds * settings.reward), *stakes])
     terms = _terms(settings, asset)
     federation = deploy(web3, rpc_url, organization, account, terms, folder, say)
     say(f"federation {federation.address} on chain {federation.chain_id}: {_in_words(asset, terms)}")
@@ -88,8 +92,9 @@ def set_the_stage(
     table = plan_of(settings)
     plan = Plan.from_table(table)
     _equip_organization(settings, organization, federation, network, table, validation)
+    relays = [] if relay is None else [_equip_relay(relay, federation, network)]
     for client, dataset in zip(clients, datasets, strict=True):
-        _equip_client(client, federation, network, dataset)
+        _equip_client(client, federation, network, dataset, relays)
     return Stage(
         settings=settings,
         folder=folder,
@@ -98,6 +103,7 @@ def set_the_stage(
         storage=storage,
         organization=organization,
         clients=clients,
+        relay=relay,
         federation=federation,
         plan=replace(plan, validation=publish_validation(plan, validation, storage)),
         datasets=datasets,
@@ -141,14 +147,34 @@ def _equip_organization(
                 "max_compute_ms": knobs.MAX_COMPUTE_MS,
                 "selection_rate": 10_000,
                 "reward_rate_cap": str(knobs.REWARD_RATE_CAP),
-                "reward": str(knobs.REWARD),
+                "reward": str(settings.reward),
             },
             "plan": plan,
         },
     )
 
 
-def _equip_client(client: Party, federation: Federation, network: dict[str, Any], dataset: Dataset) -> None:
+def _equip_relay(relay: Party, federation: Federation, network: dict[str, Any]) -> str:
+    """Returns where clients reach it."""
+    address = f"127.0.0.1:{free_port()}"
+    write_config(
+        relay,
+        {
+            "network": {name: network[name] for name in ("rpc", "chain_id")},
+            "relay": {
+                **_common(relay, federation),
+                "listen": address,
+                "claim_threshold": str(knobs.CLAIM_THRESHOLD),
+                "requests_per_minute": knobs.REQUESTS_PER_MINUTE,
+            },
+        },
+    )
+    return f"http://{address}"
+
+
+def _equip_client(
+    client: Party, federation: Federation, network: dict[str, Any], dataset: Dataset, relays: list[str]
+) -> None:
     data = client.folder / "data.npz"
     save_dataset(data, dataset)
     write_config(
@@ -160,6 +186,7 @@ def _equip_client(client: Party, federation: Federation, network: dict[str, Any]
                 **_terms_accepted(client, federation.terms()),
                 "data": str(data),
                 "accept_public_updates": True,
+                **({"relays": relays} if relays else {}),
                 "claim_threshold": str(knobs.CLAIM_THRESHOLD),
                 "threads": 1,
             },
@@ -186,9 +213,14 @@ def _terms_accepted(client: Party, terms: FederationTerms) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------- money and admission
 
 
-def starting_balance(asset: Asset, stake: int) -> int:
+def starting_coins(settings: DemoSettings) -> int:
+    """What a client has of the chain's coin before it takes part, its stake aside."""
+    return 0 if settings.relay else knobs.BALANCE
+
+
+def starting_balance(settings: DemoSettings, asset: Asset) -> int:
     """What a client has of the asset before it takes part: its stake, and its coins where the asset is the coin."""
-    return stake + (knobs.BALANCE if asset.native else 0)
+    return settings.stake + (starting_coins(settings) if asset.native else 0)
 
 
 def _terms(settings: DemoSettings, asset: Asset) -> FederationTerms:
@@ -229,7 +261,8 @@ def _give(web3: Web3, gifts: Iterable[Call]) -> None:
 
 def _hand_out_vouchers(account: LocalAccount, federation: Federation, clients: Iterable[Party]) -> None:
     """The organization signs a voucher for every client, into the client's own folder."""
-    expiry = federation.block().timestamp + knobs.VOUCHER_PERIOD
+    identity = (federation.chain_id, federation.address)
+    expiry, nonce = federation.block().timestamp + knobs.VOUCHER_PERIOD, federation.owner_nonce()
     for client in clients:
-        voucher = sign_voucher(account, federation.chain_id, federation.address, client.address, expiry)
+        voucher = sign_voucher(account, *identity, client.address, expiry, nonce)
         client.voucher.write_bytes(voucher.encode())

@@ -11,7 +11,11 @@ from processor.artifacts.plan import Factory, Plan
 from processor.chain.asset import Asset
 from processor.observability import printable
 from processor.protocol.limits import ModelSize, artifact_bytes, offer_of
+from processor.protocol.rewards import rate_in_words
 from processor.types import Address, Admission, AuditPolicy, Cid, FederationTerms, RoundView
+
+VERSION = 2
+"""Of the words: who agreed to those of before is asked again, since they promised something else."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,11 @@ class Agreement:
     terms: FederationTerms
 
     def digest(self) -> str:
-        """SHA-256, in hexadecimal digits, of the canonical JSON of all that is above, the plan by its CID."""
+        """SHA-256, in hexadecimal digits, of the canonical JSON of all that is above, the plan by its CID, and of the
+        version of the words that say what it means."""
         terms = self.terms
         document = {
+            "version": VERSION,
             "chain_id": self.chain_id,
             "federation": self.federation,
             "plan": self.plan_cid,
@@ -36,6 +42,8 @@ class Agreement:
             "max_slash_rate": terms.max_slash_rate,
             "admission": terms.admission.name.lower(),
             "audit_policy": terms.audit_policy.name.lower(),
+            "max_spread": terms.max_spread,
+            "idle_rounds": terms.idle_rounds,
         }
         return hashlib.sha256(jcs.dumps(document)).hexdigest()
 
@@ -64,10 +72,10 @@ def in_words(agreement: Agreement, asset: Asset, round: RoundView | None, size: 
         ("What leaves your machine", _leaving(plan, size)),
         ("Noise", _noise(plan)),
         ("Who can see what", _seen(plan, terms)),
-        ("What you are paid", _reward(plan, asset, round)),
+        ("What you are paid", _reward(plan, terms, asset, round)),
         ("What you stake", _stake(plan, terms, asset)),
         ("What becomes of your update", _aggregation(plan)),
-        ("When it ends", _stopping(plan)),
+        ("When it ends", _stopping(plan, terms)),
     ):
         lines += ["", heading, *(f"  - {sentence}" for sentence in sentences)]
     return "\n".join(printable(line) for line in lines)
@@ -103,11 +111,12 @@ def _leaving(plan: Plan, size: ModelSize | None) -> Iterator[str]:
     weight = "" if size is None else f", {_bytes(artifact_bytes(plan, size))} in all"
     yield (
         "One sealed update for a round: by how much each parameter of the model changed, the model's buffers"
-        f"{fisher}{weight}. It is published on IPFS."
+        f"{fisher}{weight}; and how many samples you have, so that updates can be weighted. It is published on IPFS "
+        "once the chain shows it."
     )
     yield (
-        "On the chain, for everybody and for good: your address, how many samples you have and how much compute time "
-        "you claim, for each round."
+        "On the chain, for everybody and for good: your address, and for each round the digest of your update and how "
+        "much compute time you claim."
     )
     yield "Your data itself stays where it is."
 
@@ -129,7 +138,8 @@ def _seen(plan: Plan, terms: FederationTerms) -> Iterator[str]:
     if terms.audit_policy is AuditPolicy.OPEN:
         yield (
             "Updates: the organization can open them. When it finalizes the round it publishes the secret (audit "
-            "policy open): from then on everybody can open your update, for ever, and recompute the round."
+            "policy open): from then on everybody can open your update, for ever, read how many samples you have, and "
+            "recompute the round."
         )
     else:
         yield (
@@ -143,11 +153,22 @@ def _seen(plan: Plan, terms: FederationTerms) -> Iterator[str]:
         yield f"What the models are measured on is public, {plan.validation}: everybody can measure them again."
 
 
-def _reward(plan: Plan, asset: Asset, round: RoundView | None) -> Iterator[str]:
+def _reward(plan: Plan, terms: FederationTerms, asset: Asset, round: RoundView | None) -> Iterator[str]:
     yield (
         "By compute time: each credited second is paid the same, at most a wage, out of the pool of its round. Rewards "
         f"are in {asset.symbol}" + ("." if asset.native else f", the token {asset.address}.")
     )
+    if terms.max_spread == 1:
+        yield (
+            "No round opens with a pool that cannot pay the wage for all that may be claimed in it: what others claim, "
+            "and that others are rejected, changes nothing of your pay beyond rounding (a maxSpread of 1)."
+        )
+    else:
+        yield (
+            f"A pool may be up to {terms.max_spread} times smaller than what may be claimed in its round (a maxSpread "
+            f"of {terms.max_spread}): the more others claim, the less a second is paid, and rejecting others can raise "
+            f"any pay at most {terms.max_spread}-fold."
+        )
     yield (
         f"Compute time above {plan.metering.tolerance_percent / 100:g} times the median of the accepted claims is "
         f"lowered to that, though never below {plan.metering.floor_ms / 1000:g} seconds."
@@ -155,18 +176,18 @@ def _reward(plan: Plan, asset: Asset, round: RoundView | None) -> Iterator[str]:
     if round is None:
         yield (
             "Pool, wage and floor belong to each round and are fixed when it opens; none has been opened yet. The "
-            "floor is the smaller of the wage and pool ÷ (most updates · most compute time)."
+            "floor is the smaller of the wage and pool ÷ (selected clients · most compute time)."
         )
     else:
         most = round.max_compute_ms / 1000
         yield (
             f"These belong to each round and are fixed when it opens. Round {round.round}, the latest: a pool "
-            f"of {asset.format(round.pool)}, at most {_count(round.max_updates, 'update')} of {most:g} seconds each, "
-            f"and a wage of {asset.format(round.reward_rate_cap)} for a second."
+            f"of {asset.format(round.pool)}, at most {_count(round.selected_count, 'update')} of {most:g} seconds "
+            f"each, and a wage of {rate_in_words(asset, round.reward_rate_cap)} for a second."
         )
         yield (
-            f"Guaranteed there, whatever others claim: {asset.format(round.guaranteed_rate)} for every credited "
-            f"second, {asset.format(offer_of(round, asset, 0).reward)} for the most compute time. Your own "
+            f"Guaranteed there, whatever others claim: {rate_in_words(asset, round.guaranteed_rate)} for every "
+            f"credited second, {asset.format(offer_of(round, asset, 0).reward)} for the most compute time. Your own "
             "minimum_rate and minimum_reward refuse rounds that guarantee less."
         )
 
@@ -186,7 +207,7 @@ def _stake(plan: Plan, terms: FederationTerms, asset: Asset) -> Iterator[str]:
 
 def _aggregation(plan: Plan) -> Iterator[str]:
     yield (
-        "Accepted updates are averaged, weighted by samples, of which at most "
+        "Accepted updates are averaged, weighted by the samples that they name, of which at most "
         f"{plan.aggregation.max_weight} count for a client. One whose norm exceeds {plan.aggregation.max_norm:g} is "
         "rejected, and paid nothing."
     )
@@ -194,13 +215,19 @@ def _aggregation(plan: Plan) -> Iterator[str]:
         yield f"With fewer than {plan.aggregation.min_updates} accepted updates the model stays as it is."
 
 
-def _stopping(plan: Plan) -> Iterator[str]:
+def _stopping(plan: Plan, terms: FederationTerms) -> Iterator[str]:
     stopping = plan.stopping
     yield (
         f"After {_count(stopping.max_rounds, 'round')} at the latest; from round {stopping.min_rounds} on, once the "
         f"metric has not improved by {stopping.min_improvement:g} for {_count(stopping.patience, 'round')}."
     )
     yield "You may leave at any time; what you earned stays yours."
+    if terms.idle_rounds:
+        yield (
+            "Anybody may end the membership of a client that a round selects and that says nothing, once its last "
+            f"update, decline or registration is {_count(terms.idle_rounds, 'round')} back. Stake and rewards stay its "
+            "own; `koinon client decline` says that you take no part in a round."
+        )
 
 
 def _called(factory: Factory) -> str:

@@ -44,23 +44,30 @@ class Register:
 
 @dataclass(frozen=True)
 class Train:
-    """Train on the round's base model and publish the sealed update."""
+    """Train on the round's base model and seal the update; nobody sees it yet."""
 
     round: int
 
 
 @dataclass(frozen=True)
 class Submit:
-    """Hand the published update to the chain."""
+    """Name the sealed update on the chain."""
+
+    round: int
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Put the sealed bytes where everybody finds them, now that the chain shows our update: whoever hands it over for
+    us could read it before, and say nothing of it."""
 
     round: int
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Claim the rewards of these rounds in one transaction."""
+    """Claim everything that is owed, of whatever rounds."""
 
-    rounds: tuple[int, ...]
     amount: int
 
 
@@ -83,7 +90,7 @@ class Finalize:
 
 _NOT_FINAL = "everything is done, but a reorganization may still undo our last transaction: waiting until it is final"
 
-ClientAction = Wait | Stop | Approve | Register | Train | Submit | Claim
+ClientAction = Wait | Stop | Approve | Register | Train | Submit | Publish | Claim
 OrganizationAction = Wait | Stop | SetInitialModel | Approve | OpenRound | Finalize
 
 # --------------------------------------------------------------------------------------------------------- payments
@@ -121,8 +128,9 @@ def payment_step(purse: Purse, amount: int, purpose: str) -> Wait | Approve | No
 class Entry:
     """What a client that is no member knows about becoming one.
 
-    `accepted_asset` and `max_stake` are its own limits, `stake_held` what an earlier membership left with the contract;
-    `voucher_refusal` says why it is not admitted, where admission is by voucher.
+    `accepted_asset` and `max_stake` are its own limits, `stake_held` what an earlier membership left with the contract,
+    `update_live` whether its update is in a round that goes on; `voucher_refusal` says why it is not admitted, where
+    admission is by voucher.
     """
 
     terms: FederationTerms
@@ -130,15 +138,8 @@ class Entry:
     accepted_asset: Address
     max_stake: int
     stake_held: int
+    update_live: bool
     voucher_refusal: str | None
-
-
-@dataclass(frozen=True)
-class Owed:
-    """A reward that can be claimed."""
-
-    round: int
-    amount: int
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ class ClientSituation:
     """What a client knows at one block.
 
     `entry` is there where the client is no member and could become one. `stake` is what the contract holds of its
-    stake. `refusal` says why the client's own limits rule the round out; `transaction_pending` that an earlier
+    stake, `owed` what it could claim. `has_update` says that the round's update is sealed, `unpublished` that nobody
+    has its bytes; `refusal` why the client's own limits rule the round out; `transaction_pending` that an earlier
     transaction is neither mined nor dropped.
     """
 
@@ -156,19 +158,19 @@ class ClientSituation:
     entry: Entry | None
     round: RoundView | None
     has_update: bool
+    unpublished: bool
     refusal: str | None
-    owed: tuple[Owed, ...]
+    owed: int
     claim_threshold: int
     transaction_pending: bool
     unconfirmed: bool
 
 
-# One transaction must fit in a block: 14k gas a round leaves room on every chain.
-MOST_ROUNDS_PER_CLAIM = 200
-
-
 def decide_client(situation: ClientSituation) -> ClientAction:
-    """The client's next step. A round comes before a claim, since a round has a deadline."""
+    """The client's next step. A round comes before a claim, since a round has a deadline; and what takes no transaction
+    before what takes one."""
+    if (published := _publish_step(situation)) is not None:
+        return published
     if situation.transaction_pending:
         return Wait("an earlier transaction is not mined yet")
     step = _round_step(situation) if situation.entry is None else _entry_step(situation.entry)
@@ -193,7 +195,13 @@ def asset_refusal(terms: FederationTerms, accepted: Address) -> str | None:
 
 
 def voucher_refusal(
-    voucher: Voucher | None, spent: bool, chain_id: int, federation: Address, client: Address, now: int
+    voucher: Voucher | None,
+    spent: bool,
+    chain_id: int,
+    federation: Address,
+    client: Address,
+    now: int,
+    owner_nonce: int,
 ) -> str | None:
     """Why a voucher does not admit the client at the block time `now`; None where it does, if the owner signed it."""
     if voucher is None:
@@ -201,7 +209,7 @@ def voucher_refusal(
     if now >= voucher.expiry:  # without the time of now: the log repeats only what has changed
         return "the voucher has expired: ask the organization for another one"
     try:
-        voucher.check(chain_id, federation, client, now)
+        voucher.check(chain_id, federation, client, now, owner_nonce)
     except ChainError as error:
         return str(error)
     return "the voucher was used or revoked: ask the organization for another one" if spent else None
@@ -215,6 +223,8 @@ def entry_refusal(entry: Entry) -> str | None:
             f"the contract still holds {asset.format(entry.stake_held)}, the stake of our earlier membership: "
             "`koinon client leave` returns it once the round with our update is over, then we can register again"
         )
+    if entry.update_live:
+        return "our update of an earlier membership is in the round that goes on: we can register again after that"
     if refusal := asset_refusal(entry.terms, entry.accepted_asset):
         return refusal
     if stake > entry.max_stake:
@@ -239,6 +249,14 @@ def _farewell(situation: ClientSituation) -> str:
     return said
 
 
+def _publish_step(situation: ClientSituation) -> Publish | None:
+    """Once the round is over nobody reads the update any more, and of an abandoned round nobody ever may."""
+    view = situation.round
+    if view is None or not view.phase.live or view.client.update is None or not situation.unpublished:
+        return None
+    return Publish(view.round)
+
+
 def _round_step(situation: ClientSituation) -> Wait | Train | Submit:
     view = situation.round
     if view is None:
@@ -249,6 +267,8 @@ def _round_step(situation: ClientSituation) -> Wait | Train | Submit:
         return Wait(f"round {view.round}: our update is in")
     if not view.client.selected:
         return Wait(f"round {view.round} did not select us")
+    if view.client.declined:
+        return Wait(f"round {view.round}: we declined to take part")
     if situation.has_update:
         return Submit(view.round)
     if situation.refusal is not None:
@@ -257,11 +277,10 @@ def _round_step(situation: ClientSituation) -> Wait | Train | Submit:
 
 
 def _claim_step(situation: ClientSituation) -> Claim | None:
-    owed = situation.owed[:MOST_ROUNDS_PER_CLAIM]
-    amount = sum(reward.amount for reward in owed)
-    if amount == 0 or (amount < situation.claim_threshold and not situation.closed):
+    owed = situation.owed
+    if owed == 0 or (owed < situation.claim_threshold and not situation.closed):
         return None
-    return Claim(tuple(reward.round for reward in owed), amount)
+    return Claim(owed)
 
 
 # -------------------------------------------------------------------------------------------------- organization
@@ -272,7 +291,8 @@ class OrganizationSituation:
     """What an organization knows at one block.
 
     `members` counts only where no round is live. `stop` is the reason that the last report gives, if the rule holds.
-    `purse` pays the `reward` of the next round. The last two as in `ClientSituation`.
+    `purse` pays the `reward` of the next round, which makes its pool with what is `carried`; `selected` would take part
+    in it, and no pool below `least_pool` may pay them. The last two as in `ClientSituation`.
     """
 
     closed: bool
@@ -283,6 +303,9 @@ class OrganizationSituation:
     paused: bool
     purse: Purse
     reward: int
+    carried: int
+    selected: int
+    least_pool: int
     stop: str | None
     transaction_pending: bool
     unconfirmed: bool
@@ -306,4 +329,21 @@ def decide_organization(situation: OrganizationSituation) -> OrganizationAction:
         return Wait("the federation is paused: no round opens before its owner's `koinon organization resume`")
     if situation.members < situation.min_members:
         return Wait(f"{situation.members} of the {situation.min_members} members needed to open a round are registered")
+    missing = pool_refusal(situation)
+    if missing is not None:
+        return Wait(missing)
     return payment_step(situation.purse, situation.reward, "the reward of the next round") or OpenRound()
+
+
+def pool_refusal(situation: OrganizationSituation) -> str | None:
+    """Why the contract would not open the next round for the size of its pool; None where it would."""
+    asset, pool = situation.purse.asset, situation.carried + situation.reward
+    if pool == 0 or pool >= situation.least_pool:
+        return None
+    return (
+        f"the pool of the next round would be {asset.format(pool)} ({asset.format(situation.carried)} carried and a "
+        f"reward of {asset.format(situation.reward)}), and for {situation.selected} selected clients the federation's "
+        f"max_spread asks for {asset.format(situation.least_pool)}: {asset.format(situation.least_pool - pool)} is "
+        "missing. Raise round.reward, fund the federation, or lower round.reward_rate_cap, round.max_compute_ms or "
+        "round.max_updates"
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from processor.chain.amounts import format_ether
 
-CLIENT_GAS = 150_000
-"""Gas of a client's round: an update, and a claim (see snapshots/token.json), with a margin."""
-ORGANIZATION_GAS = 400_000
-"""Gas of an organization's round: opened and finalized, with a margin and some adjustments."""
+CLIENT_GAS = 300_000
+"""Gas of a client's round: an update, its first too, and a claim, under today's prices of state and those of the coming
+fork (see snapshots/token.json)."""
+ORGANIZATION_GAS = 600_000
+"""Gas of an organization's round: opened, after an abandoned one too, and finalized with some adjustments; as above."""
 ROUNDS_AHEAD = 10
 """Rounds that a wallet should be able to pay for: enough time to send it some."""
 

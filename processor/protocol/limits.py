@@ -14,9 +14,10 @@ from processor.artifacts.plan import Plan
 from processor.chain.asset import Asset
 from processor.config import ClientSettings
 from processor.privacy.sealing import sealed_size
+from processor.protocol.rewards import SCALE, rate_in_words
 from processor.types import RoundView
 
-SUBMIT_GAS, CLAIM_GAS = 88_000, 61_000
+SUBMIT_GAS, CLAIM_GAS = 82_000, 51_000
 """Ceilings of what the two transactions of a round use, the claim by itself (docs/protocol.md, the gas snapshot)."""
 
 FISHER_CHUNK = 16
@@ -29,7 +30,7 @@ FLOAT, DOUBLE, LABEL = 4, 8, 8
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a client agrees to do, by its configuration (`config.ClientSettings`); None, and 0 of a minimum, for no
-    limit."""
+    limit. `minimum_rate` is in the unit of the chain's rates."""
 
     accept_public_updates: bool = True
     minimum_rate: int = 0
@@ -60,9 +61,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Offer:
-    """What the chain says of a round: the `rate` that it guarantees for a second of compute, the `reward` that it
-    guarantees for the most compute time it accepts, the `seconds` that its training may take, and the `gas_price` in
-    wei now."""
+    """What the chain says of a round: the `rate` that it guarantees, in the unit of the chain's rates, the `reward`
+    that it guarantees for the most compute time it accepts, the `seconds` that its training may take, and the
+    `gas_price` in wei now."""
 
     asset: Asset
     rate: int
@@ -98,9 +99,9 @@ Demand = Offer | Work
 def offer_of(view: RoundView, asset: Asset, gas_price: int) -> Offer:
     """A round's offer. Its most compute time is what it accepts, in the period that it has for training."""
     most_ms = min(view.max_compute_ms, (view.training_deadline - view.opened_at) * 1000)
-    share = view.pool // view.max_updates if view.max_updates else 0
+    share = view.pool // view.selected_count if view.selected_count else 0
     return Offer(
-        asset, view.guaranteed_rate, min(view.guaranteed_rate * most_ms // 1000, share), most_ms / 1000, gas_price
+        asset, view.guaranteed_rate, min(view.guaranteed_rate * most_ms // SCALE, share), most_ms / 1000, gas_price
     )
 
 
@@ -166,8 +167,8 @@ def _of_offer(limits: Limits, offer: Offer) -> Iterator[str]:
     asset = offer.asset
     if offer.rate < limits.minimum_rate:
         yield (
-            f"it guarantees {asset.format(offer.rate)} for a second of compute, "
-            f"less than the minimum_rate of {asset.format(limits.minimum_rate)} that is configured"
+            f"it guarantees {rate_in_words(asset, offer.rate)} for a second of compute, "
+            f"less than the minimum_rate of {rate_in_words(asset, limits.minimum_rate)} that is configured"
         )
     if limits.max_seconds is not None and offer.seconds > limits.max_seconds:
         yield _over("it may take", f"{offer.seconds:g} seconds of training", "max_seconds", f"{limits.max_seconds:g}")

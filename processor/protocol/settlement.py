@@ -20,7 +20,7 @@ from pathlib import Path
 from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
 from processor.artifacts.plan import Plan
 from processor.artifacts.report import ReportedUpdate
-from processor.artifacts.update import DELTA, UpdateHeader, check_update, open_update
+from processor.artifacts.update import DELTA, Binding, UpdateHeader, check_update, open_update
 from processor.cid import cid_of_file
 from processor.errors import ArtifactError, ArtifactUnavailable
 from processor.learning.aggregation import Accepted, aggregate
@@ -29,7 +29,7 @@ from processor.protocol.metering import credited_ms
 from processor.storage.background import begin
 from processor.storage.base import Storage
 from processor.tensors import norm
-from processor.types import Address, Adjustment, Cid, ClientView, RoundView
+from processor.types import Address, Adjustment, Cid, Opening, Submitted
 
 UNAVAILABLE, METERING = "unavailable", "metering"
 REASONS = {
@@ -70,11 +70,17 @@ class Identity:
 
 @dataclass(frozen=True)
 class Examined:
-    """An update after fetching, opening and checking: a working file, or the reason why it is rejected."""
+    """An update after fetching, opening and checking: a working file and the samples that its header claims, or the
+    reason why it is rejected."""
 
-    client: ClientView
+    submitted: Submitted
     path: Path | None
+    samples: int
     reason: str | None
+
+    @staticmethod
+    def rejected(submitted: Submitted, reason: str) -> Examined:
+        return Examined(submitted, None, 0, reason)
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,8 @@ class Settlement:
 
 @contextlib.contextmanager
 def settle(
-    view: RoundView,
-    clients: Sequence[ClientView],
+    opening: Opening,
+    submitted: Sequence[Submitted],
     plan: Plan,
     secret: bytes,
     identity: Identity,
@@ -104,7 +110,7 @@ def settle(
     budget: float | None = None,
     keep: Keep | None = None,
 ) -> Iterator[Settlement]:
-    """Settles the round `view` with the updates of `clients`, working in a private folder under `directory`.
+    """Settles the round of an opening with its list of updates, working in a private folder under `directory`.
 
     With fewer accepted updates than the plan's `min_updates` the model is the base model, unchanged. Several updates
     are fetched at a time; those that are not there `budget` seconds after the base model count as unavailable. Every
@@ -113,34 +119,33 @@ def settle(
     Raises StorageError or ArtifactError where the base model itself cannot be had: then nothing can be settled; and
     whatever `keep` raises.
     """
-    if view.base.model is None or view.plan is None:
-        raise ValueError(f"round {view.round} was never opened")
     directory.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"round-{view.round}-", dir=directory))
+    folder = Path(tempfile.mkdtemp(prefix=f"round-{opening.round}-", dir=directory))
     try:
         base_path = folder / "base"
-        storage.get(view.base.model, base_path, MODEL_LIMIT)
+        storage.get(opening.base_model, base_path, MODEL_LIMIT)
         _check_base(base_path)
 
         # An update holds a delta and a Fisher for each parameter: twice the model, and room for headers.
         limit = 2 * base_path.stat().st_size + MIB
 
-        def examine(client: ClientView, sealed: Path) -> Examined:
+        def examine(one: Submitted, sealed: Path) -> Examined:
             if keep is not None:
                 keep(sealed)
-            return _examine(view, client, plan, secret, identity, sealed, limit, base_path, folder)
+            binding = binding_of(identity, opening, one.client)
+            return _examine(one, binding, plan, secret, sealed, limit, base_path, folder)
 
-        examined = _in_time(examine, clients, storage, limit, directory, budget)
+        examined = _in_time(examine, submitted, storage, limit, directory, budget)
         updates = judge(examined, plan)
-        model, model_path = _average(view, updates, examined, plan, base_path, folder)
-        yield Settlement(updates, adjustments_of(updates, clients), base_path, model, model_path)
+        model, model_path = _average(opening, updates, examined, plan, base_path, folder)
+        yield Settlement(updates, adjustments_of(updates), base_path, model, model_path)
     finally:
         shutil.rmtree(folder)
 
 
 def _in_time(
-    examine: Callable[[ClientView, Path], Examined],
-    clients: Sequence[ClientView],
+    examine: Callable[[Submitted, Path], Examined],
+    submitted: Sequence[Submitted],
     storage: Storage,
     limit: int,
     directory: Path,
@@ -155,10 +160,8 @@ def _in_time(
         tempfile.TemporaryDirectory(prefix="arriving-", dir=directory, ignore_cleanup_errors=True) as arriving,
         ThreadPoolExecutor(EXAMINED_AT_A_TIME) as pool,
     ):
-        paths = [Path(arriving) / client.client for client in clients]
-        calls = [
-            partial(_fetch, client, storage, path, limit, until) for client, path in zip(clients, paths, strict=True)
-        ]
+        paths = [Path(arriving) / one.client for one in submitted]
+        calls = [partial(_fetch, one, storage, path, limit, until) for one, path in zip(submitted, paths, strict=True)]
         fetching = begin(calls, FETCHED_AT_A_TIME)
         place = {future: index for index, future in enumerate(fetching)}
         found: dict[int, Future[Examined]] = {}
@@ -166,27 +169,25 @@ def _in_time(
             for future in as_completed(fetching, budget):
                 index = place[future]
                 if future.result():
-                    found[index] = pool.submit(examine, clients[index], paths[index])
+                    found[index] = pool.submit(examine, submitted[index], paths[index])
         except TimeoutError:
             pass  # the rest counts as unavailable
         finally:
             for future in fetching:
                 future.cancel()
         return [
-            found[index].result() if index in found else Examined(client, None, UNAVAILABLE)
-            for index, client in enumerate(clients)
+            found[index].result() if index in found else Examined.rejected(one, UNAVAILABLE)
+            for index, one in enumerate(submitted)
         ]
 
 
-def _fetch(client: ClientView, storage: Storage, sealed: Path, limit: int, until: float | None) -> bool:
+def _fetch(submitted: Submitted, storage: Storage, sealed: Path, limit: int, until: float | None) -> bool:
     """Whether somebody served the update whole; `until` by the monotonic clock."""
-    if client.update is None:
-        raise ValueError(f"{client.client} submitted no update")
     seconds = None if until is None else until - time.monotonic()
     if seconds is not None and seconds <= 0:
         return False
     try:
-        storage.get(client.update, sealed, sealed_size(limit), seconds)
+        storage.get(submitted.update, sealed, sealed_size(limit), seconds)
     except (ArtifactError, ArtifactUnavailable):
         return False
     return True
@@ -200,107 +201,125 @@ def _check_base(path: Path) -> None:
 
 
 def judge(examined: Sequence[Examined], plan: Plan) -> tuple[ReportedUpdate, ...]:
-    """Weight, credited time and slash rate of every update, in ascending order of client address. Pure."""
-    accepted = {item.client.client: item.client.compute_ms for item in examined if item.reason is None}
+    """Weight, credited time and slash rate of every update, in the order given. Pure."""
+    accepted = {item.submitted.client: item.submitted.compute_ms for item in examined if item.reason is None}
     credited = credited_ms(accepted, plan.metering.tolerance_percent, plan.metering.floor_ms)
-    return tuple(
-        _verdict(item, credited, plan) for item in sorted(examined, key=lambda item: int(item.client.client, 16))
-    )
+    return tuple(_verdict(item, credited, plan) for item in examined)
 
 
 def _verdict(item: Examined, credited: dict[Address, int], plan: Plan) -> ReportedUpdate:
-    client = item.client
-    if client.update is None:
-        raise ValueError(f"{client.client} submitted no update")
+    submitted = item.submitted
     if item.reason is not None:
         return ReportedUpdate(
-            client=client.client,
-            update=client.update,
+            client=submitted.client,
+            update=submitted.update,
+            claimed_ms=submitted.compute_ms,
             weight=0,
             credited_ms=0,
             reason=item.reason,
             slash_rate=plan.slashing.rate if item.reason in SLASHED else 0,
         )
-    ms = credited[client.client]
+    ms = credited[submitted.client]
     return ReportedUpdate(
-        client=client.client,
-        update=client.update,
-        weight=min(client.samples, plan.aggregation.max_weight),
+        client=submitted.client,
+        update=submitted.update,
+        claimed_ms=submitted.compute_ms,
+        weight=min(item.samples, plan.aggregation.max_weight),
         credited_ms=ms,
-        reason=METERING if ms < client.compute_ms else None,
+        reason=METERING if ms < submitted.compute_ms else None,
         slash_rate=0,
     )
 
 
-def adjustments_of(updates: Sequence[ReportedUpdate], clients: Sequence[ClientView]) -> tuple[Adjustment, ...]:
+def adjustments_of(updates: Sequence[ReportedUpdate]) -> tuple[Adjustment, ...]:
     """What the contract is told: the clients credited less than they claimed, and slashed, in ascending order. Pure."""
-    claimed = {client.client: client.compute_ms for client in clients}
     return tuple(
         Adjustment(update.client, update.credited_ms, update.slash_rate)
-        for update in updates
-        if update.credited_ms < claimed[update.client]
+        for update in sorted(updates, key=by_address)
+        if update.credited_ms < update.claimed_ms
     )
 
 
+def by_address(update: ReportedUpdate) -> int:
+    return int(update.client, 16)
+
+
 def _examine(
-    view: RoundView,
-    client: ClientView,
+    submitted: Submitted,
+    binding: Binding,
     plan: Plan,
     secret: bytes,
-    identity: Identity,
     sealed: Path,
     limit: int,
     base_path: Path,
     folder: Path,
 ) -> Examined:
     """Opens and checks one update. Whatever a client may have sent ends in a reason, not in an exception."""
-    plain = folder / f"{client.client}.update"
+    plain = folder / f"{submitted.client}.update"
     try:
         open_file(sealed, plain, secret, limit)
-        check_content(plain, update_header(identity, view, client.client), base_path, plan)
+        samples = check_content(plain, binding, base_path, plan)
     except ArtifactError as error:
-        return Examined(client, None, error.code)
+        return Examined.rejected(submitted, error.code)
     finally:
         sealed.unlink()
-    return Examined(client, plain, None)
+    return Examined(submitted, plain, samples, None)
 
 
-def check_content(path: Path, expected: UpdateHeader, base_path: Path, plan: Plan) -> None:
-    """Raises ArtifactError, with its reason code, for an opened update that the plan rejects.
+def check_content(path: Path, expected: Binding, base_path: Path, plan: Plan) -> int:
+    """How many samples an opened update claims. Raises ArtifactError, with its reason code, for one that the plan
+    rejects.
 
     A client asks before it submits: what would be rejected here is paid nothing, and may cost stake.
     """
     with open_model(base_path) as base, open_update(path) as update:
         check_update(update, expected, base, wants_fisher(plan))
+        samples = update.header.samples
         length = norm(update.group(DELTA))
     if length > plan.aggregation.max_norm:
         raise ArtifactError(
             f"the update's norm is {length:g}, above the max_norm of {plan.aggregation.max_norm:g}", code="norm"
         )
+    return samples
 
 
 def _average(
-    view: RoundView,
+    opening: Opening,
     updates: Sequence[ReportedUpdate],
     examined: Sequence[Examined],
     plan: Plan,
     base_path: Path,
     folder: Path,
 ) -> tuple[Cid, Path]:
-    paths = {item.client.client: item.path for item in examined if item.path is not None}
-    accepted = [Accepted(update.client, paths[update.client], update.weight) for update in updates if update.weight > 0]
-    if view.base.model is None or view.plan is None or len(accepted) < max(1, plan.aggregation.min_updates):
+    """The model's file, summed up in ascending order of address: in which order updates came changes no byte."""
+    paths = {item.submitted.client: item.path for item in examined if item.path is not None}
+    accepted = [
+        Accepted(update.client, paths[update.client], update.weight)
+        for update in sorted(updates, key=by_address)
+        if update.weight > 0
+    ]
+    if len(accepted) < max(1, plan.aggregation.min_updates):
         return cid_of_file(base_path), base_path
     model_path = folder / "model"
-    header = ModelHeader(round=view.round, parent=view.base.model, plan=view.plan)
+    header = ModelHeader(round=opening.round, parent=opening.base_model, plan=opening.plan)
     return aggregate(base_path, accepted, plan, header, model_path), model_path
 
 
-def update_header(identity: Identity, view: RoundView, client: Address) -> UpdateHeader:
-    """The header that binds an update to its sender, its round and its base model."""
-    if view.base.model is None:
-        raise ValueError(f"round {view.round} was never opened")
-    return UpdateHeader(identity.chain_id, identity.federation, view.round, client, view.base.model)
+def binding_of(identity: Identity, opening: Opening, client: Address) -> Binding:
+    """What binds an update to its sender, its round and its base model."""
+    return Binding(identity.chain_id, identity.federation, opening.round, client, opening.base_model)
+
+
+def update_header(identity: Identity, opening: Opening, client: Address, samples: int) -> UpdateHeader:
+    """The header of a client's update."""
+    return UpdateHeader(
+        chain_id=identity.chain_id,
+        federation=identity.federation,
+        round=opening.round,
+        client=client,
+        base_model=opening.base_model,
+        samples=samples,
+    )
 
 
 def wants_fisher(plan: Plan) -> bool:

@@ -1,40 +1,37 @@
 """The stakes of a federation, recomputed apart from the contract (`contracts/Registry.sol`).
 
-A client stakes when it registers; each slash takes ⌊what is left · rate ÷ 10,000⌋, forfeited for ever. An index is
-given out once: the updates that carry the same one belong to the same membership.
+A client stakes when it registers; each slash takes ⌊what is left · rate ÷ 10,000⌋, forfeited for ever. Whoever leaves
+has the rest back and may register again with a whole stake: the chain does not keep where one membership ended and the
+next began, so what is left of a stake is what some of the latest slashes leave of it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from processor.types import Address, ClientView
+from processor.types import Address
 
 BASIS_POINTS = 10_000
 
 
 @dataclass(frozen=True)
 class Stake:
-    """A client's stake: `held` by the contract now, between `least` and `most` by what it was slashed.
+    """A client's stake: `held` by the contract now, one of `possible`, by how many of its slashes met this membership.
 
-    The bounds are one, unless the client was slashed in an earlier membership: with nothing left to return, it can
-    register anew while its update is still in the live round, and the slash for that update then meets the new stake.
     `slashed` is what all its memberships lost, at least.
     """
 
     client: Address
     member: bool
     held: int
-    least: int
-    most: int
+    possible: tuple[int, ...]
     slashed: int
 
     @property
     def as_it_should_be(self) -> bool:
         """Who is no member may have its stake back."""
-        return self.least <= self.held <= self.most or (self.held == 0 and not self.member)
+        return self.held in self.possible or (self.held == 0 and not self.member)
 
 
 def left_of(stake: int, slash_rates: Iterable[int]) -> int:
@@ -45,29 +42,19 @@ def left_of(stake: int, slash_rates: Iterable[int]) -> int:
 
 
 def stakes_of(
-    stake: int, members: Sequence[Address | None], rounds: Iterable[Sequence[ClientView]]
+    stake: int, members: Iterable[Address], held: Mapping[Address, int], slash_rates: Mapping[Address, Sequence[int]]
 ) -> tuple[Stake, ...]:
-    """The stake of every client that is a member or has an update in one of the `rounds`, which are in order.
+    """The stakes of everybody of whom the contract says what it holds.
 
-    `members` are by index. A member without any update cannot have been slashed: its stake is whole.
+    `slash_rates` are those of each client's rounds that are over, in their order; 0 where nothing was slashed.
     """
-    index = {client: number for number, client in enumerate(members) if client is not None}
-    rates: dict[Address, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    held = dict.fromkeys(index, stake)
-    for clients in rounds:
-        for view in clients:
-            rates[view.client][view.index].append(view.slash_rate)
-            held[view.client] = view.stake
-    return tuple(_stake_of(stake, client, index.get(client), held[client], rates[client]) for client in held)
-
-
-def _stake_of(stake: int, client: Address, index: int | None, held: int, rates: dict[int, list[int]]) -> Stake:
-    current = index if index is not None else max(rates)
-    return Stake(
-        client=client,
-        member=index is not None,
-        held=held,
-        least=left_of(stake, (rate for membership in rates.values() for rate in membership)),
-        most=left_of(stake, rates.get(current, ())),
-        slashed=sum(stake - left_of(stake, membership) for membership in rates.values()),
+    standing = frozenset(members)
+    return tuple(
+        _stake_of(stake, client, client in standing, amount, [rate for rate in slash_rates.get(client, ()) if rate])
+        for client, amount in held.items()
     )
+
+
+def _stake_of(stake: int, client: Address, member: bool, held: int, rates: Sequence[int]) -> Stake:
+    possible = {left_of(stake, rates[start:]) for start in range(len(rates) + 1)}
+    return Stake(client, member, held, tuple(sorted(possible)), slashed=stake - left_of(stake, rates))

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from processor.chain.logs import events, rounds_in
 from processor.errors import ChainError, JournalError
-from processor.types import Phase
 from tests.chaos import faults
 from tests.chaos.daemon import Daemon
 from tests.chaos.evidence import gather, write
@@ -179,19 +179,18 @@ def _until(stage: Stage, patience: float, happened: Callable[[], bool], what: st
 
 def _calm_round(stage: Stage, since: int) -> bool:
     """Whether a round that was opened in the calm is finalized with an update of every client."""
-    count = stage.federation.round_count()
-    views = [stage.federation.round_view(number) for number in range(since + 1, count + 1)]
-    return any(view.phase is Phase.FINALIZED and view.update_count == view.selected_count for view in views)
+    happened = events(stage.federation.web3, stage.federation.address, 0, stage.federation.block().number)
+    rounds = [each for each in rounds_in(happened) if each.opening.round > since]
+    return any(each.outcome is not None and len(each.updates) == each.opening.selected_count for each in rounds)
 
 
 def _at_rest(stage: Stage) -> bool:
     """No round is live, nothing is owed, and no transaction is under way."""
     federation, eth = stage.federation, stage.chain.web3.eth
-    for number in range(1, federation.round_count() + 1):
-        for account in stage.accounts.values():
-            view = federation.round_view(number, account.address)
-            if view.phase.live or (view.client.reward and not view.client.claimed):
-                return False
+    if federation.round_view().phase.live:
+        return False
+    if any(federation.balance_of(account.address)[0] for account in stage.accounts.values()):
+        return False
     for account in stage.accounts.values():
         if eth.get_transaction_count(account.address, "pending") != eth.get_transaction_count(account.address):
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,11 +18,13 @@ from web3.types import TxData
 
 from processor.artifacts.report import REPORT_LIMIT, Report
 from processor.chain import contracts
+from processor.chain.logs import Event, LoggedRound, events, rounds_in
 from processor.cid import cid_from_digest
 from processor.errors import KoinonError
 from processor.keystore import decrypt, first_line, state_key
+from processor.protocol.rewards import Money, money_of
 from processor.storage import get_bytes
-from processor.types import Address, Cid, ClientView, Phase, RoundView
+from processor.types import Address, Block, Cid, Opening, Phase
 from tests.chaos.hostile import Submission
 from tests.chaos.record import Disturbance
 from tests.chaos.stage import BALANCE, REWARD, STAKE, Stage
@@ -31,12 +33,38 @@ LARGEST_TEXT = 64 << 20
 
 
 @dataclass(frozen=True)
-class Round:
-    """A round as the chain has it, everybody's part in it, and the reasons that its report gives."""
+class Part:
+    """A member's part in a round; no update where it has none."""
 
-    view: RoundView
-    clients: tuple[ClientView, ...]
+    client: Address
+    selected: bool
+    update: Cid | None
+    compute_ms: int
+    credited_ms: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round as the chain has it, every member's part in it, and the reasons that its report gives."""
+
+    opening: Opening
+    phase: Phase
+    clients: tuple[Part, ...]
     reasons: dict[Address, str | None] | None
+
+    @property
+    def number(self) -> int:
+        return self.opening.round
+
+    @property
+    def update_count(self) -> int:
+        return sum(client.update is not None for client in self.clients)
+
+    def money(self) -> Money:
+        """What its clients earned, and what became of the rest."""
+        claimed = sum(client.compute_ms for client in self.clients)
+        credited = {client.client: client.credited_ms for client in self.clients if client.update is not None}
+        return money_of(self.opening.pool, self.opening.reward_rate_cap, claimed, credited)
 
 
 @dataclass(frozen=True)
@@ -71,7 +99,8 @@ class Trained:
 
 @dataclass(frozen=True)
 class Wallet:
-    """An account over the run: what its transactions paid in and cost, what it was paid. In wei."""
+    """An account over the run: what its transactions paid in and cost, what it was paid, and what it is owed still. In
+    wei."""
 
     name: str
     address: Address
@@ -80,6 +109,7 @@ class Wallet:
     paid_in: int
     fees: int
     received: int
+    owed: int
     latest_nonce: int
     pending_nonce: int
     open_intents: int
@@ -129,8 +159,8 @@ class Evidence:
 
     def summary(self) -> str:
         """How much there was to look at."""
-        finalized = sum(each.view.phase is Phase.FINALIZED for each in self.rounds)
-        updates = sum(client.update is not None for each in self.rounds for client in each.clients)
+        finalized = sum(each.phase is Phase.FINALIZED for each in self.rounds)
+        updates = sum(each.update_count for each in self.rounds)
         mined = sum(wallet.latest_nonce for wallet in self.wallets)
         return (
             f"{finalized} of {len(self.rounds)} rounds finalized, {updates} updates, broadcast {len(self.sent)} times, "
@@ -144,8 +174,9 @@ def gather(stage: Stage, disturbances: list[Disturbance]) -> Evidence:
     block = federation.block()
     addresses: dict[Address, str] = {account.address: name for name, account in stage.accounts.items()}
     members = [address for address in addresses if addresses[address] != "organization"]
-    rounds = tuple(_round(stage, number, members) for number in range(1, federation.round_count(block) + 1))
-    views = [federation.round_view(max(1, len(rounds)), member, at=block).client for member in members]
+    happened = list(events(federation.web3, federation.address, 0, block.number))
+    rounds = tuple(_rounds(stage, happened, block))
+    views = [federation.round_view(member, at=block).client for member in members]
     stakes = sum(view.stake for view in views)
     return Evidence(
         reward=REWARD,
@@ -154,7 +185,7 @@ def gather(stage: Stage, disturbances: list[Disturbance]) -> Evidence:
         sent=tuple(_sent(stage)),
         saved=tuple(_saved(stage)),
         trained=tuple(_trained(stage)),
-        wallets=tuple(_wallets(stage, rounds)),
+        wallets=tuple(_wallets(stage, happened, block)),
         vault=Vault(
             holdings=federation.holdings(block),
             carried=federation.carried(block),
@@ -162,8 +193,8 @@ def gather(stage: Stage, disturbances: list[Disturbance]) -> Evidence:
             slashed=STAKE * sum(view.member for view in views) - stakes,
         ),
         audited=_audited(stage),
-        texts=_texts(stage),
-        secrets=_secrets(stage),
+        texts=_texts(stage, happened),
+        secrets=_secrets(stage, rounds),
         names={daemon.party.address: daemon.name for daemon in stage.clients},
         hostile=stage.hostile.account.address,
         hostile_done=tuple(stage.hostile.done),
@@ -172,16 +203,52 @@ def gather(stage: Stage, disturbances: list[Disturbance]) -> Evidence:
     )
 
 
-def _round(stage: Stage, number: int, members: list[Address]) -> Round:
-    views = [stage.federation.round_view(number, member) for member in members]
-    reasons = None
-    if report := views[0].released.report:
-        try:
-            read = Report.decode(get_bytes(stage.storage, report, REPORT_LIMIT))
-            reasons = {update.client: update.reason for update in read.updates}
-        except KoinonError:
-            reasons = None  # the audit says so
-    return Round(views[0], tuple(view.client for view in views), reasons)
+def _rounds(stage: Stage, happened: list[Event], block: Block) -> Iterator[Round]:
+    """The rounds of the contract's events, which its record and digest vouch for: the audit compares them."""
+    latest = stage.federation.round_view(at=block)
+    selected = _selected(happened)
+    for logged in rounds_in(happened):
+        number = logged.opening.round
+        abandoned = Phase.ABANDONED if logged.outcome is None else Phase.FINALIZED
+        phase = latest.phase if number == latest.round else abandoned
+        yield Round(logged.opening, phase, tuple(_parts(logged, selected[number])), _reasons(stage, logged))
+
+
+def _selected(happened: Iterable[Event]) -> dict[int, list[Address]]:
+    """Whom each round selects: everybody who was a member when it opened."""
+    members: list[Address] = []
+    selected = {}
+    for event in happened:
+        match event.name:
+            case "Registered":
+                members.append(event.arguments["client"])
+            case "Left":
+                members.remove(event.arguments["client"])
+            case "RoundOpened":
+                selected[event.arguments["round"]] = list(members)
+    return selected
+
+
+def _parts(logged: LoggedRound, selected: list[Address]) -> Iterator[Part]:
+    lowered = {adjustment.client: adjustment.credited_ms for adjustment in logged.adjustments}
+    submitted = {update.client: update for update in logged.updates}
+    for client in selected:
+        update = submitted.get(client)
+        if update is None:
+            yield Part(client, True, None, 0, 0)
+        else:
+            credited = lowered.get(client, update.compute_ms)
+            yield Part(client, True, update.update, update.compute_ms, credited)
+
+
+def _reasons(stage: Stage, logged: LoggedRound) -> dict[Address, str | None] | None:
+    if logged.outcome is None:
+        return None
+    try:
+        report = Report.decode(get_bytes(stage.storage, logged.outcome.report, REPORT_LIMIT))
+    except KoinonError:
+        return None  # the audit says so
+    return {update.client: update.reason for update in report.updates}
 
 
 def _sent(stage: Stage) -> Iterator[Sent]:
@@ -215,7 +282,7 @@ def _trained(stage: Stage) -> Iterator[Trained]:
                     yield Trained(client.party.address, event["round"], event["update"])
 
 
-def _wallets(stage: Stage, rounds: tuple[Round, ...]) -> Iterator[Wallet]:
+def _wallets(stage: Stage, happened: list[Event], block: Block) -> Iterator[Wallet]:
     """Everybody's account, from the transactions in the blocks of the chain as it is now."""
     eth = stage.chain.web3.eth
     sent: dict[str, list[tuple[str, int, int]]] = {account.address: [] for account in stage.accounts.values()}
@@ -235,7 +302,7 @@ def _wallets(stage: Stage, rounds: tuple[Round, ...]) -> Iterator[Wallet]:
             with stage.journal(daemons[name]) as journal:
                 known = {sent.tx_hash for intent in journal.intents() for sent in journal.broadcasts(intent)}
                 open_intents = len(journal.open_intents())
-        own = [client for each in rounds for client in each.clients if client.client == account.address]
+        paid = [event for event in happened if event.name == "Paid" and event.arguments["client"] == account.address]
         address = Web3.to_checksum_address(account.address)
         yield Wallet(
             name=name,
@@ -244,7 +311,8 @@ def _wallets(stage: Stage, rounds: tuple[Round, ...]) -> Iterator[Wallet]:
             ended=eth.get_balance(address),
             paid_in=sum(value for _, value, _ in sent[account.address]),
             fees=sum(fee for _, _, fee in sent[account.address]),
-            received=sum(client.reward for client in own if client.claimed),
+            received=sum(event.arguments["reward"] + event.arguments["stake"] for event in paid),
+            owed=stage.federation.balance_of(account.address, at=block)[0],
             latest_nonce=eth.get_transaction_count(address, "latest"),
             pending_nonce=eth.get_transaction_count(address, "pending"),
             open_intents=open_intents,
@@ -268,32 +336,36 @@ def _audited(stage: Stage) -> Audited:
     )
 
 
-def _texts(stage: Stage) -> dict[str, str]:
-    """Every log, and every file of a state folder but the journal, which keeps secrets encrypted."""
+def _texts(stage: Stage, happened: Iterable[Event]) -> dict[str, str]:
+    """Every log, and every file of a state folder but the journal, which keeps secrets encrypted. What is kept of a
+    finalized round may hold the secret that its finalization published."""
+    published = {event.arguments["round"]: event.arguments["secret"].hex() for event in happened if _finalizes(event)}
     texts = {}
     for daemon in stage.daemons:
         for path in [daemon.log, *sorted(daemon.state.rglob("*"))]:
             if path.is_file() and not path.name.startswith("journal") and path.stat().st_size < LARGEST_TEXT:
-                texts[f"{daemon.name}/{path.name}"] = path.read_bytes().decode("latin-1")
+                text = path.read_bytes().decode("latin-1")
+                if path.parent.name == "rounds" and path.stem.isdigit():
+                    text = text.replace(published.get(int(path.stem), "none"), "published")
+                texts[f"{daemon.name}/{path.name}"] = text
     return texts
 
 
-def _secrets(stage: Stage) -> dict[str, tuple[str, ...]]:
+def _finalizes(event: Event) -> bool:
+    return event.name == "RoundFinalized"
+
+
+def _secrets(stage: Stage, rounds: Iterable[Round]) -> dict[str, tuple[str, ...]]:
     organization = stage.accounts["organization"]
     with stage.journal(stage.organization) as journal:
-        sealed = [journal.secret_for(view.sealing_key) for view in _views(stage)]
-    secrets = [decrypt(state_key(organization), each).hex() for each in sealed if each is not None]
+        sealed = [journal.secret_for(each.opening.sealing_key) for each in rounds]
+    secrets = [decrypt(state_key(organization), each.encrypted).hex() for each in sealed if each is not None]
     return {
         "private key": tuple(bytes(account.key).hex() for account in stage.accounts.values()),
         "passphrase": tuple(first_line(daemon.party.passphrase_file) for daemon in stage.daemons),
         "key in a node's address": tuple(stage.keys),
         "sealing secret": tuple(secrets),
     }
-
-
-def _views(stage: Stage) -> list[RoundView]:
-    federation = stage.federation
-    return [federation.round_view(number) for number in range(1, federation.round_count() + 1)]
 
 
 def write(evidence: Evidence, path: Path) -> None:

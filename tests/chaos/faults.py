@@ -354,7 +354,7 @@ def _hostile(stage: Stage, victim: Daemon, draw: random.Random) -> Injected:
 
     def settled() -> bool:
         for each in stage.hostile.done[before:]:
-            view = stage.federation.round_view(each.round)
+            view = stage.federation.round_view()
             if each.kind == kind and (view.phase.over or view.sealing_key != each.sealing_key):
                 return True
         return False

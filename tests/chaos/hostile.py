@@ -28,6 +28,7 @@ from processor.chain.federation import Federation
 from processor.chain.transactions import Call
 from processor.cid import cid_of_file
 from processor.errors import KoinonError
+from processor.jcs import INTEGER_LIMIT
 from processor.privacy.sealing import generate_key_pair, seal_file
 from processor.protocol.settlement import METERING, UNAVAILABLE, Identity, update_header
 from processor.storage import Storage
@@ -42,11 +43,10 @@ _PATIENCE = 5.0  # seconds until it sends its transaction again
 
 @dataclass(frozen=True)
 class Update:
-    """What is submitted: a CID, and what is claimed with it."""
+    """What is submitted: a CID, and the time that is claimed with it."""
 
     cid: Cid
     compute_ms: int = 100
-    samples: int = 10
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Forge:
         self.view, self.federation, self.storage, self.client, self.folder = view, federation, storage, client, folder
         storage.get(view.base.model or "", folder / "base", MODEL_LIMIT)
         self.base: Model = load_model(folder / "base")
-        self.header = update_header(Identity(federation.chain_id, federation.address), view, client)
+        self.header = update_header(Identity(federation.chain_id, federation.address), view.opening, client, samples=10)
 
     def tensors(self, change: Callable[[np.ndarray], np.ndarray] = lambda array: array) -> dict[str, np.ndarray]:
         zeros = {name: np.zeros_like(value) for name, value in self.base.parameters.items()}
@@ -99,8 +99,8 @@ class Forge:
 
     def copied(self) -> Update:
         """Somebody else's update, or, before there is one, garbage."""
-        others = [view.update for view in self.federation.updates(self.view.round) if view.client != self.client]
-        return Update(others[0]) if others and others[0] else self.put(self.raw(b"before anybody else"))
+        others = [each.update for each in self.federation.updates() if each.client != self.client]
+        return Update(others[0]) if others else self.put(self.raw(b"before anybody else"))
 
     def withheld(self) -> Update:
         """The CID of bytes that nobody has."""
@@ -150,7 +150,9 @@ KINDS: dict[str, Kind] = {
     "NaN": _kind(lambda forge: forge.update(forge.tensors(lambda array: _first(array, np.nan))), "not_finite"),
     "infinity": _kind(lambda forge: forge.update(forge.tensors(lambda array: _first(array, np.inf))), "not_finite"),
     "far too large a change": _kind(lambda forge: forge.update(forge.tensors(lambda array: array + 1e15)), "norm"),
-    "absurd samples": _kind(lambda forge: forge.put(forge.sealed(forge.plain()), samples=2**64 - 1), None, METERING),
+    "absurd samples": _kind(
+        lambda forge: forge.update(header=replace(forge.header, samples=INTEGER_LIMIT)), None, METERING
+    ),
     "absurd seconds": _kind(
         lambda forge: forge.put(forge.sealed(forge.plain()), compute_ms=forge.view.max_compute_ms), None, METERING
     ),
@@ -197,17 +199,13 @@ class Hostile:
 
     def _look(self) -> None:
         federation, own = self.federation, self.account.address
-        count = max(1, federation.round_count())
-        view = federation.round_view(count, own)
+        view = federation.round_view(own)
         if not view.client.member:
             self._send(federation.register())
         elif view.phase is Phase.TRAINING and view.client.selected and view.client.update is None:
             self._submit(view)
-        elif not view.phase.live:
-            past = [federation.round_view(number, own) for number in range(max(1, count - 3), count + 1)]
-            owed = [each.round for each in past if each.phase.over and each.client.reward and not each.client.claimed]
-            if owed:
-                self._send(federation.claim(owed, own))
+        elif not view.phase.live and view.client.owed:
+            self._send(federation.claim(own))
 
     def _submit(self, view: RoundView) -> None:
         made = next((each for each in self.done if each.sealing_key == view.sealing_key), None)
@@ -216,8 +214,7 @@ class Hostile:
             self.done.append(made)
         elapsed = (self.federation.block().timestamp - view.opened_at + 1) * 1000
         claim = min(made.update.compute_ms, view.max_compute_ms, elapsed)
-        update = made.update
-        self._send(self.federation.submit_update(view.round, view.sealing_key, update.cid, claim, update.samples))
+        self._send(self.federation.submit_update(view.round, view.sealing_key, made.update.cid, claim))
 
     def _made(self, view: RoundView) -> Submission:
         forge = Forge(view, self.federation, self.storage, self.account.address, self.folder)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from processor.protocol.rewards import money_of
 from processor.protocol.settlement import METERING, UNAVAILABLE
-from processor.types import ClientView, Phase
-from tests.chaos.evidence import Evidence, Round
+from processor.types import Phase
+from tests.chaos.evidence import Evidence, Part, Round
 from tests.chaos.hostile import KINDS
 from tests.chaos.record import CALM, calm
 
@@ -38,11 +37,11 @@ def lost(evidence: Evidence) -> list[str]:
     for each in evidence.rounds:
         missing = [evidence.names[client.client] for client in _missing(evidence, each)]
         if missing:
-            found.append(f"round {each.view.round}: no update of {', '.join(missing)}")
-        if each.view.phase is Phase.ABANDONED:
-            found.append(f"round {each.view.round} was abandoned with {each.view.update_count} updates")
+            found.append(f"round {each.number}: no update of {', '.join(missing)}")
+        if each.phase is Phase.ABANDONED:
+            found.append(f"round {each.number} was abandoned with {each.update_count} updates")
         for name in _out_of_reach(evidence, each):
-            found.append(f"round {each.view.round}: the organization could not fetch the update of {name}")
+            found.append(f"round {each.number}: the organization could not fetch the update of {name}")
     return found
 
 
@@ -52,14 +51,15 @@ def lost(evidence: Evidence) -> list[str]:
 def rounds_end(evidence: Evidence) -> Iterator[str]:
     """Every round is finalized, or abandoned because the organization was hindered or nobody submitted."""
     for each in evidence.rounds:
-        view = each.view
-        if not view.phase.over:
-            yield f"round {view.round} is {view.phase.name.lower()} at the end"
-        elif view.phase is Phase.ABANDONED and view.update_count:
-            hindered = calm(ORGANIZATION, evidence.disturbances, view.training_deadline, view.aggregation_deadline)
+        opening = each.opening
+        if not each.phase.over:
+            yield f"round {each.number} is {each.phase.name.lower()} at the end"
+        elif each.phase is Phase.ABANDONED and each.update_count:
+            until = opening.aggregation_deadline
+            hindered = calm(ORGANIZATION, evidence.disturbances, opening.training_deadline, until)
             if hindered >= CALM:
                 yield (
-                    f"round {view.round} was abandoned with {view.update_count} updates, though nothing disturbed the "
+                    f"round {each.number} was abandoned with {each.update_count} updates, though nothing disturbed the "
                     f"organization for {hindered:.0f} s of its aggregation"
                 )
 
@@ -90,11 +90,9 @@ def updates_are_unique(evidence: Evidence) -> Iterator[str]:
             )
     for each in evidence.rounds:
         for client in each.clients:
-            known = made.get((client.client, each.view.round, each.view.sealing_key), set())
+            known = made.get((client.client, each.number, each.opening.sealing_key), set())
             if client.update is not None and client.client in evidence.names and client.update not in known:
-                yield (
-                    f"round {each.view.round} has an update of {evidence.names[client.client]} that it never broadcast"
-                )
+                yield (f"round {each.number} has an update of {evidence.names[client.client]} that it never broadcast")
 
 
 def nobody_calm_misses_a_round(evidence: Evidence) -> Iterator[str]:
@@ -102,15 +100,15 @@ def nobody_calm_misses_a_round(evidence: Evidence) -> Iterator[str]:
     for each in evidence.rounds:
         for client in _missing(evidence, each):
             name = evidence.names[client.client]
-            undisturbed = calm(name, evidence.disturbances, each.view.opened_at, each.view.training_deadline)
+            undisturbed = calm(name, evidence.disturbances, each.opening.opened_at, each.opening.training_deadline)
             if undisturbed >= CALM:
                 yield (
-                    f"{name} has no update in round {each.view.round}, though nothing disturbed it for "
+                    f"{name} has no update in round {each.number}, though nothing disturbed it for "
                     f"{undisturbed:.0f} s of the training"
                 )
 
 
-def _missing(evidence: Evidence, each: Round) -> list[ClientView]:
+def _missing(evidence: Evidence, each: Round) -> list[Part]:
     return [
         client
         for client in each.clients
@@ -124,18 +122,18 @@ def bad_updates_are_rejected(evidence: Evidence) -> Iterator[str]:
     for each in evidence.rounds:
         if each.reasons is None:
             continue
-        submission = done.get(each.view.sealing_key)
+        submission = done.get(each.opening.sealing_key)
         if submission is not None and evidence.hostile in each.reasons:
             reason, expected = each.reasons[evidence.hostile], KINDS[submission.kind].reasons
             if reason not in expected:
                 yield (
-                    f"round {each.view.round}: the hostile update ({submission.kind}) has the reason {reason}, "
+                    f"round {each.number}: the hostile update ({submission.kind}) has the reason {reason}, "
                     f"expected {' or '.join(map(str, sorted(expected, key=str)))}"
                 )
         for address, name in evidence.names.items():
             reason = each.reasons.get(address)
             if reason not in (None, METERING) and name not in _out_of_reach(evidence, each):
-                yield f"round {each.view.round}: the update of {name} was rejected: {reason}"
+                yield f"round {each.number}: the update of {name} was rejected: {reason}"
 
 
 def _out_of_reach(evidence: Evidence, each: Round) -> list[str]:
@@ -147,7 +145,7 @@ def _out_of_reach(evidence: Evidence, each: Round) -> list[str]:
 
 
 def _disturbed(evidence: Evidence, each: Round, name: str) -> bool:
-    begin, end = each.view.opened_at, each.view.aggregation_deadline
+    begin, end = each.opening.opened_at, each.opening.aggregation_deadline
     return any(one.daemon == name and one.begin <= end and one.end >= begin for one in evidence.disturbances)
 
 
@@ -165,36 +163,32 @@ def no_transaction_is_left(evidence: Evidence) -> Iterator[str]:
 
 
 def rewards_are_right(evidence: Evidence) -> Iterator[str]:
-    """Each round's pool is the reward and what was carried, and is divided as it should be."""
+    """Each round's pool is the reward and what was carried; everybody was paid what all rounds together came to."""
     carried = 0
+    earned: dict[str, int] = defaultdict(int)
     for each in evidence.rounds:
-        view = each.view
-        if view.pool != evidence.reward + carried:
-            yield f"round {view.round} has a pool of {view.pool} wei, expected {evidence.reward + carried}"
-        credited = {client.client: client.credited_ms for client in each.clients if client.update is not None}
-        money = money_of(view.pool, view.reward_rate_cap, view.claimed_ms, credited)
+        if each.opening.pool != evidence.reward + carried:
+            yield f"round {each.number} has a pool of {each.opening.pool} wei, expected {evidence.reward + carried}"
+        money = each.money()
         carried = money.carried
-        for client in each.clients:
-            if client.reward != money.rewards.get(client.client, 0):
-                yield (
-                    f"round {view.round} gives {client.client} {client.reward} wei, expected "
-                    f"{money.rewards.get(client.client, 0)}"
-                )
-            if client.reward and not client.claimed:
-                yield f"round {view.round} still owes {client.client} {client.reward} wei: nobody claimed it"
+        for client, reward in money.rewards.items():
+            earned[client] += reward
+    for wallet in evidence.wallets:
+        if wallet.received + wallet.owed != earned[wallet.address]:
+            yield (
+                f"{wallet.name} was paid {wallet.received} wei and is owed {wallet.owed}, expected "
+                f"{earned[wallet.address]} together"
+            )
+        if wallet.owed:
+            yield f"{wallet.name} is still owed {wallet.owed} wei: nobody claimed it"
     if evidence.rounds and evidence.vault.carried != carried:
         yield f"the contract carries {evidence.vault.carried} wei, expected {carried}"
 
 
 def contract_adds_up(evidence: Evidence) -> Iterator[str]:
     """What the contract holds is what it carries, what is forfeited, what it owes and what was staked."""
-    forfeited = owed = 0
-    for each in evidence.rounds:
-        view = each.view
-        credited = {client.client: client.credited_ms for client in each.clients if client.update is not None}
-        money = money_of(view.pool, view.reward_rate_cap, view.claimed_ms, credited)
-        forfeited += money.forfeited + money.rounding
-        owed += sum(client.reward for client in each.clients if not client.claimed)
+    forfeited = sum(each.money().forfeited + each.money().rounding for each in evidence.rounds)
+    owed = sum(wallet.owed for wallet in evidence.wallets)
     vault = evidence.vault
     expected = vault.carried + forfeited + owed + vault.stakes + vault.slashed
     if vault.holdings != expected:
@@ -215,7 +209,7 @@ def wallets_add_up(evidence: Evidence) -> Iterator[str]:
 def audit_passes(evidence: Evidence) -> Iterator[str]:
     """Status 0. A round in which the organization could not fetch an update that is there now looks wrong to the audit,
     as it should: that loss is listed, and nothing else is excused."""
-    excused = tuple(f"round {each.view.round}: " for each in evidence.rounds if _out_of_reach(evidence, each))
+    excused = tuple(f"round {each.number}: " for each in evidence.rounds if _out_of_reach(evidence, each))
     found = [each for each in evidence.audited.violations if not each.startswith(excused)]
     yield from (f"audit: {each}" for each in found)
     if evidence.audited.status != 0 and not evidence.audited.violations:

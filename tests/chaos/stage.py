@@ -45,7 +45,7 @@ from tests.chaos.nodes import GWEI, Chain, Kubo, start_chain, start_kubos
 from tests.chaos.proxy import KEYED, Proxy
 
 ETHER = 10**18
-BALANCE, STAKE, REWARD, RATE_CAP = 20 * ETHER, ETHER // 10, ETHER // 50, ETHER // 500
+BALANCE, STAKE, REWARD, RATE_CAP = 20 * ETHER, ETHER // 10, ETHER // 50, ETHER // 60_000
 MAX_SLASH_RATE, SLASH_RATE = 5_000, 100
 TRAINING_PERIOD, AGGREGATION_PERIOD = 40, 30  # seconds
 STEPS, LEARNING_RATE = 600, 0.02  # a second or so of training, so that there is something to interrupt
@@ -213,7 +213,7 @@ def _federation(web3: Web3, owner: LocalAccount, operator: Address) -> Federatio
     sender = Sender(web3, owner)
     factory = Factory(web3, deploy_factory(sender))
     terms = FederationTerms(stake=STAKE, max_slash_rate=MAX_SLASH_RATE)
-    federation = Federation(web3, factory.created(sender.send(factory.create(terms))))
+    federation = Federation(web3, factory.created(sender.send(factory.create_federation(terms))))
     sender.send(federation.set_operator(operator))
     return federation
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from .helpers import MAX_SLASH_RATE, STAKE, FederationTerms, deploy_federation, digest, request
+from .chain import CHAIN, deploy
+from .helpers import MAX_SLASH_RATE, STAKE, Makers, create_federation, deploy_federation, person
 
 
 def pytest_configure(config):
@@ -11,40 +12,59 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:Directly importing `hypothesis.given`")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def factory():
+    """The one factory that makes every federation of a session."""
+    CHAIN.connect()
+    Makers.factory = deploy("FederationFactory", {"from": person("deployer")})
+    return Makers.factory
+
+
+@pytest.fixture(scope="module", autouse=True)
+def module_of_its_own(factory):
+    """Every module starts from a chain with a factory and nothing else."""
+    with CHAIN.imagined():
+        yield
+
+
 @pytest.fixture(autouse=True)
-def isolation(fn_isolation):
+def test_of_its_own(module_of_its_own):
     """Every test starts from the chain that its module's fixtures made."""
+    with CHAIN.imagined():
+        yield
 
 
 @pytest.fixture(scope="module")
-def organization(accounts):
-    """With a key, so that it can sign vouchers."""
-    organization = accounts.add(digest("key of the organization"))
-    accounts[0].transfer(organization, accounts[0].balance() // 2)
-    return organization
+def organization(module_of_its_own):
+    return person("organization")
 
 
 @pytest.fixture(scope="module")
-def clients(accounts):
-    return accounts[1:6]
+def clients(module_of_its_own):
+    return [person(f"client {number}") for number in range(5)]
 
 
 @pytest.fixture(scope="module")
-def stranger(accounts):
-    return accounts[9]
+def stranger(module_of_its_own):
+    return person("stranger")
 
 
 @pytest.fixture(scope="module")
-def rich(accounts):
+def relayer(module_of_its_own):
+    """Submits what clients signed; nobody to the federation."""
+    return person("relayer")
+
+
+@pytest.fixture(scope="module")
+def rich(module_of_its_own):
     """Has more than any amount that the contract keeps."""
-    request("anvil_setBalance", str(accounts[8]), hex(2**130))
-    return accounts[8]
+    return person("the rich one", fortune=2**130)
 
 
 @pytest.fixture(scope="module")
-def empty_federation(Federation, organization):
+def empty_federation(factory, organization):
     """Without a model and without members."""
-    return Federation.deploy(organization, FederationTerms(), {"from": organization})
+    return create_federation(factory, organization)
 
 
 @pytest.fixture(scope="module")

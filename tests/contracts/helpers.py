@@ -1,22 +1,30 @@
-"""The words in which the tests of the contracts speak."""
+"""The words in which the tests of the contracts speak.
+
+What a round is made of differs from round to round: its plan, its key and their secret, its model, its report and each
+update are named after the round, so that a contract that remembers those of another round is found out.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import brownie
 import eth_account
-from brownie.network.account import Account
-from brownie.network.contract import ProjectContract
-from brownie.network.transaction import TransactionReceipt
+import pytest
+
+from .chain import CHAIN, Contract, Person, Refused, Struct, Transaction
 
 NONE, TRAINING, AGGREGATING, FINALIZED, ABANDONED = range(5)
 OPEN, VOUCHER = range(2)  # admission
 AUDIT_OPEN, AUDIT_APPOINTED = range(2)
+ACCEPTED, NOT_SELECTED, ALREADY_SUBMITTED, ZERO_UPDATE, COMPUTE_TIME, CLAIM_FIRST = range(6)  # Refusal
 ZERO_ADDRESS = "0x" + "0" * 40
 ZERO_CID = "0x" + "0" * 64
+ZERO_DIGEST = "0x" + "0" * 40
+NO_VOUCHER = (0, 0, b"")
 
 HOUR = 3600
 MIN_PERIOD = 30
@@ -25,10 +33,15 @@ MAX_UPDATES = 1000
 BASIS_POINTS = 10_000
 GWEI = 10**9
 ETHER = 10**18
+NANO = 10**9  # parts of a unit in which rates count
+WAGE = GWEI * NANO  # 1 gwei a second
+MOST = 2**112 - 1  # of an amount
 FOREVER = 2**40 - 1  # the last expiry there is
 
 STAKE = 1000  # of the fixture `staked`
 MAX_SLASH_RATE = 5000
+
+_salts = itertools.count()
 
 
 def digest(name: str) -> str:
@@ -36,35 +49,65 @@ def digest(name: str) -> str:
     return "0x" + hashlib.sha256(name.encode()).hexdigest()
 
 
-SECRET = digest("secret")
+def plan_of(round: int) -> str:
+    return digest(f"plan of round {round}")
+
+
+def key_of(round: int) -> str:
+    return digest(f"sealing key of round {round}")
+
+
+def secret_of(round: int) -> str:
+    return digest(f"secret of round {round}")
+
+
+def model_of(round: int) -> str:
+    """What the round releases; of round 0, what the first round starts from."""
+    return digest(f"model of round {round}")
+
+
+def report_of(round: int) -> str:
+    return digest(f"report of round {round}")
+
+
+def update_of(round: int, client: Any) -> str:
+    return digest(f"update of {client} in round {round}")
 
 
 class FederationTerms(NamedTuple):
-    """In the order of the interface: the native coin, no stake, open to everybody."""
+    """In the order of the interface: the native coin, no stake, open to everybody, a pool that never binds."""
 
     asset: str = ZERO_ADDRESS
     stake: int = 0
     max_slash_rate: int = 0
     admission: int = OPEN
     audit_policy: int = AUDIT_OPEN
+    max_spread: int = 1
+    idle_rounds: int = 0
 
 
-class Terms(NamedTuple):
-    """RoundTerms in the order of the interface; a wage of 1 gwei a second, with money for all that may be claimed."""
+class RoundTerms(NamedTuple):
+    """In the order of the interface."""
 
-    plan_cid: str = digest("plan")
-    sealing_key: str = digest("sealing key")
-    training_period: int = HOUR
-    aggregation_period: int = HOUR
-    max_updates: int = 10
-    max_compute_ms: int = 100_000
-    selection_rate: int = 10_000
-    reward_rate_cap: int = GWEI
-    reward: int = 1000 * GWEI
+    plan_cid: str
+    sealing_key: str
+    training_period: int
+    aggregation_period: int
+    max_updates: int
+    max_compute_ms: int
+    selection_rate: int
+    reward_rate_cap: int
+    reward: int
+
+
+def terms_of_round(round: int, **changes: Any) -> RoundTerms:
+    """A wage of 1 gwei a second, with money for all that ten clients may claim."""
+    usual = RoundTerms(plan_of(round), key_of(round), HOUR, 2 * HOUR, 10, 100_000, BASIS_POINTS, WAGE, 1000 * GWEI)
+    return usual._replace(**changes)
 
 
 SOMEBODY = "0x" + "1" * 40
-OWNERS_CALLS = {
+OWNERS_CALLS: dict[str, list[Any]] = {
     "setOperator": [SOMEBODY],
     "pause": [],
     "unpause": [],
@@ -72,80 +115,89 @@ OWNERS_CALLS = {
     "close": [],
     "withdraw": [SOMEBODY],
     "transferOwnership": [SOMEBODY],
-    "renounceOwnership": [],
 }
-ORGANIZATIONS_CALLS = {
-    "setInitialModel": [digest("model")],
-    "openRound": [Terms(reward=0)],
-    "finalizeRound": [1, 0, 0, digest("model"), digest("report"), [], SECRET],
+ORGANIZATIONS_CALLS: dict[str, list[Any]] = {
+    "setInitialModel": [model_of(0)],
+    "openRound": [terms_of_round(1, reward=0), ZERO_DIGEST],
+    "finalizeRound": [(1, ZERO_DIGEST, model_of(1), report_of(1), secret_of(1), [])],
 }
 
 
-def reverts(error: str, *values: Any) -> brownie.reverts:
+@contextlib.contextmanager
+def reverts(error: str, *values: Any) -> Iterator[None]:
     """Expects exactly this error with exactly these values."""
-    return brownie.reverts(f"{error}: {', '.join(_as_decoded(value) for value in values)}")
+    with pytest.raises(Refused) as refused:
+        yield
+    assert (refused.value.error, refused.value.values) == (error, tuple(map(_as_decoded, values)))
 
 
-def _as_decoded(value: Any) -> str:
-    text = str(value)
-    if not text.startswith("0x"):
-        return text
-    return text.lower() if len(text) == 42 else str(bytes.fromhex(text[2:]))
+def _as_decoded(value: Any) -> Any:
+    """A word stands for itself as a bytes32."""
+    if isinstance(value, str | Contract):
+        text = str(value)
+        return text if text.startswith("0x") else "0x" + text.encode().ljust(32, b"\0").hex()
+    return value
 
 
 def now() -> int:
-    return int(brownie.chain[-1].timestamp)
+    return CHAIN.now
 
 
 def mine_at(time: int) -> None:
-    """Views see this time. (brownie 1.22 cannot ask anvil for a block at a time.)"""
-    request("evm_mine", time)
-
-
-def next_block_at(time: int) -> None:
-    """The next transaction happens at this time."""
-    request("evm_setNextBlockTimestamp", time)
+    """Views see this time, and the next transaction happens at it."""
+    CHAIN.move_to(time)
 
 
 def request(method: str, *parameters: Any) -> Any:
-    response = brownie.web3.provider.make_request(method, list(parameters))
-    assert "error" not in response, response["error"]
-    return response["result"]
+    return CHAIN.request(method, *parameters)
 
 
 # -------------------------------------------------------------------------------------------------- federation
 
 
-def deploy_federation(owner: Any, members: Iterable[Account] = (), **changes: Any) -> ProjectContract:
+def create_federation(factory: Contract, owner: Any, **changes: Any) -> Contract:
+    """A clone that the factory makes; `changes` are of FederationTerms. No two are alike."""
+    terms = FederationTerms(**changes)
+    made = factory.createFederation(terms._replace(asset=str(terms.asset)), next(_salts), {"from": owner})
+    return Contract("Federation", made.return_value)
+
+
+class Makers:
+    """The one factory of a session, which `deploy_federation` asks."""
+
+    factory: Contract
+
+
+def deploy_federation(owner: Any, members: Iterable[Any] = (), **changes: Any) -> Contract:
     """A federation with an initial model and these members; `changes` are of FederationTerms."""
-    federation = _contracts().Federation.deploy(owner, FederationTerms(**changes), {"from": brownie.accounts[0]})
-    federation.setInitialModel(digest("initial model"), {"from": owner_of(federation)})
+    federation = create_federation(Makers.factory, owner, **changes)
+    federation.setInitialModel(model_of(0), {"from": owner})
     for client in members:
         register(federation, client)
     return federation
 
 
-def owner_of(federation: ProjectContract) -> Account:
-    return brownie.accounts.at(federation.owner(), force=True)
+def owner_of(federation: Contract) -> str:
+    return str(federation.owner())
 
 
-def terms_of(federation: ProjectContract) -> FederationTerms:
+def terms_of(federation: Contract) -> FederationTerms:
     return FederationTerms(*federation.terms())
 
 
-def token_of(federation: ProjectContract) -> ProjectContract:
+def token_of(federation: Contract) -> Contract:
     """What a federation pays with that does not pay with the native coin; anybody can mint it."""
-    return _contracts().Token.at(terms_of(federation).asset)
+    return Contract("Token", terms_of(federation).asset)
 
 
-def balance_of(federation: ProjectContract, holder: Any) -> int:
+def balance_of(federation: Contract, holder: Any) -> int:
     """What somebody has of the federation's asset."""
     if terms_of(federation).asset == ZERO_ADDRESS:
-        return int(brownie.web3.eth.get_balance(str(holder)))
+        return CHAIN.balance_of(holder)
     return int(token_of(federation).balanceOf(holder))
 
 
-def payment(federation: ProjectContract, payer: Account, amount: int) -> dict[str, Any]:
+def payment(federation: Contract, payer: Any, amount: int) -> dict[str, Any]:
     """What a transaction that pays is sent with: the coins, or none after a token was minted and approved."""
     if terms_of(federation).asset == ZERO_ADDRESS:
         return {"from": payer, "value": amount}
@@ -156,134 +208,286 @@ def payment(federation: ProjectContract, payer: Account, amount: int) -> dict[st
     return {"from": payer}
 
 
-def _contracts() -> Any:
-    (project,) = brownie.project.get_loaded_projects()
-    return project
-
-
 # -------------------------------------------------------------------------------------------------- membership
 
 
-def register(federation: ProjectContract, client: Account) -> TransactionReceipt:
+def register(federation: Contract, client: Any) -> Transaction:
     """Pays the stake, and shows a voucher where one is needed."""
     terms = terms_of(federation)
     if terms.admission == OPEN:
         return federation.register(payment(federation, client, terms.stake))
-    return register_with_voucher(federation, client, federation.memberCount())
+    return register_with_voucher(federation, client, int(str(client), 16) + now())
 
 
 def register_with_voucher(
-    federation: ProjectContract, client: Account, id: int, expiry: int = FOREVER, signature: bytes | None = None
-) -> TransactionReceipt:
+    federation: Contract, client: Any, id: int, expiry: int = FOREVER, signature: bytes | None = None
+) -> Transaction:
     if signature is None:
         signature = sign_voucher(federation, client, id, expiry)
     paid = payment(federation, client, terms_of(federation).stake)
-    return federation.registerWithVoucher(id, expiry, signature, paid)
+    return federation.registerWithVoucher((id, expiry, signature), paid)
 
 
-def sign_voucher(
-    federation: ProjectContract,
-    client: Any,
-    id: int,
-    expiry: int = FOREVER,
+def register_signed(
+    federation: Contract,
+    client: Person,
+    sender: Any,
     *,
-    signer: Account | None = None,
-    **changes: Any,
-) -> bytes:
-    """The signature of the owner, or of the signer; `changes` are of `voucher_data`."""
-    key = (signer or owner_of(federation)).private_key
-    data = voucher_data(federation, client, id, expiry, **changes)
-    return bytes(eth_account.Account.sign_typed_data(key, *data).signature)
+    deadline: int = FOREVER,
+    signature: tuple[bytes, bytes] | None = None,
+    voucher: tuple[int, int, bytes] = NO_VOUCHER,
+) -> Transaction:
+    """Somebody sends what the client signed."""
+    signature = signature or sign_registration(federation, client, deadline=deadline)
+    return federation.registerSigned(client, deadline, signature, voucher, {"from": sender})
 
 
-def voucher_data(
-    federation: ProjectContract,
-    client: Any,
-    id: int,
-    expiry: int,
+def leave(federation: Contract, client: Any, to: Any = None) -> Transaction:
+    return federation.leave(to or client, {"from": client})
+
+
+def leave_signed(
+    federation: Contract,
+    client: Person,
+    sender: Any,
+    *,
+    to: Any = None,
+    deadline: int = FOREVER,
+    signature: tuple[bytes, bytes] | None = None,
+) -> Transaction:
+    """Somebody sends what the client signed."""
+    to = to or client
+    signature = signature or sign_leaving(federation, client, to=to, deadline=deadline)
+    return federation.leaveSigned(client, to, deadline, signature, {"from": sender})
+
+
+# -------------------------------------------------------------------------------------------------- signatures
+
+TYPES = {
+    "Voucher": {"client": "address", "id": "uint256", "expiry": "uint40", "ownerNonce": "uint32"},
+    "Update": {"round": "uint24", "sealingKey": "bytes32", "updateCid": "bytes32", "computeMs": "uint32"},
+    "Registration": {"round": "uint24", "deadline": "uint40"},
+    "Leaving": {"round": "uint24", "to": "address", "deadline": "uint40"},
+}
+
+
+def typed_data(
+    kind: str,
+    federation: Any,
+    values: dict[str, Any],
     *,
     chain_id: int | None = None,
     contract: Any = None,
     name: str = "Koinon",
-    version: str = "1",
+    version: str = "2",
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Domain, types and message of EIP-712, as the interface says."""
     domain = {
         "name": name,
         "version": version,
-        "chainId": chain_id or brownie.chain.id,
+        "chainId": chain_id or int(request("eth_chainId"), 16),
         "verifyingContract": str(contract or federation),
     }
-    fields = {"client": "address", "id": "uint256", "expiry": "uint40"}
-    types = {"Voucher": [{"name": name, "type": type} for name, type in fields.items()]}
-    return domain, types, {"client": str(client), "id": id, "expiry": expiry}
+    types = {kind: [{"name": field, "type": type} for field, type in TYPES[kind].items()]}
+    plain = {field: value if isinstance(value, int) else str(value) for field, value in values.items()}
+    return domain, types, plain
 
 
-def leave(federation: ProjectContract, client: Account, to: Any = None) -> TransactionReceipt:
-    return federation.leave(to or client, {"from": client})
+def sign(key: bytes, kind: str, federation: Any, values: dict[str, Any], **domain: Any) -> bytes:
+    """65 bytes."""
+    data = typed_data(kind, federation, values, **domain)
+    return bytes(eth_account.Account.sign_typed_data(key, *data).signature)
+
+
+def compact(signature: bytes) -> tuple[bytes, bytes]:
+    """r and vs (ERC-2098) of 65 bytes."""
+    s, v = int.from_bytes(signature[32:64], "big"), signature[64]
+    return signature[:32], (s | (v - 27) << 255).to_bytes(32, "big")
+
+
+def sign_voucher(
+    federation: Any,
+    client: Any,
+    id: int,
+    expiry: int = FOREVER,
+    *,
+    signer: Person | None = None,
+    owner_nonce: int | None = None,
+    **domain: Any,
+) -> bytes:
+    """The signature of the owner, or of the signer."""
+    if owner_nonce is None:
+        owner_nonce = federation.ownerNonce()
+    key = signer.key if signer else PEOPLE[owner_of(federation)].key
+    values = {"client": client, "id": id, "expiry": expiry, "ownerNonce": owner_nonce}
+    return sign(key, "Voucher", federation, values, **domain)
+
+
+def sign_update(
+    federation: Any,
+    client: Person,
+    compute_ms: int = 1000,
+    *,
+    round: int | None = None,
+    sealing_key: str | None = None,
+    update_cid: str | None = None,
+    **domain: Any,
+) -> tuple[str, int, bytes, bytes]:
+    """A SignedUpdate, by default for the latest round. A decline: no CID and no time."""
+    round = federation.roundCount() if round is None else round
+    cid = update_cid or update_of(round, client)
+    key = sealing_key or key_of(round)
+    values = {"round": round, "sealingKey": key, "updateCid": cid, "computeMs": compute_ms}
+    return (cid, compute_ms, *compact(sign(client.key, "Update", federation, values, **domain)))
+
+
+def sign_decline(federation: Any, client: Person, **changes: Any) -> tuple[str, int, bytes, bytes]:
+    return sign_update(federation, client, 0, update_cid=ZERO_CID, **changes)
+
+
+def sign_registration(
+    federation: Any, client: Person, *, round: int | None = None, deadline: int = FOREVER, **domain: Any
+) -> tuple[bytes, bytes]:
+    round = federation.roundCount() if round is None else round
+    return compact(sign(client.key, "Registration", federation, {"round": round, "deadline": deadline}, **domain))
+
+
+def sign_leaving(
+    federation: Any,
+    client: Person,
+    *,
+    to: Any = None,
+    round: int | None = None,
+    deadline: int = FOREVER,
+    **domain: Any,
+) -> tuple[bytes, bytes]:
+    round = federation.roundCount() if round is None else round
+    values = {"round": round, "to": to or client, "deadline": deadline}
+    return compact(sign(client.key, "Leaving", federation, values, **domain))
+
+
+# ------------------------------------------------------------------------------------------------------- people
+
+PEOPLE: dict[str, Person] = {}
+
+
+def person(name: str, *, fortune: int = 10**6 * ETHER) -> Person:
+    """Somebody with a key and coins."""
+    somebody = PEOPLE.setdefault(str(found := Person.named(name)), found)
+    CHAIN.set_balance(somebody, fortune)
+    return somebody
 
 
 # ------------------------------------------------------------------------------------------------------- rounds
 
 
-def open_round(federation: ProjectContract, wait: int = 200, *, sender: Account | None = None, **changes: Any) -> int:
+def view(federation: Contract, client: Any = ZERO_ADDRESS) -> Struct:
+    found: Struct = federation.roundView(client)
+    return found
+
+
+def digest_of(federation: Contract) -> str:
+    return str(view(federation)["digest"])
+
+
+def client_of(federation: Contract, client: Any) -> Struct:
+    found: Struct = view(federation, client)["client"]
+    return found
+
+
+def owed(federation: Contract, *clients: Any) -> Any:
+    """What the client could claim now; a list where there are several."""
+    amounts = [federation.balanceOf(client)[0] for client in clients]
+    return amounts[0] if len(amounts) == 1 else amounts
+
+
+def stake_of(federation: Contract, *clients: Any) -> Any:
+    """What is left of a stake; a list where there are several."""
+    amounts = [federation.balanceOf(client)[1] for client in clients]
+    return amounts[0] if len(amounts) == 1 else amounts
+
+
+def open_round(
+    federation: Contract,
+    wait: int = 200,
+    *,
+    sender: Any = None,
+    previous_digest: str | None = None,
+    **changes: Any,
+) -> int:
     """Opens a round and lets `wait` seconds pass, so that clients can claim compute time."""
-    terms = Terms(**changes)
+    terms = terms_of_round(federation.roundCount() + 1, **changes)
     paid = payment(federation, sender or owner_of(federation), terms.reward)
-    transaction = federation.openRound(terms, paid)
+    before = digest_of(federation) if previous_digest is None else previous_digest
+    round = int(federation.openRound(terms, before, paid).return_value)
     if wait:
         mine_at(now() + wait)
-    return int(transaction.return_value)
+    return round
 
 
 def submit(
-    federation: ProjectContract,
-    client: Account,
+    federation: Contract,
+    client: Any,
     compute_ms: int = 1000,
-    samples: int = 10,
     *,
     round: int | None = None,
-    sealing_key: str = Terms().sealing_key,
+    sealing_key: str | None = None,
     update_cid: str | None = None,
-) -> TransactionReceipt:
-    cid = update_cid or digest(f"update of {client}")
-    return federation.submitUpdate(
-        round or federation.roundCount(), sealing_key, cid, compute_ms, samples, {"from": client}
-    )
+) -> Transaction:
+    round = federation.roundCount() if round is None else round
+    cid = update_cid or update_of(round, client)
+    return federation.submitUpdate(round, sealing_key or key_of(round), cid, compute_ms, {"from": client})
+
+
+def decline(
+    federation: Contract, client: Any, *, round: int | None = None, sealing_key: str | None = None
+) -> Transaction:
+    round = federation.roundCount() if round is None else round
+    return federation.decline(round, sealing_key or key_of(round), {"from": client})
+
+
+def relay(
+    federation: Contract,
+    signed: Sequence[tuple[str, int, bytes, bytes]],
+    sender: Any,
+    *,
+    round: int | None = None,
+    sealing_key: str | None = None,
+) -> Transaction:
+    """Submits what clients signed, all at once."""
+    round = federation.roundCount() if round is None else round
+    return federation.submitUpdates(round, sealing_key or key_of(round), list(signed), {"from": sender})
 
 
 def finalize(
-    federation: ProjectContract,
+    federation: Contract,
     adjustments: dict[Any, int | tuple[int, int]] | None = None,
     *,
     round: int | None = None,
     triples: list[tuple[Any, int, int]] | None = None,
-    update_count: int | None = None,
-    claimed_ms: int | None = None,
+    digest: str | None = None,
     model_cid: str | None = None,
     report_cid: str | None = None,
     secret: str | None = None,
-    sender: Account | None = None,
-) -> TransactionReceipt:
+    sender: Any = None,
+) -> Transaction:
     """Finalizes the latest round with all of its updates.
 
     `adjustments` (client: credited ms, or credited ms and slash rate) are put in order; `triples` stay as they are.
     The secret is what the audit policy asks for.
     """
-    round = round or federation.roundCount()
-    view = federation.roundView(round, ZERO_ADDRESS)
+    round = federation.roundCount() if round is None else round
     if secret is None:
-        secret = SECRET if terms_of(federation).audit_policy == AUDIT_OPEN else ZERO_CID
-    return federation.finalizeRound(
+        secret = secret_of(round) if terms_of(federation).audit_policy == AUDIT_OPEN else ZERO_CID
+    finalization = (
         round,
-        view["updateCount"] if update_count is None else update_count,
-        view["claimedMs"] if claimed_ms is None else claimed_ms,
-        model_cid or digest(f"model of round {round}"),
-        report_cid or digest(f"report of round {round}"),
-        ascending(adjustments or {}) if triples is None else triples,
+        digest or digest_of(federation),
+        model_cid or model_of(round),
+        report_cid or report_of(round),
         secret,
-        {"from": sender or owner_of(federation)},
+        ascending(adjustments or {}) if triples is None else triples,
     )
+    return federation.finalizeRound(finalization, {"from": sender or owner_of(federation)})
 
 
 def ascending(adjustments: dict[Any, int | tuple[int, int]]) -> list[tuple[str, int, int]]:
@@ -294,13 +498,25 @@ def ascending(adjustments: dict[Any, int | tuple[int, int]]) -> list[tuple[str, 
     return sorted(triples, key=lambda triple: int(triple[0], 16))
 
 
-def end_training(federation: ProjectContract) -> None:
-    mine_at(federation.roundView(federation.roundCount(), ZERO_ADDRESS)["trainingDeadline"])
+def end_training(federation: Contract) -> None:
+    deadline = view(federation)["trainingDeadline"]
+    if now() < deadline:
+        mine_at(deadline)
 
 
-def abandon(federation: ProjectContract) -> None:
-    mine_at(federation.roundView(federation.roundCount(), ZERO_ADDRESS)["aggregationDeadline"])
+def abandon(federation: Contract) -> None:
+    deadline = view(federation)["aggregationDeadline"]
+    if now() < deadline:
+        mine_at(deadline)
 
 
-def client_of(federation: ProjectContract, round: int, client: Any) -> dict[str, Any]:
-    return federation.roundView(round, client)["client"]
+def play_round(
+    federation: Contract, times: dict[Any, int], adjustments: dict[Any, Any] | None = None, **changes: Any
+) -> int:
+    """A round in which these clients claim these milliseconds, to its end."""
+    round = open_round(federation, **changes)
+    for client, ms in times.items():
+        submit(federation, client, ms)
+    end_training(federation)
+    finalize(federation, adjustments)
+    return round

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import pytest
 
-from .direct import Direct, Node
+from .chain import CHAIN, deploy
 from .helpers import (
     FOREVER,
     GWEI,
     OPEN,
     VOUCHER,
     ZERO_ADDRESS,
-    Terms,
+    ZERO_DIGEST,
     balance_of,
-    client_of,
     deploy_federation,
-    digest,
-    end_training,
+    digest_of,
     finalize,
+    key_of,
     leave,
     open_round,
     payment,
+    play_round,
     register,
     register_with_voucher,
-    request,
     reverts,
     sign_voucher,
+    stake_of,
     submit,
+    terms_of_round,
     token_of,
+    update_of,
+    view,
 )
 
 TRUE, NOTHING, FALSE = range(3)  # what a token answers
 AMOUNT = 1000  # of every stake, and of everything that is paid in
+LARGE = 600 * GWEI  # enough for six of the usual rounds
 WHOLE = 10_000  # arrives of what is sent, in basis points
 LOCKED = "0x3ee5aeb5"  # ReentrancyGuardReentrantCall()
 
@@ -44,26 +48,23 @@ def gains(federation, person, call):
 
 
 @pytest.fixture(scope="module")
-def odd(OddToken, organization):
+def odd(organization):
     """A token that is plain until it is told otherwise."""
-    odd = OddToken.deploy({"from": organization})
-    OddToken.remove(odd)  # brownie knows one contract by one name, and the helpers know every token as a Token
-    return odd
+    return deploy("OddToken", {"from": organization})
 
 
 # ------------------------------------------------------------------------------------------------- a whole life
 
 
 @pytest.fixture(scope="module", params=["native coin", "plain token", "token that answers nothing"])
-def federation(request, Token, OddToken, organization, clients):
+def federation(request, organization, clients):
     """Three members with a stake."""
     asset = ZERO_ADDRESS
     if request.param == "plain token":
-        asset = Token.deploy({"from": organization})
+        asset = deploy("Token", {"from": organization})
     elif request.param == "token that answers nothing":
-        asset = OddToken.deploy({"from": organization})
+        asset = deploy("OddToken", {"from": organization})
         asset.setAnswer(NOTHING, {"from": organization})
-        OddToken.remove(asset)
     return deploy_federation(organization, clients[:3], asset=asset, stake=AMOUNT, max_slash_rate=5000)
 
 
@@ -71,41 +72,47 @@ def test_every_amount_is_paid_in_the_asset(federation, organization, clients, st
     first, second, third = clients[:3]
     assert balance_of(federation, federation) == 3 * AMOUNT
     federation.fund(7 * GWEI, payment(federation, stranger, 7 * GWEI))
-    round = open_round(federation, reward=3 * GWEI)
-    assert balance_of(federation, federation) == 3 * AMOUNT + 10 * GWEI
+    open_round(federation, reward=393 * GWEI)
+    assert balance_of(federation, federation) == 3 * AMOUNT + 400 * GWEI
     for client, ms in ((first, 1000), (second, 2000), (third, 3000)):
         submit(federation, client, ms)
     finalize(federation, {second: 0, third: (0, 5000)})
-    assert gains(federation, stranger, lambda: federation.claim([round], stranger, {"from": first})) == GWEI
-    assert gains(federation, second, lambda: federation.claimFor(second, [round], {"from": stranger})) == 0
+    assert gains(federation, stranger, lambda: federation.claim(stranger, {"from": first})) == GWEI
+    with reverts("NothingOwed", second):
+        federation.claimFor(second, {"from": stranger})
     assert gains(federation, second, lambda: leave(federation, second)) == AMOUNT
     assert gains(federation, stranger, lambda: leave(federation, third, to=stranger)) == AMOUNT // 2
     federation.close({"from": organization})
-    assert gains(federation, stranger, lambda: federation.withdraw(stranger, {"from": organization})) == 4 * GWEI
+    assert gains(federation, stranger, lambda: federation.withdraw(stranger, {"from": organization})) == 394 * GWEI
     stake, forfeited = AMOUNT, 5 * GWEI + AMOUNT // 2
     assert balance_of(federation, federation) == stake + forfeited
 
 
 def test_what_is_forced_upon_the_contract_is_nobodys_and_harms_nobody(federation, organization, clients, stranger):
-    request("anvil_setBalance", str(federation), hex(federation.balance() + 77))
+    CHAIN.set_balance(federation, federation.balance() + 77)
     if federation.terms()["asset"] != ZERO_ADDRESS:
         token_of(federation).mint(federation, 77, {"from": stranger})
     assert federation.carried() == 0
-    round = open_round(federation, reward=AMOUNT, reward_rate_cap=AMOUNT)
-    assert federation.roundView(round, ZERO_ADDRESS)["pool"] == AMOUNT
+    open_round(federation, reward=AMOUNT, reward_rate_cap=10**9)
+    assert view(federation)["pool"] == AMOUNT
     for client in clients[:3]:
-        submit(federation, client, 100)
+        submit(federation, client, 100_000)
     finalize(federation)
     for client in clients[:3]:
-        assert federation.claim([round], client, {"from": client}).return_value == AMOUNT // 10
+        assert federation.claim(client, {"from": client}).return_value == 100
         assert leave(federation, client).return_value == AMOUNT
     federation.close({"from": organization})
-    carried = AMOUNT - 3 * AMOUNT // 10
+    carried = AMOUNT - 300
     assert gains(federation, stranger, lambda: federation.withdraw(stranger, {"from": organization})) == carried
     assert balance_of(federation, federation) == 77
 
 
 # ---------------------------------------------------------------------------------------------------- paying in
+
+
+def opening(round):
+    """Terms under which AMOUNT is enough for six."""
+    return terms_of_round(round, reward=AMOUNT, reward_rate_cap=10**9)
 
 
 class Payments:
@@ -116,8 +123,8 @@ class Payments:
         signature = sign_voucher(vouchered, payer, 1)
         self.ways = {
             "register": (open_to_all, open_to_all.register, ()),
-            "registerWithVoucher": (vouchered, vouchered.registerWithVoucher, (1, FOREVER, signature)),
-            "openRound": (open_to_all, open_to_all.openRound, (Terms(reward=AMOUNT),)),
+            "registerWithVoucher": (vouchered, vouchered.registerWithVoucher, ((1, FOREVER, signature),)),
+            "openRound": (open_to_all, open_to_all.openRound, (opening(1), ZERO_DIGEST)),
             "fund": (open_to_all, open_to_all.fund, (AMOUNT,)),
         }
 
@@ -213,42 +220,34 @@ def test_a_token_may_want_every_approval_taken_back_first(odd, open_to_all, stra
 
 @pytest.fixture
 def earned(open_to_all, clients):
-    """A round in which the first client is owed 1 gwei, the second 2, and the third did not submit; 7 are carried."""
-    round = open_round(open_to_all, reward=10 * GWEI)
-    submit(open_to_all, clients[0], 1000)
-    submit(open_to_all, clients[1], 2000)
-    end_training(open_to_all)
-    finalize(open_to_all)
-    return round
+    """A round in which the first client is owed 1 gwei, the second 2, and the third none; the rest is carried."""
+    return play_round(open_to_all, {clients[0]: 1000, clients[1]: 2000}, reward=LARGE)
 
 
 def test_a_client_whom_the_token_refuses_is_paid_elsewhere(odd, open_to_all, earned, clients, stranger):
     refused, other = clients[:2]
     odd.blacklist(refused, {"from": stranger})
     with reverts("Blacklisted", refused):
-        open_to_all.claim([earned], refused, {"from": refused})
+        open_to_all.claim(refused, {"from": refused})
     with reverts("Blacklisted", refused):
-        open_to_all.claimFor(refused, [earned], {"from": stranger})
+        open_to_all.claimFor(refused, {"from": stranger})
     with reverts("Blacklisted", refused):
         leave(open_to_all, refused)
-    assert gains(open_to_all, other, lambda: open_to_all.claim([earned], other, {"from": other})) == 2 * GWEI
+    assert gains(open_to_all, other, lambda: open_to_all.claim(other, {"from": other})) == 2 * GWEI
     assert gains(open_to_all, other, lambda: leave(open_to_all, other)) == AMOUNT
-    assert gains(open_to_all, stranger, lambda: open_to_all.claim([earned], stranger, {"from": refused})) == GWEI
+    assert gains(open_to_all, stranger, lambda: open_to_all.claim(stranger, {"from": refused})) == GWEI
     assert gains(open_to_all, stranger, lambda: leave(open_to_all, refused, to=stranger)) == AMOUNT
-    assert odd.balanceOf(open_to_all) == 7 * GWEI + AMOUNT, "what is carried, and the stake of the third"
+    assert odd.balanceOf(open_to_all) == LARGE - 3 * GWEI + AMOUNT, "what is carried, and the stake of the third"
 
 
 def test_a_client_whom_the_token_refuses_stops_no_round(odd, open_to_all, earned, clients, organization, stranger):
     for client in clients[:3]:
         odd.blacklist(client, {"from": stranger})
-    round = open_round(open_to_all)
-    submit(open_to_all, clients[0])
-    end_training(open_to_all)
-    finalize(open_to_all, {clients[0]: (0, 5000)})
+    play_round(open_to_all, {clients[0]: 1000}, {clients[0]: (0, 5000)})
     open_to_all.close({"from": organization})
     withdrawn = gains(open_to_all, stranger, lambda: open_to_all.withdraw(stranger, {"from": organization}))
-    assert withdrawn == 1007 * GWEI - GWEI
-    assert client_of(open_to_all, round, clients[0])["stake"] == AMOUNT // 2
+    assert withdrawn == LARGE + 1000 * GWEI - 4 * GWEI
+    assert stake_of(open_to_all, clients[0]) == AMOUNT // 2
 
 
 def test_an_owner_whom_the_token_refuses_withdraws_elsewhere(odd, open_to_all, earned, organization, stranger):
@@ -256,9 +255,9 @@ def test_an_owner_whom_the_token_refuses_withdraws_elsewhere(odd, open_to_all, e
     open_to_all.close({"from": organization})
     with reverts("Blacklisted", organization):
         open_to_all.withdraw(organization, {"from": organization})
-    assert open_to_all.carried() == 7 * GWEI
+    assert open_to_all.carried() == LARGE - 3 * GWEI
     withdrawn = gains(open_to_all, stranger, lambda: open_to_all.withdraw(stranger, {"from": organization}))
-    assert withdrawn == 7 * GWEI
+    assert withdrawn == LARGE - 3 * GWEI
 
 
 def test_what_a_token_does_not_pay_stays_owed(odd, open_to_all, earned, clients, organization, stranger):
@@ -266,28 +265,28 @@ def test_what_a_token_does_not_pay_stays_owed(odd, open_to_all, earned, clients,
     open_to_all.close({"from": organization})
     odd.setAnswer(FALSE, {"from": stranger})
     for function, arguments, sender in (
-        (open_to_all.claim, ([earned], client), client),
-        (open_to_all.claimFor, (client, [earned]), stranger),
+        (open_to_all.claim, (client,), client),
+        (open_to_all.claimFor, (client,), stranger),
         (open_to_all.leave, (client,), client),
         (open_to_all.withdraw, (organization,), organization),
     ):
         with reverts("SafeERC20FailedOperation", odd):
             function(*arguments, {"from": sender})
     odd.setAnswer(TRUE, {"from": stranger})
-    assert gains(open_to_all, client, lambda: open_to_all.claim([earned], client, {"from": client})) == GWEI
+    assert gains(open_to_all, client, lambda: open_to_all.claim(client, {"from": client})) == GWEI
     assert gains(open_to_all, client, lambda: leave(open_to_all, client)) == AMOUNT
     withdrawn = gains(open_to_all, stranger, lambda: open_to_all.withdraw(stranger, {"from": organization}))
-    assert withdrawn == 7 * GWEI
+    assert withdrawn == LARGE - 3 * GWEI
 
 
 def test_a_fee_that_a_token_begins_to_take_is_borne_by_who_is_paid(odd, open_to_all, earned, clients, stranger):
     first, second = clients[:2]
     odd.setArriving(9_000, {"from": stranger})
-    assert gains(open_to_all, first, lambda: open_to_all.claim([earned], first, {"from": first})) == GWEI * 9 // 10
+    assert gains(open_to_all, first, lambda: open_to_all.claim(first, {"from": first})) == GWEI * 9 // 10
     assert gains(open_to_all, first, lambda: leave(open_to_all, first)) == AMOUNT * 9 // 10
     odd.setArriving(WHOLE, {"from": stranger})
-    assert gains(open_to_all, second, lambda: open_to_all.claim([earned], second, {"from": second})) == 2 * GWEI
-    assert odd.balanceOf(open_to_all) == 7 * GWEI + 2 * AMOUNT
+    assert gains(open_to_all, second, lambda: open_to_all.claim(second, {"from": second})) == 2 * GWEI
+    assert odd.balanceOf(open_to_all) == LARGE - 3 * GWEI + 2 * AMOUNT
 
 
 def test_nothing_is_moved_where_nothing_is_paid(odd, organization, clients, stranger):
@@ -296,12 +295,11 @@ def test_nothing_is_moved_where_nothing_is_paid(odd, organization, clients, stra
     odd.blacklist(federation, {"from": stranger})
     client = clients[0]
     register(federation, client)
-    round = open_round(federation, reward=0)
-    submit(federation, client)
-    finalize(federation)
-    federation.claim([round], client, {"from": client})
-    federation.claimFor(client, [round], {"from": stranger})
-    leave(federation, client)
+    play_round(federation, {client: 1000}, reward=0)
+    for claim in (federation.claim, federation.claimFor):
+        with reverts("NothingOwed", client):
+            claim(client, {"from": client})
+    assert leave(federation, client).return_value == 0
     federation.close({"from": organization})
     assert federation.withdraw(organization, {"from": organization}).return_value == 0
     with reverts("Blacklisted", federation):
@@ -314,11 +312,11 @@ def test_nothing_is_moved_where_nothing_is_paid(odd, organization, clients, stra
 WAYS_OUT = ["leave", "claim", "claimFor", "withdraw"]
 
 
-MOVED = dict.fromkeys(WAYS_IN, AMOUNT) | {
-    "leave": -AMOUNT,
+EXPECTED = dict.fromkeys(WAYS_IN, AMOUNT) | {
+    "leave": -AMOUNT - GWEI,
     "claim": -GWEI,
     "claimFor": -GWEI,
-    "withdraw": -7 * GWEI,
+    "withdraw": -(LARGE - GWEI),
 }
 
 
@@ -329,66 +327,68 @@ class Stage:
         self.federation, self.agent, self.token, self.sender = federation, agent, token, sender
         self.calls = {
             "register": federation.register.encode_input(),
-            "registerWithVoucher": federation.registerWithVoucher.encode_input(2, FOREVER, signature),
-            "openRound": federation.openRound.encode_input(Terms(reward=AMOUNT)),
+            "registerWithVoucher": federation.registerWithVoucher.encode_input((2, FOREVER, signature)),
+            "openRound": federation.openRound.encode_input(opening(2), digest_of(federation)),
             "fund": federation.fund.encode_input(AMOUNT),
             "leave": federation.leave.encode_input(agent),
-            "claim": federation.claim.encode_input([1], agent),
-            "claimFor": federation.claimFor.encode_input(agent, [1]),
+            "claim": federation.claim.encode_input(agent),
+            "claimFor": federation.claimFor.encode_input(agent),
             "withdraw": federation.withdraw.encode_input(agent),
+            "registerSigned": federation.registerSigned.encode_input(
+                agent, FOREVER, (bytes(32), bytes(32)), (0, 0, b"")
+            ),
+            "leaveSigned": federation.leaveSigned.encode_input(agent, agent, FOREVER, (bytes(32), bytes(32))),
         }
 
     def prepare(self, hook, call, afterwards):
         if self.token is None:
-            hook.send("prepare", self.federation, call, sender=self.sender)
+            hook.prepare(self.federation, call, {"from": self.sender})
         else:
             performing = self.agent.perform.encode_input(self.federation, call)
-            hook.send("prepare", self.agent, performing, afterwards, sender=self.sender)
+            hook.prepare(self.agent, performing, afterwards, {"from": self.sender})
+
+    def perform(self, call):
+        self.agent.perform(self.federation, call, {"from": self.sender})
 
     def moved(self, outer, inner=None, afterwards=False):
         """What the federation has more after `outer`, and what `inner` answered that was called on the way."""
-        node = Node()
-        agent = Direct(self.agent, node)
-        hook = agent if self.token is None else Direct(self.token, node)
-        with node.imagined():
+        hook = self.token or self.agent
+        with CHAIN.imagined():
             if outer in ("register", "registerWithVoucher"):
-                agent.send("perform", self.federation, self.calls["leave"], sender=self.sender)
+                self.perform(self.calls["leave"])
             if outer == "withdraw":
-                agent.send("perform", self.federation, self.federation.close.encode_input(), sender=self.sender)
+                self.perform(self.federation.close.encode_input())
             before = balance_of(self.federation, self.federation)
             if inner:
                 self.prepare(hook, self.calls[inner], afterwards)
-            agent.send("perform", self.federation, self.calls[outer], sender=self.sender)
+            self.perform(self.calls[outer])
             after = balance_of(self.federation, self.federation)
-            return after - before, (hook.call("succeeded"), hook.call("returned"))
+            return after - before, (hook.succeeded(), hook.returned())
 
 
-def staged(Wallet, accounts, organization, token, admission):
-    """The contract is owed 1 gwei of a round, and 7 are carried."""
-    agent = Wallet.deploy(organization, {"from": organization})
+def staged(organization, token, admission):
+    """The contract is owed 1 gwei of a round, and the rest is carried."""
+    agent = deploy("Wallet", organization, {"from": organization})
     asset = token or ZERO_ADDRESS
     federation = deploy_federation(agent, asset=asset, stake=AMOUNT, max_slash_rate=5000, admission=admission)
-    account = accounts.at(agent.address, force=True)
-    request("anvil_setBalance", str(agent), hex(100 * GWEI))
+    CHAIN.set_balance(agent, 2 * LARGE)
     if admission == VOUCHER:
-        register_with_voucher(federation, account, 1, signature=sign_voucher(federation, agent, 1, signer=organization))
+        register_with_voucher(federation, agent, 1, signature=sign_voucher(federation, agent, 1, signer=organization))
     else:
-        register(federation, account)
-    open_round(federation, reward=8 * GWEI)
-    submit(federation, account, 1000)
-    finalize(federation)
+        register(federation, agent)
+    play_round(federation, {agent: 1000}, reward=LARGE)
     if token:
         token.mint(agent, 100 * AMOUNT, {"from": organization})
-        token.approve(federation, 100 * AMOUNT, {"from": account})
-    return Stage(federation, agent, token, sign_voucher(federation, agent, 2, signer=organization), accounts[0])
+        token.approve(federation, 100 * AMOUNT, {"from": agent})
+    return Stage(federation, agent, token, sign_voucher(federation, agent, 2, signer=organization), organization)
 
 
 @pytest.fixture(scope="module")
-def stages(Wallet, accounts, organization, odd):
+def stages(organization, odd):
     return {
-        "native": staged(Wallet, accounts, organization, None, OPEN),
-        "open": staged(Wallet, accounts, organization, odd, OPEN),
-        "voucher": staged(Wallet, accounts, organization, odd, VOUCHER),
+        "native": staged(organization, None, OPEN),
+        "open": staged(organization, odd, OPEN),
+        "voucher": staged(organization, odd, VOUCHER),
     }
 
 
@@ -397,7 +397,7 @@ def stages(Wallet, accounts, organization, odd):
 def test_while_tokens_move_nothing_that_moves_money_can_be_called(stages, outer, afterwards):
     stage = stages["voucher" if outer == "registerWithVoucher" else "open"]
     alone, _ = stage.moved(outer)
-    assert alone == MOVED[outer]
+    assert alone == EXPECTED[outer]
     for inner in stage.calls:
         assert stage.moved(outer, inner, afterwards) == (alone, (False, LOCKED)), inner
 
@@ -405,7 +405,7 @@ def test_while_tokens_move_nothing_that_moves_money_can_be_called(stages, outer,
 @pytest.mark.parametrize("outer", WAYS_OUT)
 def test_while_coins_are_paid_nothing_that_moves_money_can_be_called(stages, outer):
     alone, _ = stages["native"].moved(outer)
-    assert alone == MOVED[outer]
+    assert alone == EXPECTED[outer]
     for inner in stages["native"].calls:
         assert stages["native"].moved(outer, inner) == (alone, (False, LOCKED)), inner
 
@@ -446,20 +446,20 @@ def test_closing_while_a_gift_arrives_changes_no_amount(stages, odd, organizatio
     assert federation.closed()
     withdraw = federation.withdraw.encode_input(organization)
     assert gains(federation, organization, lambda: agent.perform(federation, withdraw, {"from": organization})) == (
-        7 * GWEI + AMOUNT
+        LARGE - GWEI + AMOUNT
     )
 
 
 def test_submitting_while_the_reward_arrives_changes_no_amount(stages, odd, organization):
     stage = stages["open"]
     federation, agent = stage.federation, stage.agent
-    submit_now = federation.submitUpdate.encode_input(2, Terms().sealing_key, digest("update"), 1000, 10)
+    submit_now = federation.submitUpdate.encode_input(2, key_of(2), update_of(2, agent), 1000)
     odd.prepare(agent, agent.perform.encode_input(federation, submit_now), False, {"from": organization})
     agent.perform(federation, stage.calls["openRound"], {"from": organization})
     assert odd.succeeded()
-    assert federation.roundView(2, ZERO_ADDRESS)["pool"] == 7 * GWEI + AMOUNT
+    assert view(federation)["pool"] == LARGE - GWEI + AMOUNT
     finalize(federation)
-    claim = federation.claim.encode_input([2], organization)
-    assert gains(federation, organization, lambda: agent.perform(federation, claim, {"from": organization})) == GWEI
-    assert federation.carried() == 6 * GWEI + AMOUNT
-    assert odd.balanceOf(federation) == GWEI + AMOUNT + federation.carried(), "the first reward, and the stake"
+    claim = federation.claim.encode_input(organization)
+    assert gains(federation, organization, lambda: agent.perform(federation, claim, {"from": organization})) == GWEI + 1
+    assert federation.carried() == LARGE - GWEI + AMOUNT - 1
+    assert odd.balanceOf(federation) == AMOUNT + federation.carried(), "the stake, and what is carried"

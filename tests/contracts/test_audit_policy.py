@@ -8,17 +8,19 @@ from .helpers import (
     AUDIT_APPOINTED,
     AUDIT_OPEN,
     FINALIZED,
-    SECRET,
-    ZERO_ADDRESS,
     ZERO_CID,
     abandon,
     deploy_federation,
-    digest,
     end_training,
     finalize,
+    key_of,
+    model_of,
     open_round,
+    report_of,
     reverts,
+    secret_of,
     submit,
+    view,
 )
 
 
@@ -35,26 +37,24 @@ def aggregating(federation, clients):
     return round
 
 
-def secret_of(federation, round):
-    return federation.roundView(round, ZERO_ADDRESS)["secret"]
+def secret_in(federation):
+    return view(federation)["secret"]
 
 
 def test_finalization_publishes_the_secret_where_anybody_may_audit(federation, clients):
-    round = aggregating(federation, clients)
-    assert secret_of(federation, round) == ZERO_CID
-    transaction = finalize(federation, secret=digest("the secret of round 1"))
-    assert secret_of(federation, round) == digest("the secret of round 1")
-    assert transaction.events["RoundFinalized"]["secret"] == digest("the secret of round 1")
+    aggregating(federation, clients)
+    assert secret_in(federation) == ZERO_CID
+    transaction = finalize(federation)
+    assert secret_in(federation) == secret_of(1)
+    assert transaction.event("RoundFinalized")["secret"] == secret_of(1)
 
 
-def test_every_round_keeps_its_own_secret(federation, clients):
+def test_every_round_has_its_own_secret(federation, clients):
     for round in (1, 2):
         aggregating(federation, clients)
-        finalize(federation, secret=digest(f"the secret of round {round}"))
-    assert [secret_of(federation, round) for round in (1, 2)] == [
-        digest("the secret of round 1"),
-        digest("the secret of round 2"),
-    ]
+        assert secret_in(federation) == ZERO_CID
+        finalize(federation)
+        assert secret_in(federation) == secret_of(round)
 
 
 def test_where_anybody_may_audit_no_round_is_finalized_without_its_secret(federation, clients):
@@ -64,26 +64,24 @@ def test_where_anybody_may_audit_no_round_is_finalized_without_its_secret(federa
 
 
 def test_where_auditors_are_appointed_no_secret_is_published_by_mistake(appointed, clients):
-    aggregating(appointed, clients)
+    round = aggregating(appointed, clients)
     with reverts("SecretAgainstPolicy", AUDIT_APPOINTED):
-        finalize(appointed, secret=SECRET)
+        finalize(appointed, secret=secret_of(round))
 
 
 def test_where_auditors_are_appointed_a_round_is_finalized_without_its_secret(appointed, clients):
-    round = aggregating(appointed, clients)
+    aggregating(appointed, clients)
     transaction = finalize(appointed)
-    assert appointed.phase(round) == FINALIZED
-    assert secret_of(appointed, round) == transaction.events["RoundFinalized"]["secret"] == ZERO_CID
-    assert appointed.latestRelease() == (digest("model of round 1"), digest("report of round 1"))
+    assert appointed.phase() == FINALIZED
+    assert secret_in(appointed) == transaction.event("RoundFinalized")["secret"] == ZERO_CID
+    assert appointed.latestRelease() == (model_of(1), report_of(1))
+    assert appointed.results(1)["sealingKey"] == key_of(1)[:26], "used keys are seen all the same"
 
 
 def test_an_abandoned_round_publishes_nothing(federation, appointed, clients):
     for each in (federation, appointed):
-        round = aggregating(each, clients)
-        abandon(each)
-        view = each.roundView(round, ZERO_ADDRESS)
-        assert (view["secret"], view["released"]) == (ZERO_CID, (ZERO_CID, ZERO_CID))
         aggregating(each, clients)
-        finalize(each)
-        view = each.roundView(round, ZERO_ADDRESS)
-        assert (view["secret"], view["released"]) == (ZERO_CID, (ZERO_CID, ZERO_CID)), "nor does a later one for it"
+        abandon(each)
+        assert (secret_in(each), view(each)["released"]) == (ZERO_CID, (ZERO_CID, ZERO_CID))
+        aggregating(each, clients)
+        assert each.results(1)["sealingKey"] == "0x" + "0" * 24, "its secret was never said"

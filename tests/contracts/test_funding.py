@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .helpers import GWEI, TRAINING, ZERO_ADDRESS, abandon, end_training, finalize, open_round, reverts, submit
-
-MOST = 2**128 - 1
+from .helpers import GWEI, MOST, TRAINING, abandon, open_round, play_round, reverts, view
 
 
 def fund(federation, payer, amount):
@@ -15,16 +13,19 @@ def fund(federation, payer, amount):
 
 def test_funds_are_carried_before_during_and_after_a_round(federation, clients, stranger):
     transaction = fund(federation, stranger, 3)
-    assert dict(transaction.events["Funded"]) == {"from": stranger, "amount": 3}
+    assert transaction.event("Funded") == {"from": stranger, "amount": 3}
     assert federation.carried() == 3
-    round = open_round(federation, reward=100)
-    assert federation.roundView(round, ZERO_ADDRESS)["pool"] == 103
+    open_round(federation, reward=1000, reward_rate_cap=1)
+    assert view(federation)["pool"] == 1003
     fund(federation, stranger, 4)
     assert federation.carried() == 4
     abandon(federation)
-    assert federation.carried() == 107
+    assert federation.carried() == 1007
     fund(federation, clients[0], 5)
-    assert federation.carried() == 112
+    assert federation.carried() == 1012
+    open_round(federation, reward=1, reward_rate_cap=1)
+    assert view(federation)["pool"] == 1013
+    assert federation.carried() == 0
 
 
 @pytest.mark.parametrize("sent", [0, 4, 6])
@@ -41,12 +42,12 @@ def test_funding_nothing_is_a_mistake(federation, stranger):
 # -------------------------------------------------------------------------------------------------------- bound
 
 
-def test_a_pool_that_does_not_fit_is_refused(federation, rich, organization):
+def test_a_pool_that_does_not_fit_is_refused(federation, rich):
     fund(federation, rich, MOST)
     with reverts("AmountTooLarge", MOST, MOST + 1):
         open_round(federation, reward=1)
     open_round(federation, reward=0)
-    assert federation.roundView(1, ZERO_ADDRESS)["pool"] == MOST
+    assert view(federation)["pool"] == MOST
 
 
 def test_what_is_carried_fits_into_a_pool(federation, rich):
@@ -58,29 +59,29 @@ def test_what_is_carried_fits_into_a_pool(federation, rich):
 
 
 def test_the_largest_gift_to_a_live_round_leaves_room_for_its_pool(federation, rich):
-    open_round(federation, reward=7 * GWEI)
+    open_round(federation, reward=700 * GWEI)
     with reverts("AmountTooLarge", MOST, MOST + 1):
-        fund(federation, rich, MOST - 7 * GWEI + 1)
-    fund(federation, rich, MOST - 7 * GWEI)
+        fund(federation, rich, MOST - 700 * GWEI + 1)
+    fund(federation, rich, MOST - 700 * GWEI)
     abandon(federation)
     assert federation.carried() == MOST
-    round = open_round(federation, reward=0)
-    assert federation.roundView(round, ZERO_ADDRESS)["pool"] == MOST
-    assert federation.phase(round) == TRAINING
+    open_round(federation, reward=0)
+    assert view(federation)["pool"] == MOST
+    assert federation.phase() == TRAINING
 
 
-def test_the_largest_gift_after_a_round_leaves_room_for_what_it_carries(federation, rich, clients):
-    """As if nothing of the pool had been paid: one bound for all."""
-    open_round(federation, reward=7 * GWEI)
-    submit(federation, clients[0], 1000)
-    end_training(federation)
-    finalize(federation)
+def test_the_largest_gift_after_a_round_is_bounded_by_what_that_left(federation, rich, clients):
+    """What it paid is gone, and takes no room any more."""
+    play_round(federation, {clients[0]: 1000}, reward=700 * GWEI)
+    carried = 699 * GWEI
     with reverts("AmountTooLarge", MOST, MOST + 1):
-        fund(federation, rich, MOST - 7 * GWEI + 1)
-    fund(federation, rich, MOST - 7 * GWEI)
-    assert federation.carried() == MOST - GWEI
-    round = open_round(federation, reward=GWEI)
-    assert federation.roundView(round, ZERO_ADDRESS)["pool"] == MOST
+        fund(federation, rich, MOST - carried + 1)
+    fund(federation, rich, MOST - carried)
+    assert federation.carried() == MOST
+    with reverts("AmountTooLarge", MOST, MOST + 1):
+        open_round(federation, reward=1)
+    open_round(federation, reward=0)
+    assert view(federation)["pool"] == MOST
 
 
 def test_many_gifts_are_bounded_as_one(federation, rich):

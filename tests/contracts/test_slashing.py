@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import brownie
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from .chain import CHAIN
 from .helpers import (
     BASIS_POINTS,
     GWEI,
     MAX_SLASH_RATE,
     STAKE,
-    ZERO_ADDRESS,
     abandon,
+    ascending,
     client_of,
+    decline,
     deploy_federation,
     end_training,
     finalize,
     leave,
     open_round,
+    owed,
     register,
     reverts,
+    stake_of,
     submit,
+    view,
 )
 
 relaxed = settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
@@ -37,33 +41,84 @@ def aggregating(federation, clients, **terms):
     return round
 
 
-def stake_of(federation, client):
-    return client_of(federation, 0, client)["stake"]
-
-
 def test_a_slash_takes_a_share_of_the_stake(staked, clients):
+    """At once for everybody who looks; it is said when it is booked."""
     round = aggregating(staked, clients)
-    transaction = finalize(staked, {clients[0]: (0, 1000), clients[1]: (999, MAX_SLASH_RATE)})
-    slashed = {event["client"]: dict(event) for event in transaction.events["Slashed"]}
-    assert slashed[clients[0]] == {"round": round, "client": clients[0], "amount": 100}
-    assert slashed[clients[1]] == {"round": round, "client": clients[1], "amount": 500}
-    assert [stake_of(staked, client) for client in clients] == [900, 500, STAKE, STAKE, STAKE]
+    lowered = ascending({clients[0]: (0, 1000), clients[1]: (999, MAX_SLASH_RATE)})
+    transaction = finalize(staked, triples=lowered)
+    assert transaction.event("UpdatesAdjusted") == {"round": round, "adjustments": lowered}
+    assert transaction.all("Slashed") == []
+    assert stake_of(staked, *clients) == [900, 500, STAKE, STAKE, STAKE]
+    left = leave(staked, clients[1])
+    assert left.event("Slashed") == {"round": round, "client": clients[1], "amount": 500}
+    assert left.event("Paid")["stake"] == 500
+    claimed = finalize_and_claim(staked, clients[0])
+    assert claimed.event("Slashed") == {"round": round, "client": clients[0], "amount": 100}
 
 
-def test_a_slash_stays_in_the_record_of_its_round(staked, clients):
-    first = aggregating(staked, clients)
-    finalize(staked, {clients[0]: (400, 1000)})
-    second = aggregating(staked, clients)
-    finalize(staked, {clients[0]: (0, 2000)})
-    assert [client_of(staked, round, clients[0])["slashRate"] for round in (first, second)] == [1000, 2000]
-    assert [update["slashRate"] for update in staked.updates(first, 0, 5)] == [1000, 0, 0, 0, 0]
+def finalize_and_claim(federation, client):
+    """Another round in which the client earns something; its update books what is pending."""
+    open_round(federation)
+    booked = submit(federation, client, 1000)
+    end_training(federation)
+    finalize(federation)
+    federation.claim(client, {"from": client})
+    return booked
+
+
+@pytest.mark.parametrize("booking", ["submitting", "declining", "claiming", "leaving", "nothing"])
+def test_a_slash_is_booked_once_whatever_books_it(staked, clients, booking):
+    client = clients[0]
+    round = aggregating(staked, clients)
+    finalize(staked, {client: (500, 2500)})
+    assert staked.balanceOf(client) == (GWEI // 2, STAKE * 3 // 4)
+    if booking == "claiming":
+        sent = staked.claim(client, {"from": client})
+    elif booking == "leaving":
+        sent = leave(staked, client)
+        assert sent.return_value == GWEI // 2 + STAKE * 3 // 4
+    else:
+        open_round(staked)
+    if booking == "submitting":
+        sent = submit(staked, client)
+    elif booking == "declining":
+        sent = decline(staked, client)
+    if booking != "nothing":
+        assert sent.all("Slashed") == [{"round": round, "client": client, "amount": STAKE // 4}]
+    if booking != "leaving":
+        assert stake_of(staked, client) == STAKE * 3 // 4
+        abandon(staked)
+        last = leave(staked, client)
+        assert last.event("Paid")["stake"] == STAKE * 3 // 4
+        assert len(last.all("Slashed")) == (booking == "nothing")
+
+
+def test_a_slash_of_a_claim_is_booked_before_the_next_one(staked, clients):
+    """What is slashed is a share of what is left, in whatever order the rounds are booked."""
+    for claims in (True, False, True):
+        aggregating(staked, clients)
+        finalize(staked, {clients[0]: (999, MAX_SLASH_RATE)})
+        if claims:
+            staked.claim(clients[0], {"from": clients[0]})
+    assert stake_of(staked, clients[0]) == STAKE // 8
+
+
+def test_a_slash_shows_in_the_views_of_its_round(staked, clients):
+    rates = []
+    for lowered in ((400, 1000), (0, 2000)):
+        aggregating(staked, clients)
+        finalize(staked, {clients[0]: lowered})
+        rates.append([client_of(staked, client)["slashRate"] for client in clients])
+        lines = {line["client"]: line["slashRate"] for line in staked.updates(0, 5)}
+        assert [lines[client] for client in clients] == rates[-1]
+    assert rates == [[1000, 0, 0, 0, 0], [2000, 0, 0, 0, 0]]
 
 
 def test_a_lowered_update_keeps_its_stake_where_the_rate_is_nothing(staked, clients):
     aggregating(staked, clients)
-    transaction = finalize(staked, {clients[0]: (0, 0)})
-    assert "Slashed" not in transaction.events
+    finalize(staked, {clients[0]: (0, 0)})
     assert stake_of(staked, clients[0]) == STAKE
+    assert leave(staked, clients[0]).all("Slashed") == []
 
 
 @pytest.mark.parametrize("rate", [MAX_SLASH_RATE + 1, BASIS_POINTS, 2**16 - 1])
@@ -112,8 +167,8 @@ def test_a_client_is_slashed_at_most_once_a_round(staked, clients):
 def test_an_abandoned_round_slashes_nobody(staked, clients):
     aggregating(staked, clients)
     abandon(staked)
-    assert [stake_of(staked, client) for client in clients] == [STAKE] * 5
-    assert [client_of(staked, 1, client)["slashRate"] for client in clients] == [0] * 5
+    assert stake_of(staked, *clients) == [STAKE] * 5
+    assert [client_of(staked, client)["slashRate"] for client in clients] == [0] * 5
 
 
 def test_every_round_slashes_what_is_left(staked, clients):
@@ -124,12 +179,13 @@ def test_every_round_slashes_what_is_left(staked, clients):
     assert leave(staked, clients[0]).return_value == 32
 
 
-def test_a_slash_that_rounds_to_nothing_is_still_said(organization, clients):
+def test_a_slash_that_rounds_to_nothing_takes_nothing(organization, clients):
     federation = deploy_federation(organization, clients[:1], stake=1, max_slash_rate=9999)
     aggregating(federation, clients[:1])
-    transaction = finalize(federation, {clients[0]: (0, 9999)})
-    assert transaction.events["Slashed"]["amount"] == 0
+    finalize(federation, {clients[0]: (0, 9999)})
     assert stake_of(federation, clients[0]) == 1
+    assert client_of(federation, clients[0])["slashRate"] == 9999
+    assert leave(federation, clients[0]).all("Slashed") == []
 
 
 def test_a_client_that_left_a_live_round_can_still_be_slashed(staked, clients):
@@ -149,27 +205,25 @@ def test_a_client_that_left_without_an_update_cannot_be_slashed(staked, clients)
 
 
 def test_a_slash_changes_no_reward(staked, clients):
-    round = aggregating(staked, clients)
+    aggregating(staked, clients)
     finalize(staked, {clients[0]: (500, MAX_SLASH_RATE)})
-    rewards = [client_of(staked, round, client)["reward"] for client in clients]
-    assert rewards == [GWEI // 2, *[GWEI] * 4]
+    assert owed(staked, *clients) == [GWEI // 2, *[GWEI] * 4]
 
 
 def test_what_is_slashed_is_forfeited_and_nobody_can_withdraw_it(staked, organization, clients):
     """Every stake is halved, everybody takes all that is theirs: the other halves stay for ever."""
-    round = aggregating(staked, clients, reward=100 * GWEI)
+    aggregating(staked, clients)
     finalize(staked, dict.fromkeys(clients, (999, MAX_SLASH_RATE)))
-    assert staked.carried() == 95 * GWEI, "a slash is no gift to the next round"
-    next_round = open_round(staked, reward=0)
-    assert staked.roundView(next_round, ZERO_ADDRESS)["pool"] == 95 * GWEI
+    assert staked.carried() == 995 * GWEI, "a slash is no gift to the next round"
+    open_round(staked, reward=0)
+    assert view(staked)["pool"] == 995 * GWEI
     abandon(staked)
     staked.close({"from": organization})
+    lowered = GWEI // 1000
     for client in clients:
-        staked.claim([round], client, {"from": client})
-        assert leave(staked, client).return_value == STAKE // 2
-    assert staked.withdraw(organization, {"from": organization}).return_value == 95 * GWEI
-    lowered = 5 * GWEI // 1000
-    assert staked.balance() == 5 * STAKE // 2 + lowered
+        assert leave(staked, client).return_value == GWEI - lowered + STAKE // 2
+    assert staked.withdraw(organization, {"from": organization}).return_value == 995 * GWEI
+    assert staked.balance() == 5 * STAKE // 2 + 5 * lowered
     assert staked.withdraw(organization, {"from": organization}).return_value == 0
 
 
@@ -182,14 +236,12 @@ def unbounded(organization, rich):
 @relaxed
 @given(rates=st.lists(st.integers(1, BASIS_POINTS) | st.integers(1, 3), min_size=1, max_size=4))
 def test_what_is_slashed_and_what_is_left_is_the_stake(unbounded, rich, rates):
-    brownie.chain.revert()
     federation, left = unbounded, 2**128 - 7
-    for rate in rates:
-        aggregating(federation, [rich], reward=0)
-        transaction = finalize(federation, {rich: (0, rate)})
-        amount = left * rate // BASIS_POINTS
-        assert transaction.events["Slashed"]["amount"] == amount
-        left -= amount
-        assert stake_of(federation, rich) == left
-    assert leave(federation, rich).return_value == left
-    assert federation.balance() == 2**128 - 7 - left
+    with CHAIN.imagined():
+        for rate in rates:
+            aggregating(federation, [rich], reward=0)
+            finalize(federation, {rich: (0, rate)})
+            left -= left * rate // BASIS_POINTS
+            assert stake_of(federation, rich) == left
+        assert leave(federation, rich).return_value == left
+        assert federation.balance() == 2**128 - 7 - left

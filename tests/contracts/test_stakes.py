@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from .chain import deploy
 from .helpers import (
     AGGREGATING,
     GWEI,
     MAX_SLASH_RATE,
     STAKE,
-    TRAINING,
     ZERO_ADDRESS,
     abandon,
     client_of,
@@ -17,16 +17,15 @@ from .helpers import (
     end_training,
     finalize,
     leave,
+    now,
     open_round,
+    play_round,
     register,
     reverts,
+    stake_of,
     submit,
+    view,
 )
-
-
-def stake_of(federation, client):
-    return client_of(federation, 0, client)["stake"]
-
 
 # -------------------------------------------------------------------------------------------------- registering
 
@@ -60,28 +59,20 @@ def test_the_largest_stake_is_held_and_returned(organization, clients, rich):
 
 
 def test_stakes_are_neither_carried_nor_in_a_pool_nor_withdrawn(staked, organization):
-    round = open_round(staked, reward=7 * GWEI)
-    assert staked.roundView(round, ZERO_ADDRESS)["pool"] == 7 * GWEI
+    open_round(staked, reward=700 * GWEI)
+    assert view(staked)["pool"] == 700 * GWEI
     abandon(staked)
-    assert staked.carried() == 7 * GWEI
+    assert staked.carried() == 700 * GWEI
     staked.close({"from": organization})
-    assert staked.withdraw(organization, {"from": organization}).return_value == 7 * GWEI
+    assert staked.withdraw(organization, {"from": organization}).return_value == 700 * GWEI
     assert staked.balance() == 5 * STAKE
 
 
-def test_the_stakes_of_members_come_with_their_updates_in_pages(staked, clients):
-    round = open_round(staked)
-    for client in clients[:3]:
-        submit(staked, client)
-    end_training(staked)
-    finalize(staked, {clients[1]: (0, MAX_SLASH_RATE)})
+def test_everybody_sees_what_is_left_of_every_stake(staked, clients, stranger):
+    play_round(staked, dict.fromkeys(clients[:3], 1000), {clients[1]: (0, MAX_SLASH_RATE)})
     leave(staked, clients[2])
-    assert [(update["client"], update["stake"]) for update in staked.updates(round, 0, 2)] == [
-        (clients[0], STAKE),
-        (clients[1], STAKE // 2),
-    ]
-    assert [(update["member"], update["stake"]) for update in staked.updates(round, 2, 10)] == [(False, 0)]
-    assert staked.members(0, 10) == [*clients[:2], ZERO_ADDRESS, *clients[3:]]
+    assert stake_of(staked, *clients, stranger) == [STAKE, STAKE // 2, 0, STAKE, STAKE, 0]
+    assert [client_of(staked, client)["stake"] for client in clients] == [STAKE, STAKE // 2, 0, STAKE, STAKE]
 
 
 # ------------------------------------------------------------------------------------------------------ leaving
@@ -91,8 +82,8 @@ def test_leaving_returns_the_stake_at_once(staked, clients):
     before = clients[1].balance()
     transaction = leave(staked, clients[1])
     assert transaction.return_value == clients[1].balance() - before == STAKE
-    assert dict(transaction.events["Left"]) == {"client": clients[1], "index": 1}
-    assert dict(transaction.events["StakeReturned"]) == {"client": clients[1], "to": clients[1], "amount": STAKE}
+    assert transaction.event("Left")["client"] == clients[1]
+    assert transaction.event("Paid") == {"client": clients[1], "to": clients[1], "reward": 0, "stake": STAKE}
     assert stake_of(staked, clients[1]) == 0
     assert staked.balance() == 4 * STAKE
 
@@ -101,7 +92,7 @@ def test_a_stake_goes_where_its_client_says(staked, clients, stranger):
     before = stranger.balance()
     transaction = leave(staked, clients[0], to=stranger)
     assert stranger.balance() - before == STAKE
-    assert transaction.events["StakeReturned"]["to"] == stranger
+    assert transaction.event("Paid")["to"] == stranger
 
 
 def test_a_stake_is_never_burnt(staked, clients):
@@ -120,7 +111,7 @@ def test_a_stake_is_returned_once(staked, clients):
 def test_where_nothing_is_staked_leaving_returns_nothing(federation, clients):
     transaction = leave(federation, clients[0])
     assert transaction.return_value == 0
-    assert "StakeReturned" not in transaction.events
+    assert transaction.event("Paid") == {"client": clients[0], "to": clients[0], "reward": 0, "stake": 0}
 
 
 def test_a_stake_cannot_be_taken_by_who_never_registered(staked, stranger):
@@ -135,12 +126,9 @@ def test_a_client_without_an_update_in_the_live_round_leaves_with_its_stake(stak
 
 
 def test_an_update_in_a_round_that_is_over_holds_no_stake(staked, clients):
+    play_round(staked, {clients[0]: 1000})
     open_round(staked)
-    submit(staked, clients[0])
-    end_training(staked)
-    finalize(staked)
-    open_round(staked)
-    assert leave(staked, clients[0]).return_value == STAKE
+    assert leave(staked, clients[0]).return_value == GWEI + STAKE
 
 
 # ---------------------------------------------------------------------------------- an update in the live round
@@ -151,9 +139,9 @@ def test_an_update_in_the_live_round_holds_the_stake_and_not_the_client(staked, 
     submit(staked, clients[0])
     transaction = leave(staked, clients[0])
     assert transaction.return_value == 0
-    assert dict(transaction.events["Left"]) == {"client": clients[0], "index": 0}
-    assert "StakeReturned" not in transaction.events
-    client = client_of(staked, 1, clients[0])
+    assert transaction.event("Left")["client"] == clients[0]
+    assert transaction.all("Paid") == []
+    client = client_of(staked, clients[0])
     assert (client["member"], client["stake"]) == (False, STAKE)
 
 
@@ -161,11 +149,11 @@ def test_a_held_stake_is_not_returned_before_the_round_is_over(staked, clients):
     round = open_round(staked)
     submit(staked, clients[0])
     leave(staked, clients[0])
-    with reverts("StakeIsLocked", round):
+    with reverts("UpdateIsLive", round):
         leave(staked, clients[0])
     end_training(staked)
-    assert staked.phase(round) == AGGREGATING
-    with reverts("StakeIsLocked", round):
+    assert staked.phase() == AGGREGATING
+    with reverts("UpdateIsLive", round):
         leave(staked, clients[0])
 
 
@@ -178,8 +166,9 @@ def test_leaving_again_returns_a_held_stake(staked, clients, stranger, outcome):
     outcome(staked)
     before = stranger.balance()
     transaction = leave(staked, clients[0], to=stranger)
-    assert transaction.return_value == stranger.balance() - before == STAKE
-    assert "Left" not in transaction.events, "it has left before"
+    assert transaction.return_value == stranger.balance() - before == GWEI + STAKE
+    assert transaction.event("Paid") == {"client": clients[0], "to": stranger, "reward": GWEI, "stake": STAKE}
+    assert transaction.all("Left") == [], "it has left before"
     with reverts("NotRegistered", clients[0]):
         leave(staked, clients[0])
 
@@ -189,28 +178,32 @@ def test_a_held_stake_is_returned_however_many_rounds_later(staked, clients):
     submit(staked, clients[0])
     leave(staked, clients[0])
     abandon(staked)
-    open_round(staked)
-    assert leave(staked, clients[0]).return_value == STAKE
+    for _ in range(3):
+        open_round(staked)
+        abandon(staked)
+    assert leave(staked, clients[0]).return_value == GWEI + STAKE
 
 
-def test_leaving_a_live_round_is_final_where_nothing_is_staked(federation, clients):
-    open_round(federation)
-    submit(federation, clients[0])
+def test_where_nothing_is_staked_who_left_a_live_round_comes_again_for_its_reward(federation, clients):
+    round = open_round(federation)
+    submit(federation, clients[0], 1000)
     leave(federation, clients[0])
+    with reverts("UpdateIsLive", round):
+        leave(federation, clients[0])
+    abandon(federation)
+    assert leave(federation, clients[0]).return_value == GWEI
     with reverts("NotRegistered", clients[0]):
         leave(federation, clients[0])
 
 
-def test_a_client_that_left_a_live_round_is_paid_and_gets_its_stake(staked, clients):
-    round = open_round(staked)
+def test_a_client_that_left_a_live_round_may_claim_first_and_gets_its_stake_then(staked, clients):
+    open_round(staked)
     submit(staked, clients[0], 1000)
     leave(staked, clients[0])
     end_training(staked)
     finalize(staked)
-    before = clients[0].balance()
-    staked.claim([round], clients[0], {"from": clients[0]})
-    leave(staked, clients[0])
-    assert clients[0].balance() - before == GWEI + STAKE
+    assert staked.claim(clients[0], {"from": clients[0]}).return_value == GWEI
+    assert leave(staked, clients[0]).return_value == STAKE
 
 
 # ------------------------------------------------------------------------------------------- registering again
@@ -219,19 +212,20 @@ def test_a_client_that_left_a_live_round_is_paid_and_gets_its_stake(staked, clie
 def test_whoever_registers_again_stakes_again(staked, clients):
     leave(staked, clients[0])
     transaction = register(staked, clients[0])
-    assert transaction.return_value == 5
+    assert transaction.return_value == 4
     assert stake_of(staked, clients[0]) == STAKE
     assert staked.balance() == 5 * STAKE
 
 
 def test_nobody_registers_while_an_old_stake_is_held(staked, clients):
-    open_round(staked)
+    round = open_round(staked)
     submit(staked, clients[0])
     leave(staked, clients[0])
-    for _ in ("live", "abandoned"):
-        with reverts("StakeNotReturned", clients[0], STAKE):
-            register(staked, clients[0])
-        abandon(staked)
+    with reverts("UpdateIsLive", round):
+        register(staked, clients[0])
+    abandon(staked)
+    with reverts("StakeNotReturned", clients[0], STAKE):
+        register(staked, clients[0])
     leave(staked, clients[0])
     register(staked, clients[0])
     assert stake_of(staked, clients[0]) == STAKE
@@ -252,7 +246,7 @@ def test_a_slashed_stake_returns_what_is_left(staked, clients):
     end_training(staked)
     finalize(staked, {clients[0]: (0, 2500)})
     transaction = leave(staked, clients[0])
-    assert transaction.return_value == transaction.events["StakeReturned"]["amount"] == STAKE * 3 // 4
+    assert transaction.return_value == transaction.event("Paid")["stake"] == STAKE * 3 // 4
 
 
 def test_a_held_stake_that_is_slashed_returns_what_is_left(staked, clients):
@@ -273,13 +267,14 @@ def test_of_a_stake_that_is_slashed_whole_nothing_is_left_to_return(organization
         submit(federation, client)
     leave(federation, clients[0])
     finalize(federation, dict.fromkeys(clients[:2], (0, 10_000)))
-    with reverts("NotRegistered", clients[0]):
-        leave(federation, clients[0])
-    assert client_of(federation, 1, clients[1])["member"], "membership does not end with the stake"
-    assert leave(federation, clients[1]).return_value == 0
+    assert client_of(federation, clients[1])["member"], "membership does not end with the stake"
     for client in clients[:2]:
+        assert leave(federation, client).return_value == 0
+        with reverts("NotRegistered", client):
+            leave(federation, client)
         register(federation, client)
-        assert stake_of(federation, client) == STAKE
+        assert stake_of(federation, client) == STAKE, "a new stake is a whole one"
+    assert federation.balance() == 4 * STAKE + 1000 * GWEI
 
 
 # ---------------------------------------------------------------------------------------------- nobody blocks it
@@ -290,7 +285,6 @@ def paused(federation, organization, thief):
 
 
 def closed(federation, organization, thief):
-    abandon(federation)
     federation.close({"from": organization})
     federation.withdraw(organization, {"from": organization})
 
@@ -318,24 +312,24 @@ def sold(federation, organization, thief):
 def test_every_client_leaves_with_its_stake_whatever_becomes_of_the_organization(
     staked, organization, clients, stranger, disaster
 ):
-    round = open_round(staked)
+    open_round(staked)
+    deadline = view(staked)["aggregationDeadline"]
     submit(staked, clients[0], 1000)
     disaster(staked, organization, stranger)
     for client in clients[1:]:
         assert leave(staked, client).return_value == STAKE
-    if staked.phase(round) == TRAINING:
+    if now() < deadline:
         leave(staked, clients[0])
         abandon(staked)
     before = clients[0].balance()
     leave(staked, clients[0])
-    staked.claim([round], clients[0], {"from": clients[0]})
     assert clients[0].balance() - before == STAKE + GWEI
 
 
-def test_an_address_that_refuses_coins_does_not_hold_the_stake(Receiver, staked, clients, stranger):
-    receiver = Receiver.deploy({"from": stranger})
+def test_an_address_that_refuses_coins_does_not_hold_the_stake(staked, clients, stranger):
+    receiver = deploy("Receiver", {"from": stranger})
     receiver.refuse(True, {"from": stranger})
     with reverts("Refused"):
         leave(staked, clients[0], to=receiver)
-    assert client_of(staked, 0, clients[0])["member"]
+    assert client_of(staked, clients[0])["member"]
     assert leave(staked, clients[0], to=stranger).return_value == STAKE

@@ -29,24 +29,34 @@ contract AssetsTest is Base {
         assertEq(_odd.balanceOf(address(federation)), 3 * STAKE);
         _open();
         assertEq(_odd.balanceOf(address(federation)), 3 * STAKE + REWARD);
-        _endow(STRANGER, 5);
-        vm.prank(STRANGER);
-        federation.fund(5);
+        _fund(5);
         assertEq(federation.carried(), 5);
 
         _submit(ADA, 1000);
+        _submit(BOB, 2000);
         _finalize();
-        assertEq(_claim(ADA, 1), 1 gwei);
-        assertEq(_odd.balanceOf(ADA), 1 gwei);
+        assertEq(_claim(ADA), WAGE);
+        assertEq(_odd.balanceOf(ADA), WAGE);
+        assertEq(federation.claimFor(payable(BOB)), 2 * WAGE);
+        assertEq(_odd.balanceOf(BOB), 2 * WAGE);
         vm.prank(ADA);
         assertEq(federation.leave(payable(PURSE)), STAKE);
         assertEq(_odd.balanceOf(PURSE), STAKE);
 
-        vm.startPrank(OWNER);
-        federation.close();
-        assertEq(federation.withdraw(payable(OWNER)), REWARD - 1 gwei + 5);
-        assertEq(_odd.balanceOf(OWNER), REWARD - 1 gwei + 5);
+        _close();
+        assertEq(_withdraw(OWNER), REWARD - 3 * WAGE + 5);
+        assertEq(_odd.balanceOf(OWNER), REWARD - 3 * WAGE + 5);
         assertEq(_odd.balanceOf(address(federation)), 2 * STAKE, "Bob's and Cyd's stakes");
+    }
+
+    function test_StakeAndRewardsMoveTogether() public {
+        _registerThree();
+        _open();
+        _submit(ADA, 1000);
+        _finalize();
+        vm.expectCall(address(_odd), abi.encodeCall(IERC20.transfer, (ADA, STAKE + WAGE)), 1);
+        assertEq(_leave(ADA), STAKE + WAGE);
+        assertEq(_odd.balanceOf(ADA), STAKE + WAGE);
     }
 
     function test_NoCoinsAreTakenWhereTheAssetIsAToken() public {
@@ -55,6 +65,14 @@ contract AssetsTest is Base {
         vm.expectRevert(abi.encodeWithSelector(IFederation.WrongAmount.selector, 0, STAKE));
         vm.prank(ADA);
         federation.register{value: STAKE}();
+        _register(BOB);
+        IFederation.RoundTerms memory roundTerms = _roundTerms();
+        vm.deal(OWNER, REWARD);
+        vm.expectRevert(abi.encodeWithSelector(IFederation.WrongAmount.selector, 0, REWARD));
+        vm.prank(OWNER);
+        federation.openRound{value: REWARD}(roundTerms, 0);
+        vm.expectRevert(abi.encodeWithSelector(IFederation.WrongAmount.selector, 0, 1));
+        federation.fund{value: 1}(1);
     }
 
     function test_WithoutAnApprovalNothingIsTaken() public {
@@ -76,11 +94,12 @@ contract AssetsTest is Base {
         IFederation.RoundTerms memory roundTerms = _roundTerms();
         roundTerms.reward = 0;
         vm.prank(OWNER);
-        federation.openRound(roundTerms);
+        federation.openRound(roundTerms, 0);
         _submit(ADA, 1000);
         _finalize();
-        _claim(ADA, 1);
         _leave(ADA);
+        _close();
+        _withdraw(OWNER);
     }
 
     // --------------------------------------------------------------------------------------------- an odd token
@@ -129,7 +148,8 @@ contract AssetsTest is Base {
         federation.register();
         vm.expectRevert(abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, address(_odd)));
         _leave(ADA);
-        assertEq(_view(0, ADA).stake, STAKE);
+        assertEq(_stakeOf(ADA), STAKE);
+        assertTrue(_view(ADA).member);
     }
 
     function test_WhomTheTokenRefusesHurtsNobodyElse() public {
@@ -140,25 +160,24 @@ contract AssetsTest is Base {
         _finalize();
         _odd.blacklist(ADA);
         vm.expectRevert(abi.encodeWithSelector(OddToken.Blacklisted.selector, ADA));
-        _claim(ADA, 1);
+        _claim(ADA);
         vm.expectRevert(abi.encodeWithSelector(OddToken.Blacklisted.selector, ADA));
         _leave(ADA);
 
-        assertEq(_claim(BOB, 1), 1 gwei);
+        assertEq(_claim(BOB), WAGE);
         assertEq(_leave(BOB), STAKE);
         vm.startPrank(ADA);
-        assertEq(federation.claim(_list(1), payable(PURSE)), 1 gwei);
+        assertEq(federation.claim(payable(PURSE)), WAGE);
         assertEq(federation.leave(payable(PURSE)), STAKE);
-        assertEq(_odd.balanceOf(PURSE), 1 gwei + STAKE);
+        assertEq(_odd.balanceOf(PURSE), WAGE + STAKE);
     }
 
     function test_TokensSentByMistakeAreNobodys() public {
         _register(ADA);
         _odd.mint(address(federation), 1 ether);
         assertEq(federation.carried(), 0);
-        vm.startPrank(OWNER);
-        federation.close();
-        assertEq(federation.withdraw(payable(OWNER)), 0);
+        _close();
+        assertEq(_withdraw(OWNER), 0);
         assertEq(_odd.balanceOf(address(federation)), STAKE + 1 ether);
     }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 
 import {Federation} from "../../contracts/Federation.sol";
 import {FederationFactory} from "../../contracts/FederationFactory.sol";
@@ -11,95 +12,161 @@ import {Base} from "./Base.sol";
 
 /// @title What a federation is made of, and who can tell that it is genuine.
 contract FactoryTest is Base {
-    FederationFactory private _factory;
-
-    function setUp() public override {
-        super.setUp();
-        _factory = new FederationFactory();
-    }
-
     function test_AFederationBelongsToWhoeverCreatesIt() public {
-        address expected = vm.computeCreateAddress(address(_factory), 1);
-        vm.expectEmit(address(_factory));
-        emit FederationFactory.FederationCreated(expected, STRANGER);
+        address expected = factory.addressOf(STRANGER, terms, 7);
+        assertEq(expected.code.length, 0);
+        assertFalse(factory.isFederation(expected), "not yet");
+        vm.expectEmit(address(factory));
+        emit FederationFactory.FederationCreated(expected, STRANGER, terms, 7);
         vm.prank(STRANGER);
-        address made = _factory.createFederation(terms);
+        address made = factory.createFederation(terms, 7);
 
         assertEq(made, expected);
         assertEq(Federation(made).owner(), STRANGER);
         assertEq(Federation(made).pendingOwner(), address(0));
         assertEq(Federation(made).operator(), address(0));
+        assertEq(Federation(made).ownerNonce(), 0);
     }
 
     function test_TheFactoryKnowsWhatItMade() public {
-        assertEq(_factory.federationCount(), 0);
-        address made = _factory.createFederation(terms);
-        assertTrue(_factory.isFederation(made));
-        assertFalse(_factory.isFederation(address(federation)), "another factory's");
-        assertEq(_factory.federationCount(), 1);
+        address made = factory.createFederation(terms, 7);
+        assertTrue(factory.isFederation(made));
+        assertTrue(factory.isFederation(address(federation)));
+        FederationFactory other = new FederationFactory();
+        assertFalse(other.isFederation(made), "another factory's");
+        assertFalse(factory.isFederation(other.createFederation(terms, 7)));
+        assertFalse(factory.isFederation(STRANGER));
+        assertFalse(factory.isFederation(address(factory)));
+        assertFalse(factory.isFederation(factory.IMPLEMENTATION()));
     }
 
-    function test_FederationsAreListedInTheOrderOfTheirCreation() public {
-        address first = _factory.createFederation(terms);
-        address second = _factory.createFederation(terms);
-        address[] memory listed = _factory.federations(0, type(uint256).max);
-        assertEq(listed.length, 2);
-        assertEq(listed[0], first);
-        assertEq(listed[1], second);
+    /// @dev The address is the standard's (EIP-1014), with salt 0, over code that asks for the implementation's hash
+    /// and leaves a minimal proxy (ERC-1167) with the packed terms behind it.
+    function test_TheAddressFollowsFromOwnerTermsAndSalt() public {
+        _unusualTerms();
+        address expected = vm.computeCreate2Address(0, keccak256(_creation(9)), address(factory));
+        assertEq(factory.addressOf(OWNER, terms, 9), expected);
+        vm.prank(OWNER);
+        assertEq(factory.createFederation(terms, 9), expected);
+        assertEq(expected.code, _runtime(9));
+        assertEq(expected.code.length, 117);
     }
 
-    function testFuzz_APageHoldsWhatLiesInIt(uint256 from, uint256 limit) public {
-        address[] memory made = new address[](3);
-        for (uint256 i; i < made.length; ++i) {
-            made[i] = _factory.createFederation(terms);
+    /// @dev A federation's address says that the implementation's code stood there when it was made.
+    function test_WithoutTheImplementationsCodeNoFederationIsMade() public {
+        _unusualTerms();
+        bytes memory creation = _creation(9);
+        assertEq(_deploy(creation).code, _runtime(9));
+        address implementation = factory.IMPLEMENTATION();
+        address expected = factory.addressOf(OWNER, terms, 9);
+        bytes memory genuine = implementation.code;
+        bytes[2] memory others = [bytes(""), bytes.concat(genuine, hex"00")];
+        for (uint256 i; i < others.length; ++i) {
+            vm.etch(implementation, others[i]);
+            assertEq(_deploy(creation), address(0), "its creation fails");
+            assertNotEq(factory.addressOf(OWNER, terms, 9), expected, "another code is another address");
+            assertFalse(factory.isFederation(address(federation)));
         }
-        from = from % 2 == 0 ? from : bound(from, 0, 4);
-        limit = limit % 2 == 0 ? limit : bound(limit, 0, 4);
+        vm.etch(implementation, genuine);
+        assertNotEq(_deploy(creation), address(0));
+        assertTrue(factory.isFederation(address(federation)));
+    }
 
-        address[] memory page = _factory.federations(from, limit);
-        uint256 left = from < 3 ? 3 - from : 0;
-        assertEq(page.length, limit < left ? limit : left);
-        for (uint256 i; i < page.length; ++i) {
-            assertEq(page[i], made[from + i]);
+    function test_TheSameOwnerTermsAndSaltMakeOneFederation() public {
+        vm.startPrank(OWNER);
+        address first = factory.createFederation(terms, 7);
+        vm.expectRevert(Errors.FailedDeployment.selector);
+        factory.createFederation(terms, 7);
+        address second = factory.createFederation(terms, 8);
+        assertNotEq(first, second);
+        vm.stopPrank();
+        assertNotEq(factory.createFederation(terms, 7), first, "another owner");
+    }
+
+    function test_WhateverDiffersIsAnotherAddress() public {
+        terms.stake = 5;
+        address expected = factory.addressOf(OWNER, terms, 7);
+        assertNotEq(factory.addressOf(STRANGER, terms, 7), expected);
+        assertNotEq(factory.addressOf(OWNER, terms, 8), expected);
+        for (uint256 i; i < 7; ++i) {
+            IFederation.FederationTerms memory changed = terms;
+            if (i == 0) changed.asset = STRANGER;
+            if (i == 1) changed.stake = 6;
+            if (i == 2) changed.maxSlashRate = 1;
+            if (i == 3) changed.admission = IFederation.Admission.Voucher;
+            if (i == 4) changed.auditPolicy = IFederation.AuditPolicy.Appointed;
+            if (i == 5) changed.maxSpread = 2;
+            if (i == 6) changed.idleRounds = 1;
+            assertNotEq(factory.addressOf(OWNER, changed, 7), expected);
         }
     }
 
-    function test_TheTermsAreThoseOfTheCreation() public {
+    function testFuzz_TheTermsAreThoseOfTheCreation(
+        uint128 stake,
+        uint16 maxSlashRate,
+        uint16 maxSpread,
+        uint16 idleRounds,
+        uint64 salt,
+        bool voucher,
+        bool appointed,
+        address owner
+    ) public {
+        vm.assume(owner != address(0));
         terms = IFederation.FederationTerms({
-            asset: address(new Token()),
-            stake: type(uint128).max,
-            maxSlashRate: 10_000,
-            admission: IFederation.Admission.Voucher,
-            auditPolicy: IFederation.AuditPolicy.Appointed
+            asset: voucher ? address(new Token()) : address(0),
+            stake: stake,
+            maxSlashRate: stake == 0 ? 0 : uint16(bound(maxSlashRate, 0, 10_000)),
+            admission: voucher ? IFederation.Admission.Voucher : IFederation.Admission.Open,
+            auditPolicy: appointed ? IFederation.AuditPolicy.Appointed : IFederation.AuditPolicy.Open,
+            maxSpread: maxSpread == 0 ? 1 : maxSpread,
+            idleRounds: idleRounds
         });
-        IFederation.FederationTerms memory kept = Federation(_factory.createFederation(terms)).terms();
-        assertEq(abi.encode(kept), abi.encode(terms));
+        vm.prank(owner);
+        Federation made = Federation(factory.createFederation(terms, salt));
+        assertEq(abi.encode(made.terms()), abi.encode(terms));
+        assertEq(made.owner(), owner);
+        assertTrue(factory.isFederation(address(made)));
     }
+
+    function test_FederationsHaveTheirOwnStorage() public {
+        _register(ADA);
+        Federation first = federation;
+        _create();
+        assertEq(federation.memberCount(), 0);
+        _register(BOB);
+        _open();
+        assertEq(first.roundCount(), 0);
+        assertEq(first.members(0, 10), _list(ADA));
+        assertEq(Federation(factory.IMPLEMENTATION()).memberCount(), 0);
+    }
+
+    // ------------------------------------------------------------------------------------------------------ bounds
 
     function test_AnAssetMustBeAContract() public {
         terms.asset = STRANGER;
-        vm.expectRevert(abi.encodeWithSelector(IFederation.AssetIsNotAContract.selector, STRANGER));
-        _factory.createFederation(terms);
+        vm.expectRevert(abi.encodeWithSelector(FederationFactory.AssetIsNotAContract.selector, STRANGER));
+        factory.createFederation(terms, 7);
     }
 
     function test_WhereThereIsNoStakeThereIsNothingToSlash() public {
         terms.maxSlashRate = 1;
         vm.expectRevert(abi.encodeWithSelector(IFederation.SlashRateTooHigh.selector, 0, 1));
-        _factory.createFederation(terms);
+        factory.createFederation(terms, 7);
     }
 
     function test_NoMoreThanAStakeCanBeSlashed() public {
         (terms.stake, terms.maxSlashRate) = (1, 10_001);
         vm.expectRevert(abi.encodeWithSelector(IFederation.SlashRateTooHigh.selector, 10_000, 10_001));
-        _factory.createFederation(terms);
+        factory.createFederation(terms, 7);
 
         terms.maxSlashRate = 10_000;
-        assertEq(Federation(_factory.createFederation(terms)).terms().maxSlashRate, 10_000);
+        assertEq(Federation(factory.createFederation(terms, 7)).terms().maxSlashRate, 10_000);
     }
 
-    function test_AFederationHasAnOwner() public {
-        vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableInvalidOwner.selector, address(0)));
-        new Federation(address(0), terms);
+    function test_ThePoolPaysWhatTheSelectedMayClaimAtLeastOnce() public {
+        terms.maxSpread = 0;
+        vm.expectRevert(FederationFactory.ZeroSpread.selector);
+        factory.createFederation(terms, 7);
     }
 
     function test_TheBoundsAreThoseOfTheDesign() public view {
@@ -112,10 +179,98 @@ contract FactoryTest is Base {
         _createBare();
         assertEq(federation.roundCount(), 0);
         assertEq(federation.memberCount(), 0);
+        assertEq(federation.seatCount(), 0);
         assertEq(federation.carried(), 0);
+        assertEq(federation.record(), 0);
         assertFalse(federation.closed());
         assertFalse(federation.paused());
         assertEq(federation.latestRelease().modelCid, 0);
         assertEq(federation.latestRelease().reportCid, 0);
+    }
+
+    // ------------------------------------------------------------------------------------------- what is no federation
+
+    function test_TheImplementationHoldsItsFactory() public view {
+        assertEq(Federation(factory.IMPLEMENTATION()).FACTORY(), address(factory));
+        assertEq(federation.FACTORY(), address(factory));
+    }
+
+    function test_ACloneThatSomebodyElseMadeIsNoFederation() public {
+        bytes memory packed = _packed(OWNER, 7);
+        address expected = factory.addressOf(OWNER, terms, 7);
+        address copy = Clones.cloneDeterministicWithImmutableArgs(factory.IMPLEMENTATION(), packed, 0);
+        vm.prank(OWNER);
+        assertEq(factory.createFederation(terms, 7), expected, "nobody takes a federation's address");
+        assertEq(copy.code, expected.code, "the same code");
+        assertFalse(factory.isFederation(copy));
+    }
+
+    function test_CodeOfAnotherLengthIsNoFederation() public {
+        address expected = factory.addressOf(OWNER, terms, 7);
+        vm.etch(STRANGER, bytes.concat(address(federation).code, hex"00"));
+        assertFalse(factory.isFederation(STRANGER));
+        vm.etch(STRANGER, address(federation).code);
+        assertFalse(factory.isFederation(STRANGER), "nor at another address");
+        assertFalse(factory.isFederation(expected));
+    }
+
+    // ---------------------------------------------------------------------------------------------------- helpers
+
+    function _unusualTerms() private {
+        terms = IFederation.FederationTerms({
+            asset: address(new Token()),
+            stake: type(uint128).max,
+            maxSlashRate: 9999,
+            admission: IFederation.Admission.Voucher,
+            auditPolicy: IFederation.AuditPolicy.Appointed,
+            maxSpread: 1234,
+            idleRounds: 567
+        });
+    }
+
+    function _runtime(uint64 salt) private view returns (bytes memory) {
+        return abi.encodePacked(
+            hex"363d3d373d3d3d363d73",
+            factory.IMPLEMENTATION(),
+            hex"5af43d82803e903d91602b57fd5bf3",
+            _packed(OWNER, salt)
+        );
+    }
+
+    function _creation(uint64 salt) private view returns (bytes memory) {
+        address implementation = factory.IMPLEMENTATION();
+        bytes memory guard = abi.encodePacked(
+            hex"73",
+            implementation,
+            hex"3f",
+            hex"7f",
+            keccak256(implementation.code),
+            hex"14",
+            hex"603e57",
+            hex"5f5ffd5b"
+        );
+        return abi.encodePacked(guard, hex"6075", hex"8060485f39", hex"5ff3", _runtime(salt));
+    }
+
+    /// @dev 0 where the creation fails.
+    function _deploy(bytes memory creation) private returns (address made) {
+        // solhint-disable-next-line no-inline-assembly
+        assembly {
+            made := create(0, add(creation, 32), mload(creation))
+        }
+    }
+
+    function _packed(address owner, uint64 salt) private view returns (bytes memory) {
+        return abi.encodePacked(
+            owner,
+            terms.asset,
+            terms.stake,
+            terms.maxSlashRate,
+            uint8(terms.admission),
+            uint8(terms.auditPolicy),
+            terms.maxSpread,
+            terms.idleRounds,
+            salt
+        );
     }
 }

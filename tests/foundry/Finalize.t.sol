@@ -6,8 +6,6 @@ import {Base} from "./Base.sol";
 
 /// @title Finalizing a round: what is released, what is checked, and how adjustments lower what is credited.
 contract FinalizeTest is Base {
-    IFederation.Adjustment[] private _none;
-
     function setUp() public override {
         super.setUp();
         _registerThree();
@@ -15,59 +13,76 @@ contract FinalizeTest is Base {
 
     function test_FinalizingReleasesTheNextModel() public {
         _aggregating();
+        IFederation.Finalization memory finalization = _finalization();
+        bytes32 record = _nextRecord(0, 1, finalization.digest, 2, 3000, _outcomeOf(finalization, 3000));
+        vm.recordLogs();
         vm.expectEmit(address(federation));
-        emit IFederation.RoundFinalized(1, MODEL, REPORT, SECRET, 3000, 3000);
+        emit IFederation.RoundFinalized(1, record, _modelOf(1), _reportOf(1), _secretOf(1), 3000, 3000);
         vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 3000, MODEL, REPORT, _none, SECRET);
+        federation.finalizeRound(finalization);
+        assertEq(_emitted(), 1, "nothing is said of adjustments where there are none");
 
-        _assertPhase(1, IFederation.Phase.Finalized);
-        assertEq(federation.latestRelease().modelCid, MODEL);
-        assertEq(federation.latestRelease().reportCid, REPORT);
+        _assertPhase(IFederation.Phase.Finalized);
+        assertEq(federation.latestRelease().modelCid, _modelOf(1));
+        assertEq(federation.latestRelease().reportCid, _reportOf(1));
+        assertEq(federation.record(), record);
         IFederation.RoundView memory view_ = _view();
-        assertEq(view_.released.modelCid, MODEL);
-        assertEq(view_.released.reportCid, REPORT);
-        assertEq(view_.base.modelCid, INITIAL_MODEL);
+        assertEq(view_.released.modelCid, _modelOf(1));
+        assertEq(view_.released.reportCid, _reportOf(1));
+        assertEq(view_.base.modelCid, 0);
         assertEq(view_.base.reportCid, 0);
-        assertEq(view_.secret, SECRET);
+        assertEq(view_.secret, _secretOf(1));
+        assertEq(view_.digest, finalization.digest);
         assertEq(view_.updateCount, 2);
         assertEq(view_.claimedMs, 3000);
         assertEq(view_.creditedMs, 3000);
+        assertEq(view_.payable_, 3 * WAGE);
+        assertEq(view_.surplus, REWARD - 3 * WAGE);
+        assertEq(view_.forfeited, 0);
+    }
+
+    function test_EveryRoundReleasesItsOwn() public {
+        for (uint24 round = 1; round <= 3; ++round) {
+            _aggregating();
+            _finalize();
+            assertEq(federation.latestRelease().modelCid, _modelOf(round));
+            assertEq(federation.latestRelease().reportCid, _reportOf(round));
+            assertEq(_view().secret, _secretOf(round));
+            assertEq(_view().planCid, _planOf(round));
+            assertEq(_view().sealingKey, _keyOf(round));
+        }
     }
 
     function test_TheBaseModelMayBeReleasedAgain() public {
         _aggregating();
+        IFederation.Finalization memory finalization = _finalization();
+        finalization.modelCid = INITIAL_MODEL;
         vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 3000, INITIAL_MODEL, REPORT, _none, SECRET);
+        federation.finalizeRound(finalization);
         assertEq(federation.latestRelease().modelCid, INITIAL_MODEL);
+        assertEq(federation.latestRelease().reportCid, _reportOf(1));
     }
 
     function test_AnAbandonedRoundReleasesNothing() public {
+        _aggregating();
+        _finalize();
         _aggregating();
         _abandon();
         IFederation.RoundView memory view_ = _view();
         assertEq(view_.released.modelCid, 0);
         assertEq(view_.released.reportCid, 0);
-        assertEq(view_.secret, 0);
-        assertEq(federation.latestRelease().modelCid, INITIAL_MODEL);
+        assertEq(view_.secret, 0, "not the secret of the round before");
+        assertEq(view_.base.modelCid, _modelOf(1));
+        assertEq(federation.latestRelease().modelCid, _modelOf(1));
+        assertEq(federation.latestRelease().reportCid, _reportOf(1));
     }
 
-    function test_OfAnEarlierRoundTheNextBaseTellsWhatWasReleased() public {
+    function test_ALiveRoundShowsNoSecret() public {
         _aggregating();
         _finalize();
         _open();
-        _abandon();
-        _open();
-        _submit(ADA, 1000);
-        _endTraining();
-        vm.prank(OWNER);
-        federation.finalizeRound(3, 1, 1000, "model 3", "report 3", _none, SECRET);
-
-        assertEq(federation.roundView(1, ADA).released.modelCid, MODEL);
-        assertEq(federation.roundView(1, ADA).released.reportCid, REPORT);
-        assertEq(federation.roundView(2, ADA).released.modelCid, 0);
-        assertEq(federation.roundView(3, ADA).base.modelCid, MODEL);
-        assertEq(federation.roundView(3, ADA).released.modelCid, "model 3");
-        assertEq(federation.roundView(3, ADA).released.reportCid, "report 3");
+        assertEq(_view().secret, 0);
+        assertEq(_view().released.modelCid, 0);
     }
 
     // ------------------------------------------------------------------------------------------------------- when
@@ -77,7 +92,7 @@ contract FinalizeTest is Base {
         _submit(ADA, 1000);
         _submit(BOB, 2000);
         vm.warp(START + PERIOD - 1);
-        _refuses(_wrongPhase(IFederation.Phase.Training));
+        _refuses(_wrongPhase(IFederation.Phase.Training, 1));
         vm.warp(START + PERIOD);
         _finalizes();
     }
@@ -91,61 +106,87 @@ contract FinalizeTest is Base {
     function test_AnAbandonedRoundIsNotFinalized() public {
         _aggregating();
         vm.warp(START + 2 * PERIOD);
-        _refuses(_wrongPhase(IFederation.Phase.Abandoned));
+        _refuses(_wrongPhase(IFederation.Phase.Abandoned, 1));
     }
 
-    function test_ARoundIsFinalizedAtOnceWhereAllSubmitted() public {
+    function test_ARoundWithoutUpdatesIsNotFinalized() public {
+        _open();
+        _endTraining();
+        _refuses(_wrongPhase(IFederation.Phase.Abandoned, 1));
+    }
+
+    function test_ARoundIsFinalizedAtOnceWhereNobodyIsAwaited() public {
         _open();
         _submit(ADA, 1000);
-        _submit(BOB, 1500);
+        _decline(BOB);
         _submit(CYD, 500);
-        vm.prank(OWNER);
-        federation.finalizeRound(1, 3, 3000, MODEL, REPORT, _none, SECRET);
-        _assertPhase(1, IFederation.Phase.Finalized);
+        _finalizes();
     }
 
     function test_ARoundIsFinalizedOnce() public {
         _aggregating();
         _finalize();
-        _refuses(_wrongPhase(IFederation.Phase.Finalized));
+        _refuses(_wrongPhase(IFederation.Phase.Finalized, 1));
     }
 
     function test_WhatWasNeverOpenedIsNotFinalized() public {
-        _refuses(_wrongPhase(IFederation.Phase.None));
+        _refuses(_wrongPhase(IFederation.Phase.None, 0));
+    }
+
+    function test_OnlyTheLatestRoundIsFinalized() public {
+        _aggregating();
+        _abandon();
+        _aggregating();
+        uint8[3] memory others = [0, 1, 3];
+        for (uint256 i; i < others.length; ++i) {
+            IFederation.Finalization memory finalization = _finalization();
+            finalization.round = others[i];
+            _refuses(finalization, _wrongPhase(IFederation.Phase.Aggregating, others[i]));
+        }
+        _finalizes();
     }
 
     // ------------------------------------------------------------------------------------------------------- what
 
     function test_WhatWasAggregatedAreTheUpdatesOfTheRound() public {
-        _aggregating();
-        uint8[4] memory counts = [1, 3, 2, 2];
-        uint16[4] memory times = [3000, 3000, 2999, 3001];
-        for (uint256 i; i < counts.length; ++i) {
-            vm.expectRevert(abi.encodeWithSelector(IFederation.WrongUpdates.selector, 2, counts[i], 3000, times[i]));
-            vm.prank(OWNER);
-            federation.finalizeRound(1, counts[i], times[i], MODEL, REPORT, _none, SECRET);
+        _open();
+        bytes20 opened = _view().digest;
+        _submit(ADA, 1000);
+        bytes20 first = _view().digest;
+        _submit(BOB, 2000);
+        _endTraining();
+        bytes20 all = _nextDigest(first, BOB, _cidOf(1, BOB), 2000);
+        assertEq(_view().digest, all);
+        bytes20 otherOrder = _nextDigest(_nextDigest(opened, BOB, _cidOf(1, BOB), 2000), ADA, _cidOf(1, ADA), 1000);
+        bytes20[4] memory others = [bytes20(0), opened, first, otherOrder];
+        for (uint256 i; i < others.length; ++i) {
+            IFederation.Finalization memory finalization = _finalization();
+            finalization.digest = others[i];
+            _refuses(finalization, abi.encodeWithSelector(IFederation.WrongDigest.selector, 1, all, others[i]));
         }
     }
 
     function test_AModelIsReleased() public {
         _aggregating();
-        vm.expectRevert(abi.encodeWithSelector(IFederation.ZeroValue.selector, "modelCid"));
-        vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 3000, 0, REPORT, _none, SECRET);
+        IFederation.Finalization memory finalization = _finalization();
+        finalization.modelCid = 0;
+        _refuses(finalization, _zeroValue("modelCid"));
     }
 
     function test_AReportIsReleased() public {
         _aggregating();
-        vm.expectRevert(abi.encodeWithSelector(IFederation.ZeroValue.selector, "reportCid"));
-        vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 3000, MODEL, 0, _none, SECRET);
+        IFederation.Finalization memory finalization = _finalization();
+        finalization.reportCid = 0;
+        _refuses(finalization, _zeroValue("reportCid"));
     }
 
     function test_WhereAnybodyAuditsTheSecretIsPublished() public {
         _aggregating();
-        vm.expectRevert(abi.encodeWithSelector(IFederation.SecretAgainstPolicy.selector, IFederation.AuditPolicy.Open));
-        vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 3000, MODEL, REPORT, _none, 0);
+        IFederation.Finalization memory finalization = _finalization();
+        finalization.secret = 0;
+        _refuses(
+            finalization, abi.encodeWithSelector(IFederation.SecretAgainstPolicy.selector, IFederation.AuditPolicy.Open)
+        );
     }
 
     function test_WhereAuditorsAreAppointedTheSecretIsKept() public {
@@ -153,13 +194,51 @@ contract FinalizeTest is Base {
         _create();
         _registerThree();
         _aggregating();
-        _refuses(abi.encodeWithSelector(IFederation.SecretAgainstPolicy.selector, IFederation.AuditPolicy.Appointed));
-
+        IFederation.Finalization memory finalization = _finalization();
+        finalization.secret = _secretOf(1);
+        _refuses(
+            finalization,
+            abi.encodeWithSelector(IFederation.SecretAgainstPolicy.selector, IFederation.AuditPolicy.Appointed)
+        );
+        finalization.secret = 0;
+        bytes32 record = _nextRecord(0, 1, finalization.digest, 2, 3000, _outcomeOf(finalization, 3000));
         vm.expectEmit(address(federation));
-        emit IFederation.RoundFinalized(1, MODEL, REPORT, 0, 3000, 3000);
+        emit IFederation.RoundFinalized(1, record, _modelOf(1), _reportOf(1), 0, 3000, 3000);
         vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 3000, MODEL, REPORT, _none, 0);
+        federation.finalizeRound(finalization);
         assertEq(_view().secret, 0);
+    }
+
+    function test_AResultKeepsWhatTheRoundLeft() public {
+        for (uint24 round = 1; round <= 3; ++round) {
+            _open();
+            _submit(ADA, 1000 * round);
+            _submit(BOB, 500);
+            _assertResult(round, 0, 0, 0);
+            _finalize(_adjustment(BOB, 100, 0));
+            _assertResult(round, WAGE * round + WAGE / 10, 1000 * round + 100, bytes12(_keyOf(round)));
+        }
+        _assertResult(1, WAGE + WAGE / 10, 1100, bytes12(_keyOf(1)));
+        _assertResult(2, 2 * WAGE + WAGE / 10, 2100, bytes12(_keyOf(2)));
+        _assertResult(0, 0, 0, 0);
+        _assertResult(4, 0, 0, 0);
+    }
+
+    function test_TheNextOpeningKeepsTheResultOfAnAbandonedRound() public {
+        _aggregating();
+        _abandon();
+        _assertResult(1, 0, 0, 0);
+        _open();
+        _assertResult(1, 3 * WAGE, 3000, 0);
+        _abandon();
+        _open();
+        _assertResult(2, 0, 0, 0);
+    }
+
+    function test_AKeyStandsInTheResultWhereNothingWasCredited() public {
+        _aggregating();
+        _finalize(_two(_adjustment(ADA, 0, 0), _adjustment(BOB, 0, 0)));
+        _assertResult(1, 0, 0, bytes12(_keyOf(1)));
     }
 
     // ------------------------------------------------------------------------------------------------ adjustments
@@ -169,19 +248,24 @@ contract FinalizeTest is Base {
         _submit(ADA, 1000);
         _submit(BOB, 2000);
         _submit(CYD, 4000);
+        IFederation.Adjustment[] memory adjustments = _two(_adjustment(ADA, 0, 0), _adjustment(CYD, 3999, 0));
+        IFederation.Finalization memory finalization = _finalization(adjustments);
+        bytes32 record = _nextRecord(0, 1, finalization.digest, 3, 7000, _outcomeOf(finalization, 5999));
         vm.expectEmit(address(federation));
-        emit IFederation.UpdateAdjusted(1, ADA, 0);
+        emit IFederation.UpdatesAdjusted(1, adjustments);
         vm.expectEmit(address(federation));
-        emit IFederation.UpdateAdjusted(1, CYD, 3999);
-        vm.expectEmit(address(federation));
-        emit IFederation.RoundFinalized(1, MODEL, REPORT, SECRET, 7000, 5999);
-        _finalize(_two(_adjustment(ADA, 0, 0), _adjustment(CYD, 3999, 0)));
+        emit IFederation.RoundFinalized(1, record, _modelOf(1), _reportOf(1), _secretOf(1), 7000, 5999);
+        vm.prank(OWNER);
+        federation.finalizeRound(finalization);
 
         assertEq(_view().claimedMs, 7000);
         assertEq(_view().creditedMs, 5999);
-        _assertTimes(ADA, 1000, 0);
-        _assertTimes(BOB, 2000, 2000);
-        _assertTimes(CYD, 4000, 3999);
+        assertEq(_view().payable_, 5999 * uint256(WAGE) / 1000);
+        assertEq(_view().surplus, REWARD - 7 * WAGE);
+        assertEq(_view().forfeited, 1001 * uint256(WAGE) / 1000);
+        _assertUpdate(ADA, 0, true);
+        _assertUpdate(BOB, 2000, false);
+        _assertUpdate(CYD, 3999, true);
     }
 
     function test_AllMayBeRejected() public {
@@ -189,6 +273,18 @@ contract FinalizeTest is Base {
         _finalize(_two(_adjustment(ADA, 0, 0), _adjustment(BOB, 0, 0)));
         assertEq(_view().creditedMs, 0);
         assertEq(_view().claimedMs, 3000);
+        assertEq(_view().payable_, 0);
+        assertEq(_view().forfeited, 3 * WAGE);
+        assertEq(_owed(ADA), 0);
+        _assertUpdate(ADA, 0, true);
+    }
+
+    function test_WhoLeftTheLiveRoundIsAdjustedToo() public {
+        _open();
+        _submit(ADA, 1000);
+        _leave(ADA);
+        _finalize(_adjustment(ADA, 400, 0));
+        assertEq(_leave(ADA), WAGE * 4 / 10);
     }
 
     function test_NobodyIsAdjustedTwice() public {
@@ -223,17 +319,21 @@ contract FinalizeTest is Base {
         );
     }
 
+    function test_WhoDeclinedIsNotAdjusted() public {
+        _open();
+        _submit(ADA, 1000);
+        _submit(BOB, 2000);
+        _decline(CYD);
+        _refuses(_one(_adjustment(CYD, 0, 0)), abi.encodeWithSelector(IFederation.NoUpdate.selector, 1, CYD));
+    }
+
     function test_AnUpdateOfAnotherRoundIsNotAdjusted() public {
         _aggregating();
         _finalize();
         _open();
         _submit(BOB, 1000);
         _endTraining();
-        IFederation.Adjustment[] memory adjustments = new IFederation.Adjustment[](1);
-        adjustments[0] = _adjustment(ADA, 0, 0);
-        vm.expectRevert(abi.encodeWithSelector(IFederation.NoUpdate.selector, 2, ADA));
-        vm.prank(OWNER);
-        federation.finalizeRound(2, 1, 1000, MODEL, REPORT, adjustments, SECRET);
+        _refuses(_one(_adjustment(ADA, 0, 0)), abi.encodeWithSelector(IFederation.NoUpdate.selector, 2, ADA));
     }
 
     function test_AnAdjustmentLowers() public {
@@ -249,9 +349,15 @@ contract FinalizeTest is Base {
         assertEq(_view().creditedMs, 2998);
     }
 
+    function test_WithoutAStakeNobodyIsSlashed() public {
+        _aggregating();
+        _refuses(_one(_adjustment(ADA, 0, 1)), abi.encodeWithSelector(IFederation.SlashRateTooHigh.selector, 0, 1));
+    }
+
     function testFuzz_WhatIsCreditedIsTheSum(uint32[3] memory claimed, uint32[3] memory credited) public {
         IFederation.RoundTerms memory roundTerms = _roundTerms();
         (roundTerms.trainingPeriod, roundTerms.maxComputeMs) = (30 days, 30 days * 1000);
+        roundTerms.reward = 10_000_000 gwei;
         _open(roundTerms);
         skip(30 days - 1);
         address[3] memory clients = [ADA, BOB, CYD];
@@ -264,15 +370,17 @@ contract FinalizeTest is Base {
             adjustments[i] = _adjustment(clients[i], credited[i], 0);
             (claimedMs, creditedMs) = (claimedMs + claimed[i], creditedMs + credited[i]);
         }
-        vm.expectEmit(address(federation));
-        emit IFederation.RoundFinalized(1, MODEL, REPORT, SECRET, uint48(claimedMs), uint48(creditedMs));
         _finalize(adjustments);
+        assertEq(_view().claimedMs, claimedMs);
         assertEq(_view().creditedMs, creditedMs);
+        for (uint256 i; i < clients.length; ++i) {
+            assertApproxEqAbs(_owed(clients[i]), credited[i] * uint256(WAGE) / 1000, 1);
+        }
     }
 
     // ---------------------------------------------------------------------------------------------------- helpers
 
-    /// @dev Round 1 has an update of one second by Ada and one of two by Bob.
+    /// @dev The round has an update of one second by Ada and one of two by Bob.
     function _aggregating() private {
         _open();
         _submit(ADA, 1000);
@@ -281,36 +389,36 @@ contract FinalizeTest is Base {
     }
 
     function _finalizes() private {
+        IFederation.Finalization memory finalization = _finalization();
         vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 3000, MODEL, REPORT, _none, SECRET);
-        _assertPhase(1, IFederation.Phase.Finalized);
+        federation.finalizeRound(finalization);
+        _assertPhase(IFederation.Phase.Finalized);
     }
 
     function _refuses(bytes memory error) private {
-        _refuses(_none, error);
+        _refuses(_finalization(), error);
     }
 
     function _refuses(IFederation.Adjustment[] memory adjustments, bytes memory error) private {
+        _refuses(_finalization(adjustments), error);
+    }
+
+    function _refuses(IFederation.Finalization memory finalization, bytes memory error) private {
         vm.expectRevert(error);
         vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 3000, MODEL, REPORT, adjustments, SECRET);
+        federation.finalizeRound(finalization);
     }
 
-    function _assertTimes(address client, uint32 claimedMs, uint32 creditedMs) private view {
-        assertEq(_view(1, client).computeMs, claimedMs);
-        assertEq(_view(1, client).creditedMs, creditedMs);
+    function _assertUpdate(address client, uint32 computeMs, bool adjusted) private view {
+        assertEq(_view(client).computeMs, computeMs);
+        assertEq(_view(client).adjusted, adjusted);
+        assertEq(_view(client).updateCid, _cidOf(federation.roundCount(), client));
     }
 
-    function _two(IFederation.Adjustment memory first, IFederation.Adjustment memory second)
-        private
-        pure
-        returns (IFederation.Adjustment[] memory adjustments)
-    {
-        adjustments = new IFederation.Adjustment[](2);
-        (adjustments[0], adjustments[1]) = (first, second);
-    }
-
-    function _wrongPhase(IFederation.Phase actual) private pure returns (bytes memory) {
-        return abi.encodeWithSelector(IFederation.WrongPhase.selector, 1, IFederation.Phase.Aggregating, actual);
+    function _assertResult(uint24 round, uint256 payable_, uint256 creditedMs, bytes12 key) private view {
+        (uint112 actualPayable, uint48 actualMs, bytes12 actualKey) = federation.results(round);
+        assertEq(actualPayable, payable_, "payable");
+        assertEq(actualMs, creditedMs, "credited");
+        assertEq(actualKey, key, "sealing key");
     }
 }

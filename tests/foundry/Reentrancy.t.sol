@@ -26,7 +26,7 @@ contract ReentrancyTest is Base {
     function test_WhileAClientRegisters() public {
         _endow(BOB, STAKE);
         _isLocked(BOB, abi.encodeCall(federation.register, ()));
-        assertTrue(_view(0, BOB).member);
+        assertTrue(_view(BOB).member);
     }
 
     function test_WhileAClientRegistersWithAVoucher() public {
@@ -40,7 +40,7 @@ contract ReentrancyTest is Base {
         assertTrue(success);
 
         _isLocked(BOB, _registration(BOB));
-        assertTrue(_view(0, BOB).member);
+        assertTrue(_view(BOB).member);
     }
 
     function test_WhileAClientLeaves() public {
@@ -50,7 +50,7 @@ contract ReentrancyTest is Base {
 
     function test_WhileARoundOpens() public {
         _endow(OWNER, REWARD);
-        _isLocked(OWNER, abi.encodeCall(federation.openRound, (_roundTerms())));
+        _isLocked(OWNER, abi.encodeCall(federation.openRound, (_roundTerms(), bytes20(0))));
         assertEq(federation.roundCount(), 1);
     }
 
@@ -62,42 +62,73 @@ contract ReentrancyTest is Base {
 
     function test_WhileAClientClaims() public {
         _finalizedRound();
-        _isLocked(ADA, abi.encodeCall(federation.claim, (_list(1), payable(ADA))));
-        assertEq(_odd.balanceOf(ADA), 1 gwei);
+        _isLocked(ADA, abi.encodeCall(federation.claim, (payable(ADA))));
+        assertEq(_odd.balanceOf(ADA), WAGE);
     }
 
     function test_WhileAClientIsPaid() public {
         _finalizedRound();
-        _isLocked(STRANGER, abi.encodeCall(federation.claimFor, (payable(ADA), _list(1))));
-        assertEq(_odd.balanceOf(ADA), 1 gwei);
+        _isLocked(STRANGER, abi.encodeCall(federation.claimFor, (payable(ADA))));
+        assertEq(_odd.balanceOf(ADA), WAGE);
     }
 
     function test_WhileTheOwnerWithdraws() public {
         _finalizedRound();
-        vm.prank(OWNER);
-        federation.close();
+        _close();
         _isLocked(OWNER, abi.encodeCall(federation.withdraw, (payable(OWNER))));
-        assertEq(_odd.balanceOf(OWNER), REWARD - 1 gwei);
+        assertEq(_odd.balanceOf(OWNER), REWARD - WAGE);
     }
 
+    function test_WhileAClientLeavesBySignature() public {
+        _register(BOB);
+        uint40 deadline = uint40(block.timestamp + 100);
+        IFederation.Signature memory signature = _signCompact(BOB_KEY, _leavingHash(0, BOB, deadline));
+        _isLocked(STRANGER, abi.encodeCall(federation.leaveSigned, (BOB, payable(BOB), deadline, signature)));
+        assertEq(_odd.balanceOf(BOB), STAKE);
+    }
+
+    /// @dev While coins arrive at one client, nothing that moves money can be called: neither for it nor for another.
     function test_WhileCoinsArrive() public {
         (terms.asset, terms.stake, terms.maxSlashRate) = (address(0), 0, 0);
         _create();
         Receiver receiver = new Receiver();
         _register(address(receiver));
-        _finalizedRound(address(receiver));
-        _finalizedRound(address(receiver));
+        _register(ADA);
+        _open();
+        _submit(address(receiver), 1000);
+        _submit(ADA, 1000);
+        _finalize();
 
-        bytes memory second = abi.encodeCall(federation.claim, (_list(2), payable(PURSE)));
+        bytes memory second = abi.encodeCall(federation.claimFor, (payable(ADA)));
         receiver.prepare(address(federation), second);
-        receiver.perform(address(federation), abi.encodeCall(federation.claim, (_list(1), payable(address(receiver)))));
+        receiver.perform(address(federation), abi.encodeCall(federation.claim, (payable(address(receiver)))));
         assertEq(receiver.returned(), _lockedError());
-        assertEq(address(receiver).balance, 1 gwei);
+        assertEq(address(receiver).balance, WAGE);
+        assertEq(ADA.balance, 0);
         receiver.perform(address(federation), second);
-        assertEq(PURSE.balance, 1 gwei, "on its own it succeeds");
+        assertEq(ADA.balance, WAGE, "on its own it succeeds");
     }
 
-    /// @dev The token tries to leave while the call is under way: in vain, though afterwards it may.
+    /// @dev Registering by signature moves nothing, and is locked all the same.
+    function test_RegisteringBySignatureIsLockedToo() public {
+        (terms.asset, terms.stake, terms.maxSlashRate) = (address(0), 0, 0);
+        _create();
+        Receiver receiver = new Receiver();
+        _register(address(receiver));
+        _open();
+        _submit(address(receiver), 1000);
+        _finalize();
+        uint40 deadline = uint40(block.timestamp + 100);
+        IFederation.Signature memory signature = _signCompact(BOB_KEY, _registrationHash(1, deadline));
+        bytes memory call = abi.encodeCall(federation.registerSigned, (BOB, deadline, signature, _noVoucher()));
+        receiver.prepare(address(federation), call);
+        federation.claimFor(payable(address(receiver)));
+        assertEq(receiver.returned(), _lockedError());
+        receiver.perform(address(federation), call);
+        assertTrue(_view(BOB).member);
+    }
+
+    /// @dev The token tries to leave while the call is under way and cannot; afterwards it may.
     function _isLocked(address caller, bytes memory call) private {
         bytes memory leave = abi.encodeCall(federation.leave, (payable(PURSE)));
         _odd.prepare(address(federation), leave, false);
@@ -116,21 +147,15 @@ contract ReentrancyTest is Base {
         return abi.encodeWithSelector(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
     }
 
+    /// @dev Ada is paid a wage.
     function _finalizedRound() private {
-        _finalizedRound(ADA);
-    }
-
-    /// @dev Paid 1 gwei.
-    function _finalizedRound(address client) private {
         _open();
-        _submit(client, 1000);
+        _submit(ADA, 1000);
         _finalize();
     }
 
     function _registration(address client) private view returns (bytes memory) {
-        uint256 id = uint160(client);
-        uint40 expiry = type(uint40).max;
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(OWNER_KEY, federation.voucherDigest(client, id, expiry));
-        return abi.encodeCall(federation.registerWithVoucher, (id, expiry, abi.encodePacked(r, s, v)));
+        IFederation.Voucher memory voucher = _voucher(OWNER_KEY, client, uint160(client), type(uint40).max);
+        return abi.encodeCall(federation.registerWithVoucher, (voucher));
     }
 }

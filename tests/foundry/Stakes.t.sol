@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {IFederation} from "../../contracts/interfaces/IFederation.sol";
 import {Base} from "./Base.sol";
 
-/// @title A stake is its client's, but for what a finalization slashes.
+/// @title A stake is its client's, but for what a finalization slashes, which is booked like a reward.
 contract StakesTest is Base {
     uint128 private constant STAKE = 1 ether + 1;
     uint16 private constant MAX_SLASH_RATE = 5000;
@@ -24,7 +24,7 @@ contract StakesTest is Base {
         }
         vm.prank(ADA);
         federation.register{value: STAKE}();
-        assertEq(_view(0, ADA).stake, STAKE);
+        assertEq(_view(ADA).stake, STAKE);
         assertEq(address(federation).balance, STAKE);
         assertEq(ADA.balance, 1);
     }
@@ -38,17 +38,40 @@ contract StakesTest is Base {
         _register(ADA);
         _register(BOB);
         vm.expectEmit(address(federation));
-        emit IFederation.Left(ADA, 0);
+        emit IFederation.Left(ADA, 0, BOB, false);
         vm.expectEmit(address(federation));
-        emit IFederation.StakeReturned(ADA, PURSE, STAKE);
+        emit IFederation.Paid(ADA, PURSE, 0, STAKE);
         vm.prank(ADA);
         assertEq(federation.leave(payable(PURSE)), STAKE);
 
         assertEq(PURSE.balance, STAKE);
         assertEq(ADA.balance, 0);
-        assertEq(_view(0, ADA).stake, 0);
-        assertFalse(_view(0, ADA).member);
-        assertEq(_view(0, BOB).stake, STAKE, "another's stays");
+        assertEq(_stakeOf(ADA), 0);
+        assertFalse(_view(ADA).member);
+        assertEq(_stakeOf(BOB), STAKE, "another's stays");
+    }
+
+    function test_StakeAndRewardsArePaidTogether() public {
+        _registerThree();
+        _open();
+        _submit(ADA, 1000);
+        _finalize();
+        vm.expectEmit(address(federation));
+        emit IFederation.Paid(ADA, ADA, WAGE, STAKE);
+        assertEq(_leave(ADA), STAKE + WAGE);
+        assertEq(ADA.balance, STAKE + WAGE);
+    }
+
+    function test_AClaimLeavesTheStake() public {
+        _registerThree();
+        _open();
+        _submit(ADA, 1000);
+        _finalize();
+        vm.expectEmit(address(federation));
+        emit IFederation.Paid(ADA, ADA, WAGE, 0);
+        assertEq(_claim(ADA), WAGE);
+        assertEq(_stakeOf(ADA), STAKE);
+        assertEq(_leave(ADA), STAKE);
     }
 
     function test_AStakeIsReturnedOnce() public {
@@ -66,69 +89,69 @@ contract StakesTest is Base {
         assertEq(_leave(ADA), STAKE);
     }
 
-    function test_AnUpdateInTheLiveRoundLocksTheStake() public {
+    function test_AnUpdateInTheLiveRoundHoldsTheStake() public {
         _registerThree();
         _open();
         _submit(ADA, 1000);
         vm.recordLogs();
         vm.expectEmit(address(federation));
-        emit IFederation.Left(ADA, 0);
+        emit IFederation.Left(ADA, 0, CYD, false);
         assertEq(_leave(ADA), 0);
 
         assertEq(_emitted(), 1);
-        assertFalse(_view(1, ADA).member);
-        assertEq(_view(1, ADA).stake, STAKE);
+        assertFalse(_view(ADA).member);
+        assertEq(_stakeOf(ADA), STAKE);
         assertEq(address(federation).balance, REWARD + 3 * uint256(STAKE));
     }
 
-    function test_ALockedStakeIsReturnedOnceTheRoundIsFinalized() public {
-        _lock();
+    function test_AHeldStakeIsReturnedOnceTheRoundIsFinalized() public {
+        _hold();
         vm.warp(_view().trainingDeadline);
         _refusesToReturn();
         _finalize();
         _returnsTheStake();
     }
 
-    function test_ALockedStakeIsReturnedOnceTheRoundIsAbandoned() public {
-        _lock();
+    function test_AHeldStakeIsReturnedOnceTheRoundIsAbandoned() public {
+        _hold();
         vm.warp(_view().aggregationDeadline - 1);
         _refusesToReturn();
         vm.warp(_view().aggregationDeadline);
         _returnsTheStake();
     }
 
-    function test_WhoIsInTheLiveRoundLeavesAfterItAtOnce() public {
+    function test_WhoHasAnUpdateInTheLiveRoundLeavesAfterItAtOnce() public {
         _registerThree();
         _open();
         _submit(ADA, 1000);
         _finalize();
-        assertEq(_leave(ADA), STAKE);
+        assertEq(_leave(ADA), STAKE + WAGE);
     }
 
-    function test_AnUpdateOfAnEarlierRoundLocksNothing() public {
+    function test_AnUpdateOfAnEarlierRoundHoldsNothing() public {
         _registerThree();
         _open();
         _submit(ADA, 1000);
         _finalize();
         _open();
-        assertEq(_leave(ADA), STAKE);
+        assertEq(_leave(ADA), STAKE + WAGE);
     }
 
-    function test_TheLockNamesTheLatestRound() public {
+    function test_TheRefusalNamesTheLatestRound() public {
         _registerThree();
         _open();
         _abandon();
         _open();
         _submit(ADA, 1000);
         _leave(ADA);
-        vm.expectRevert(abi.encodeWithSelector(IFederation.StakeIsLocked.selector, 2));
+        vm.expectRevert(abi.encodeWithSelector(IFederation.UpdateIsLive.selector, 2));
         _leave(ADA);
     }
 
     function test_NobodyRegistersWhileAnOldStakeIsHeld() public {
-        _lock();
+        _hold();
         vm.deal(ADA, STAKE);
-        vm.expectRevert(abi.encodeWithSelector(IFederation.StakeNotReturned.selector, ADA, STAKE));
+        vm.expectRevert(abi.encodeWithSelector(IFederation.UpdateIsLive.selector, 1));
         vm.prank(ADA);
         federation.register{value: STAKE}();
 
@@ -139,8 +162,8 @@ contract StakesTest is Base {
         federation.register{value: STAKE}();
 
         assertEq(_leave(ADA), left);
-        assertEq(_register(ADA), 3);
-        assertEq(_view(0, ADA).stake, STAKE);
+        assertEq(_register(ADA), 2);
+        assertEq(_stakeOf(ADA), STAKE, "whole: the slash was of the old one");
     }
 
     function test_AMemberCannotStakeTwice() public {
@@ -153,77 +176,131 @@ contract StakesTest is Base {
 
     // -------------------------------------------------------------------------------------------------- slashing
 
-    function test_SlashingTakesItsPartOfTheStakeRoundedDown() public {
-        _aggregating();
-        vm.expectEmit(address(federation));
-        emit IFederation.UpdateAdjusted(1, ADA, 400);
+    /// @dev The finalization says what it slashes by its adjustments; the amount is said when it is booked.
+    function test_ASlashIsBookedWithTheNextSubmission() public {
+        _slashedRound(400);
+        assertEq(_stakeOf(ADA), STAKE - STAKE / 2, "seen before it is booked");
+        assertEq(_view(ADA).slashRate, MAX_SLASH_RATE);
+        assertEq(_view(ADA).computeMs, 400);
+        assertEq(_stakeOf(BOB), STAKE, "another's stays");
+        assertEq(_view(BOB).slashRate, 0);
+        _open();
         vm.expectEmit(address(federation));
         emit IFederation.Slashed(1, ADA, STAKE / 2);
-        _finalize(_adjustment(ADA, 400, MAX_SLASH_RATE));
+        _submit(ADA, 1000);
+        assertEq(_stakeOf(ADA), STAKE - STAKE / 2, "once");
+        assertEq(_owed(ADA), uint256(WAGE) * 400 / 1000);
+        assertEq(_view(ADA).slashRate, 0, "of the new update");
+    }
 
-        assertEq(_view(1, ADA).stake, STAKE - STAKE / 2);
-        assertEq(_view(1, ADA).slashRate, MAX_SLASH_RATE);
-        assertEq(_view(1, ADA).creditedMs, 400);
-        assertEq(_view(1, BOB).stake, STAKE, "another's stays");
-        assertEq(_view(1, BOB).slashRate, 0);
+    function test_ASlashIsBookedWithADecline() public {
+        _slashedRound(400);
+        _open();
+        vm.expectEmit(address(federation));
+        emit IFederation.Slashed(1, ADA, STAKE / 2);
+        _decline(ADA);
+        assertEq(_stakeOf(ADA), STAKE - STAKE / 2);
+    }
+
+    function test_ASlashIsBookedWithAClaim() public {
+        _slashedRound(400);
+        vm.expectEmit(address(federation));
+        emit IFederation.Slashed(1, ADA, STAKE / 2);
+        vm.expectEmit(address(federation));
+        emit IFederation.Paid(ADA, ADA, uint256(WAGE) * 400 / 1000, 0);
+        _claim(ADA);
+        assertEq(_stakeOf(ADA), STAKE - STAKE / 2);
+        assertEq(_view(ADA).slashRate, MAX_SLASH_RATE, "the line stays as it is");
+        _open();
+        vm.recordLogs();
+        _submit(ADA, 1000);
+        assertEq(_said(IFederation.Slashed.selector), 0, "not twice");
+        assertEq(_stakeOf(ADA), STAKE - STAKE / 2);
+    }
+
+    function test_ASlashIsBookedWithLeaving() public {
+        _slashedRound(400);
+        vm.expectEmit(address(federation));
+        emit IFederation.Left(ADA, 0, CYD, false);
+        vm.expectEmit(address(federation));
+        emit IFederation.Slashed(1, ADA, STAKE / 2);
+        vm.expectEmit(address(federation));
+        emit IFederation.Paid(ADA, ADA, uint256(WAGE) * 400 / 1000, STAKE - STAKE / 2);
+        _leave(ADA);
+        assertEq(ADA.balance, uint256(WAGE) * 400 / 1000 + STAKE - STAKE / 2);
+    }
+
+    function test_ASlashWaitsForItsClient() public {
+        _slashedRound(0);
+        for (uint256 i; i < 3; ++i) {
+            _open();
+            _submit(BOB, 1000);
+            _finalize();
+        }
+        assertEq(_stakeOf(ADA), STAKE - STAKE / 2);
+        vm.expectEmit(address(federation));
+        emit IFederation.Slashed(1, ADA, STAKE / 2);
+        assertEq(_leave(ADA), STAKE - STAKE / 2);
     }
 
     function test_AnAdjustmentWithoutASlashLeavesTheStake() public {
         _aggregating();
-        vm.recordLogs();
         _finalize(_adjustment(ADA, 0, 0));
-        assertEq(_emitted(), 2, "adjusted and finalized, not slashed");
-        assertEq(_view(1, ADA).stake, STAKE);
+        assertEq(_stakeOf(ADA), STAKE);
+        vm.recordLogs();
+        assertEq(_leave(ADA), STAKE);
+        assertEq(_emitted(), 2, "left and paid, not slashed");
     }
 
     function test_TheMostThatCanBeSlashedIsFixed() public {
         _aggregating();
-        IFederation.Adjustment[] memory adjustments = new IFederation.Adjustment[](1);
-        adjustments[0] = _adjustment(ADA, 0, MAX_SLASH_RATE + 1);
+        IFederation.Finalization memory finalization = _finalization(_one(_adjustment(ADA, 0, MAX_SLASH_RATE + 1)));
         vm.expectRevert(
             abi.encodeWithSelector(IFederation.SlashRateTooHigh.selector, MAX_SLASH_RATE, MAX_SLASH_RATE + 1)
         );
         vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 2000, MODEL, REPORT, adjustments, SECRET);
+        federation.finalizeRound(finalization);
     }
 
     function test_ASlashTakesOfWhatIsLeft() public {
         _registerThree();
-        uint256 left = STAKE;
-        for (uint32 round = 1; round <= 3; ++round) {
+        (uint256 left, uint256 taken) = (STAKE, 0);
+        for (uint24 round = 1; round <= 3; ++round) {
             _open();
+            if (round > 1) {
+                vm.expectEmit(address(federation));
+                emit IFederation.Slashed(round - 1, ADA, taken);
+            }
             _submit(ADA, 1000);
-            vm.expectEmit(address(federation));
-            emit IFederation.Slashed(round, ADA, left * 3333 / 10_000);
             _finalize(_adjustment(ADA, 0, 3333));
-            left -= left * 3333 / 10_000;
-            assertEq(_view(round, ADA).stake, left);
+            taken = left * 3333 / 10_000;
+            left -= taken;
+            assertEq(_stakeOf(ADA), left);
         }
         assertEq(_leave(ADA), left);
     }
 
     function test_WhoLeftALiveRoundIsSlashedToo() public {
-        _lock();
+        _hold();
         _finalize(_adjustment(ADA, 0, 1));
         uint256 left = STAKE - STAKE / 10_000;
+        assertEq(_stakeOf(ADA), left);
+        vm.expectEmit(address(federation));
+        emit IFederation.Slashed(1, ADA, STAKE / 10_000);
         assertEq(_leave(ADA), left);
         assertEq(ADA.balance, left);
     }
 
     function test_WhatIsSlashedGoesToNobody() public {
-        _aggregating();
-        _finalize(_adjustment(ADA, 0, MAX_SLASH_RATE));
+        _slashedRound(0);
         assertEq(federation.carried(), REWARD - 2 * WAGE, "what neither claimed");
-        vm.prank(OWNER);
-        federation.close();
-        vm.prank(OWNER);
-        federation.withdraw(payable(PURSE));
+        _close();
+        _withdraw(PURSE);
         assertEq(PURSE.balance, REWARD - 2 * WAGE);
 
         _leave(ADA);
         _leave(BOB);
         _leave(CYD);
-        _claim(BOB, 1);
         assertEq(
             address(federation).balance, STAKE / 2 + WAGE, "the slash, and what the rejected update would have earned"
         );
@@ -233,28 +310,34 @@ contract StakesTest is Base {
         terms.maxSlashRate = 10_000;
         _create();
         _aggregating();
+        _finalize(_adjustment(ADA, 0, 10_000));
+        assertEq(_stakeOf(ADA), 0);
+        assertTrue(_view(ADA).member);
+
         vm.expectEmit(address(federation));
         emit IFederation.Slashed(1, ADA, STAKE);
-        _finalize(_adjustment(ADA, 0, 10_000));
-        assertEq(_view(1, ADA).stake, 0);
-        assertTrue(_view(1, ADA).member);
-
-        vm.recordLogs();
         vm.expectEmit(address(federation));
-        emit IFederation.Left(ADA, 0);
+        emit IFederation.Paid(ADA, ADA, 0, 0);
         assertEq(_leave(ADA), 0);
-        assertEq(_emitted(), 1);
+        _register(ADA);
+        assertEq(_stakeOf(ADA), STAKE);
     }
 
-    function test_WithoutAStakeNobodyIsSlashed() public {
-        (terms.stake, terms.maxSlashRate) = (0, 0);
+    function test_WhatHasNothingLeftIsSlashedOfNothing() public {
+        terms.maxSlashRate = 10_000;
         _create();
         _aggregating();
-        IFederation.Adjustment[] memory adjustments = new IFederation.Adjustment[](1);
-        adjustments[0] = _adjustment(ADA, 0, 1);
-        vm.expectRevert(abi.encodeWithSelector(IFederation.SlashRateTooHigh.selector, 0, 1));
-        vm.prank(OWNER);
-        federation.finalizeRound(1, 2, 2000, MODEL, REPORT, adjustments, SECRET);
+        _finalize(_adjustment(ADA, 0, 10_000));
+        _open();
+        _submit(ADA, 1000);
+        _finalize(_adjustment(ADA, 0, 10_000));
+        vm.recordLogs();
+        _open();
+        _submit(ADA, 1000);
+        assertEq(_said(IFederation.Slashed.selector), 0);
+        assertEq(_stakeOf(ADA), 0);
+        _finalize();
+        assertEq(_claim(ADA), WAGE, "it still earns");
     }
 
     function testFuzz_TheSlashIsTheFloorAndStakesAreWhatTheyWere(uint128 stake, uint16 rate) public {
@@ -264,19 +347,17 @@ contract StakesTest is Base {
         _create();
         _aggregating();
         uint256 slashed = uint256(stake) * rate / 10_000;
-        vm.expectEmit(address(federation));
-        emit IFederation.Slashed(1, ADA, slashed);
         _finalize(_adjustment(ADA, 0, rate));
 
-        assertEq(_view(1, ADA).stake, stake - slashed);
+        assertEq(_stakeOf(ADA), stake - slashed);
         assertEq(_leave(ADA), stake - slashed);
-        assertEq(_leave(BOB), stake);
+        assertEq(_leave(BOB), uint256(stake) + WAGE);
     }
 
     // --------------------------------------------------------------------------------------------------- helpers
 
     /// @dev Ada left round 1 with an update in it.
-    function _lock() private {
+    function _hold() private {
         _registerThree();
         _open();
         _submit(ADA, 1000);
@@ -285,17 +366,17 @@ contract StakesTest is Base {
     }
 
     function _refusesToReturn() private {
-        vm.expectRevert(abi.encodeWithSelector(IFederation.StakeIsLocked.selector, 1));
+        vm.expectRevert(abi.encodeWithSelector(IFederation.UpdateIsLive.selector, 1));
         _leave(ADA);
     }
 
     function _returnsTheStake() private {
         vm.recordLogs();
         vm.expectEmit(address(federation));
-        emit IFederation.StakeReturned(ADA, ADA, STAKE);
-        assertEq(_leave(ADA), STAKE);
+        emit IFederation.Paid(ADA, ADA, WAGE, STAKE);
+        assertEq(_leave(ADA), STAKE + WAGE);
         assertEq(_emitted(), 1, "the membership had ended before");
-        assertEq(ADA.balance, STAKE);
+        assertEq(ADA.balance, STAKE + WAGE);
         vm.expectRevert(abi.encodeWithSelector(IFederation.NotRegistered.selector, ADA));
         _leave(ADA);
     }
@@ -307,5 +388,11 @@ contract StakesTest is Base {
         _submit(ADA, 1000);
         _submit(BOB, 1000);
         _endTraining();
+    }
+
+    /// @dev Of Ada's second so much is credited, and half of her stake is slashed.
+    function _slashedRound(uint32 creditedMs) private {
+        _aggregating();
+        _finalize(_adjustment(ADA, creditedMs, MAX_SLASH_RATE));
     }
 }

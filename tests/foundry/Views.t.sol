@@ -4,29 +4,40 @@ pragma solidity 0.8.30;
 import {IFederation} from "../../contracts/interfaces/IFederation.sol";
 import {Base} from "./Base.sol";
 
-/// @title What anybody can read of rounds, members and updates.
+/// @title What anybody can read of the latest round, of clients, and of what they hold.
 contract ViewsTest is Base {
     uint128 private constant STAKE = 1000;
 
     function setUp() public override {
-        (terms.stake, terms.maxSlashRate) = (STAKE, 10_000);
+        (terms.stake, terms.maxSlashRate, terms.maxSpread) = (STAKE, 10_000, 3);
         super.setUp();
-        vm.setBlockhash(block.number - 1, keccak256("block"));
         _registerThree();
     }
 
     // ------------------------------------------------------------------------------------------------------ rounds
+
+    function test_BeforeTheFirstRoundThereIsNothingToSee() public {
+        _create();
+        IFederation.RoundView memory expected;
+        expected.client.client = STRANGER;
+        assertEq(abi.encode(federation.roundView(STRANGER)), abi.encode(expected));
+        assertEq(federation.roundCount(), 0);
+        assertEq(federation.record(), 0);
+        assertEq(federation.latestRelease().modelCid, INITIAL_MODEL, "what the first round will start from");
+    }
 
     function test_AFinalizedRoundTellsWhatBecameOfItsMoney() public {
         IFederation.RoundView memory expected = _openSmallPool();
         _submit(ADA, 1000);
         _submit(BOB, 2000);
         _submit(CYD, 500);
+        expected.digest = _view().digest;
         _finalize(_adjustment(BOB, 700, 2500));
 
         expected.phase = IFederation.Phase.Finalized;
-        expected.released = IFederation.Release(MODEL, REPORT);
-        expected.secret = SECRET;
+        delete expected.base;
+        expected.released = IFederation.Release(_modelOf(1), _reportOf(1));
+        expected.secret = _secretOf(1);
         expected.updateCount = 3;
         expected.claimedMs = 3500;
         expected.creditedMs = 2200;
@@ -36,127 +47,154 @@ contract ViewsTest is Base {
         expected.client = IFederation.ClientView({
             client: BOB,
             member: true,
-            stake: 750,
             index: 1,
             selected: true,
-            updateCid: _cidOf(BOB),
-            samples: SAMPLES,
-            computeMs: 2000,
-            creditedMs: 700,
+            last: 1,
+            declined: false,
+            updateCid: _cidOf(1, BOB),
+            computeMs: 700,
+            adjusted: true,
             slashRate: 2500,
-            reward: 70,
-            claimed: false
+            owed: 70,
+            stake: 750
         });
-        assertEq(abi.encode(federation.roundView(1, BOB)), abi.encode(expected));
+        assertEq(abi.encode(federation.roundView(BOB)), abi.encode(expected));
 
-        _claim(BOB, 1);
-        expected.client.claimed = true;
-        assertEq(abi.encode(federation.roundView(1, BOB)), abi.encode(expected));
+        _claim(BOB);
+        expected.client.owed = 0;
+        assertEq(abi.encode(federation.roundView(BOB)), abi.encode(expected));
+    }
+
+    function test_TheLastSecretStaysInViewWhileTheNextRoundIsLive() public {
+        _openSmallPool();
+        assertEq(federation.secret(), 0);
+        _submit(ADA, 1000);
+        _finalize();
+        assertEq(federation.secret(), _secretOf(1));
+        _open();
+        assertEq(federation.secret(), _secretOf(1));
+        assertEq(_view().secret, 0, "its own is not published");
     }
 
     function test_AnAbandonedRoundPaysWhatWasClaimed() public {
         IFederation.RoundView memory expected = _openSmallPool();
         _submit(CYD, 500);
+        expected.digest = _view().digest;
         expected.updateCount = 1;
         expected.claimedMs = 500;
         expected.creditedMs = 500;
         expected.client = IFederation.ClientView({
             client: CYD,
             member: true,
-            stake: STAKE,
             index: 2,
             selected: true,
-            updateCid: _cidOf(CYD),
-            samples: SAMPLES,
+            last: 1,
+            declined: false,
+            updateCid: _cidOf(1, CYD),
             computeMs: 500,
-            creditedMs: 500,
+            adjusted: false,
             slashRate: 0,
-            reward: 0,
-            claimed: false
+            owed: 0,
+            stake: STAKE
         });
-        assertEq(abi.encode(federation.roundView(1, CYD)), abi.encode(expected), "training");
+        assertEq(abi.encode(federation.roundView(CYD)), abi.encode(expected), "training");
 
         _endTraining();
         expected.phase = IFederation.Phase.Aggregating;
-        assertEq(abi.encode(federation.roundView(1, CYD)), abi.encode(expected), "aggregating");
+        assertEq(abi.encode(federation.roundView(CYD)), abi.encode(expected), "aggregating");
 
         _abandon();
         expected.phase = IFederation.Phase.Abandoned;
         expected.payable_ = 50;
         expected.surplus = 9950;
-        expected.client.reward = 50;
-        assertEq(abi.encode(federation.roundView(1, CYD)), abi.encode(expected), "abandoned");
+        expected.client.owed = 50;
+        assertEq(abi.encode(federation.roundView(CYD)), abi.encode(expected), "abandoned");
     }
 
-    function test_WhatWasNeverOpenedIsEmpty() public view {
-        IFederation.RoundView memory expected;
-        expected.round = 9;
-        expected.client.client = STRANGER;
-        assertEq(abi.encode(federation.roundView(9, STRANGER)), abi.encode(expected));
-    }
-
-    function testFuzz_AViewNeverReverts(uint32 round, address client) public {
+    function test_OnlyTheLatestRoundIsInTheView() public {
         _open();
         _submit(ADA, 1000);
         _finalize();
         _open();
-        IFederation.RoundView memory view_ = federation.roundView(round, client);
-        assertEq(view_.round, round);
+        assertEq(_view().round, 2);
+        assertEq(_view(ADA).last, 1);
+        assertEq(_view(ADA).updateCid, 0);
+        assertEq(_view(ADA).computeMs, 0);
+        assertFalse(_view(ADA).declined, "its last update is of another round");
+        assertTrue(_view(ADA).selected);
+        assertEq(_view(ADA).owed, WAGE);
+    }
+
+    function testFuzz_AViewNeverReverts(address client, uint256 from, uint256 limit, uint40 time) public {
+        _open();
+        _submit(ADA, 1000);
+        _leave(ADA);
+        vm.warp(uint256(time) + START);
+        IFederation.RoundView memory view_ = federation.roundView(client);
+        assertEq(view_.round, 1);
         assertEq(view_.client.client, client);
-        assertEq(uint8(view_.phase), uint8(federation.phase(round)));
-        assertEq(federation.roundView(type(uint32).max, client).pool, 0);
+        assertEq(uint8(view_.phase), uint8(federation.phase()));
+        federation.members(from, limit);
+        federation.updates(from, limit);
+        federation.balanceOf(client);
+        federation.carried();
+        federation.results(uint24(from));
     }
 
     /// @dev Whatever others claim.
     function test_EveryCreditedSecondIsPaidTheGuaranteedRateAtLeast() public {
         IFederation.RoundTerms memory roundTerms = _roundTerms();
-        (roundTerms.maxUpdates, roundTerms.maxComputeMs, roundTerms.reward) = (3, 10_000, 600);
+        (roundTerms.maxComputeMs, roundTerms.rewardRateCap, roundTerms.reward) = (10_000, 60e9, 600);
         _open(roundTerms);
-        assertEq(_view().guaranteedRate, 20); // 600 for 3 * 10 s
+        assertEq(_view().guaranteedRate, 20e9); // 600 for 3 * 10 s
         skip(100);
         _submit(ADA, 10_000);
         _submit(BOB, 10_000);
         _submit(CYD, 10_000);
         _finalize();
-        assertEq(_view(1, ADA).reward, 200);
+        assertEq(_owed(ADA), 200);
     }
 
     function test_TheGuaranteedRateIsTheWageAtMost() public {
         IFederation.RoundTerms memory roundTerms = _roundTerms();
-        (roundTerms.maxUpdates, roundTerms.maxComputeMs, roundTerms.rewardRateCap) = (3, 10_000, 19);
-        roundTerms.reward = 600;
+        (roundTerms.maxComputeMs, roundTerms.rewardRateCap, roundTerms.reward) = (10_000, 19e9, 600);
         _open(roundTerms);
-        assertEq(_view().guaranteedRate, 19);
+        assertEq(_view().guaranteedRate, 19e9);
+    }
+
+    /// @dev Of those who are selected, not of as many as might be.
+    function test_TheGuaranteedRateGoesByTheSelected() public {
+        IFederation.RoundTerms memory roundTerms = _roundTerms();
+        (roundTerms.maxComputeMs, roundTerms.rewardRateCap, roundTerms.reward) = (10_000, 60e9, 600);
+        roundTerms.selectionRate = 5000; // two of three
+        _open(roundTerms);
+        assertEq(_view().guaranteedRate, 30e9);
     }
 
     // ------------------------------------------------------------------------------------------------------ client
 
     function test_AMemberSeesWhetherItIsSelected() public {
-        IFederation.RoundTerms memory roundTerms = _roundTerms();
-        roundTerms.maxUpdates = 2;
-        _open(roundTerms);
+        _openFor(2);
         uint256 selected;
         address[3] memory clients = [ADA, BOB, CYD];
-        for (uint32 i; i < clients.length; ++i) {
+        for (uint256 i; i < clients.length; ++i) {
             // 2^31 - 1 leaves 1 modulo 3.
-            bool expected = (i + _view().selectionOffset) % 3 < 2;
-            assertEq(federation.isSelected(1, i), expected);
-            assertEq(_view(1, clients[i]).selected, expected);
+            bool expected = (i + 2) % 3 < 2;
+            assertEq(_view(clients[i]).selected, expected);
             if (expected) ++selected;
         }
+        assertEq(_view().selectionOffset, 2);
         assertEq(selected, 2);
     }
 
     function test_NobodyIsSelectedBeyondTheMembersOfTheOpening() public {
         _open();
         _register(DOT);
-        assertTrue(federation.isSelected(1, 2));
-        assertFalse(federation.isSelected(1, 3));
-        assertFalse(federation.isSelected(1, type(uint32).max));
-        assertFalse(federation.isSelected(2, 0), "not opened");
-        assertFalse(_view(1, DOT).selected);
-        assertEq(_view(1, DOT).index, 3);
-        assertTrue(_view(1, DOT).member);
+        assertFalse(_view(DOT).selected);
+        assertEq(_view(DOT).index, 3);
+        assertTrue(_view(DOT).member);
+        assertEq(_view(DOT).last, 1);
+        assertFalse(_view(DOT).declined, "a registration is no decline");
     }
 
     function test_WhoLeftWithoutAnUpdateIsOut() public {
@@ -164,117 +202,75 @@ contract ViewsTest is Base {
         _leave(ADA);
         IFederation.ClientView memory expected;
         expected.client = ADA;
-        assertEq(abi.encode(_view(1, ADA)), abi.encode(expected));
+        assertEq(abi.encode(_view(ADA)), abi.encode(expected));
     }
 
     function test_WhoLeftWithAnUpdateStaysInTheRound() public {
         _open();
         _submit(BOB, 1000);
         _leave(BOB);
-        assertFalse(_view(1, BOB).member);
-        assertTrue(_view(1, BOB).selected);
-        assertEq(_view(1, BOB).index, 1);
-        assertEq(_view(1, BOB).stake, STAKE);
-        assertEq(_view(2, BOB).index, 0);
-        assertFalse(_view(2, BOB).selected);
+        IFederation.ClientView memory expected;
+        expected.client = BOB;
+        expected.selected = true;
+        expected.last = 1;
+        expected.updateCid = _cidOf(1, BOB);
+        expected.computeMs = 1000;
+        expected.stake = STAKE;
+        assertEq(abi.encode(_view(BOB)), abi.encode(expected));
+        _finalize();
+        expected.owed = WAGE;
+        assertEq(abi.encode(_view(BOB)), abi.encode(expected));
+        _open();
+        assertFalse(_view(BOB).selected);
+        assertEq(_view(BOB).owed, WAGE);
+        assertEq(_view(BOB).stake, STAKE);
     }
 
-    function test_AnUpdateKeepsTheIndexThatItWasSubmittedWith() public {
+    function test_ARejectedUpdateIsStillOne() public {
         _open();
         _submit(BOB, 1000);
-        _finalize();
-        _leave(BOB);
-        _register(BOB);
-        assertEq(_view(1, BOB).index, 1);
-        assertTrue(_view(1, BOB).selected);
-        assertEq(_view(2, BOB).index, 3);
-        assertFalse(_view(2, BOB).selected);
+        _finalize(_adjustment(BOB, 0, 0));
+        assertTrue(_view(BOB).selected);
+        assertTrue(_view(BOB).adjusted);
+        assertFalse(_view(BOB).declined);
+        assertEq(_view(BOB).computeMs, 0);
+        assertEq(_view(BOB).updateCid, _cidOf(1, BOB));
     }
 
-    // ----------------------------------------------------------------------------------------------------- updates
-
-    function test_UpdatesAreListedByIndex() public {
+    function test_ABalanceIsWhatIsBookedAndWhatIsNot() public {
+        (uint256 owed, uint256 stake) = federation.balanceOf(ADA);
+        assertEq(owed, 0);
+        assertEq(stake, STAKE);
+        (owed, stake) = federation.balanceOf(STRANGER);
+        assertEq(owed, 0);
+        assertEq(stake, 0);
         _open();
-        _submit(CYD, 300);
-        _submit(ADA, 100);
-        IFederation.ClientView[] memory page = federation.updates(1, 0, 100);
-        assertEq(page.length, 2);
-        assertEq(abi.encode(page[0]), abi.encode(_view(1, ADA)));
-        assertEq(abi.encode(page[1]), abi.encode(_view(1, CYD)));
-        assertEq(page[0].computeMs, 100);
-        assertEq(page[1].index, 2);
-    }
-
-    function test_APageHoldsTheUpdatesOfItsIndices() public {
+        _submit(ADA, 1000);
+        _finalize(_adjustment(ADA, 500, 1000));
+        (owed, stake) = federation.balanceOf(ADA);
+        assertEq(owed, WAGE / 2);
+        assertEq(stake, 900);
         _open();
-        _submit(ADA, 100);
-        _submit(CYD, 300);
-        _assertPage(0, 1, ADA);
-        _assertPage(0, 2, ADA);
-        _assertPage(1, 2, CYD);
-        _assertPage(2, 1, CYD);
-        _assertPage(2, type(uint32).max, CYD);
-        assertEq(federation.updates(1, 0, 0).length, 0);
-        assertEq(federation.updates(1, 1, 1).length, 0, "Bob did not submit");
-        assertEq(federation.updates(1, 3, 1).length, 0);
-        assertEq(federation.updates(1, type(uint32).max, type(uint32).max).length, 0);
-    }
-
-    function test_ARoundListsItsOwnUpdates() public {
-        _open();
-        _submit(ADA, 100);
-        _finalize();
-        _open();
-        _submit(BOB, 200);
-        assertEq(federation.updates(1, 0, 100).length, 1);
-        assertEq(federation.updates(2, 0, 100)[0].client, BOB);
-        assertEq(federation.updates(0, 0, 100).length, 0);
-        assertEq(federation.updates(3, 0, 100).length, 0);
-    }
-
-    /// @dev Dot's update of round 1 was submitted with index 3, that of round 2 with index 4.
-    function test_WhoRegisteredAgainIsListedOnceInEveryRound() public {
-        _register(DOT);
-        _open();
-        _submit(DOT, 100);
-        _finalize();
-        _leave(DOT);
-        _register(DOT);
-        _open();
-        _submit(DOT, 200);
-
-        assertEq(federation.updates(1, 0, 100).length, 1);
-        assertEq(federation.updates(1, 3, 1).length, 1);
-        assertEq(federation.updates(1, 3, 1)[0].index, 3);
-        assertEq(federation.updates(1, 4, 1).length, 0);
-        assertEq(federation.updates(2, 0, 100).length, 1);
-        assertEq(federation.updates(2, 3, 1).length, 0);
-        assertEq(federation.updates(2, 4, 1)[0].index, 4);
-    }
-
-    /// @dev An update with index 0 does not stand for every index of its client.
-    function test_TheFirstClientIsListedOnceToo() public {
-        _open();
-        _submit(ADA, 100);
-        _finalize();
-        _leave(ADA);
-        _register(ADA);
-        assertEq(federation.updates(1, 0, 100).length, 1);
-        assertEq(federation.updates(1, 3, 1).length, 0);
+        _submit(ADA, 2000);
+        (owed, stake) = federation.balanceOf(ADA);
+        assertEq(owed, WAGE / 2);
+        assertEq(stake, 900);
+        _finalize(_adjustment(ADA, 1000, 1000));
+        (owed, stake) = federation.balanceOf(ADA);
+        assertEq(owed, WAGE / 2 + WAGE);
+        assertEq(stake, 810);
+        assertEq(_leave(ADA), uint256(WAGE) / 2 + WAGE + 810);
+        (owed, stake) = federation.balanceOf(ADA);
+        assertEq(owed, 0);
+        assertEq(stake, 0);
     }
 
     // ---------------------------------------------------------------------------------------------------- helpers
 
-    function _assertPage(uint32 from, uint32 limit, address client) private view {
-        IFederation.ClientView[] memory page = federation.updates(1, from, limit);
-        assertEq(page.length, 1);
-        assertEq(page[0].client, client);
-    }
-
     /// @dev 10,000 for a wage of 100 a second, and 100 s of waiting; returns what is known of it.
     function _openSmallPool() private returns (IFederation.RoundView memory expected) {
         IFederation.RoundTerms memory roundTerms = _roundTerms();
-        (roundTerms.rewardRateCap, roundTerms.reward) = (100, 10_000);
+        (roundTerms.rewardRateCap, roundTerms.reward) = (100e9, 10_000);
         _open(roundTerms);
         skip(100);
         expected.round = 1;
@@ -282,16 +278,15 @@ contract ViewsTest is Base {
         expected.openedAt = uint40(START);
         expected.trainingDeadline = uint40(START + PERIOD);
         expected.aggregationDeadline = uint40(START + 2 * PERIOD);
-        expected.planCid = PLAN;
-        expected.sealingKey = SEALING_KEY;
+        expected.planCid = _planOf(1);
+        expected.sealingKey = _keyOf(1);
         expected.base.modelCid = INITIAL_MODEL;
         expected.memberCount = 3;
-        expected.selectionOffset = uint32(uint256(keccak256(abi.encode(keccak256("block"), 1))) % 3);
         expected.selectedCount = 3;
         expected.maxUpdates = 10;
         expected.maxComputeMs = 100_000;
-        expected.rewardRateCap = 100;
+        expected.rewardRateCap = 100e9;
         expected.pool = 10_000;
-        expected.guaranteedRate = 10; // 10,000 for 10 * 100 s
+        expected.guaranteedRate = 33_333_333_333; // 10,000 for 3 * 100 s
     }
 }

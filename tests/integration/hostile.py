@@ -12,7 +12,7 @@ from processor.artifacts.update import write_update
 from processor.daemons.client import ClientDaemon
 from processor.privacy.sealing import seal_file
 from processor.protocol.settlement import Identity, update_header
-from processor.types import RoundView
+from processor.types import Opening
 from tests.integration.local_federation import LocalFederation
 
 
@@ -21,17 +21,17 @@ class Hostile:
 
     def __init__(self, federation: LocalFederation) -> None:
         self.federation = federation
-        self.view: RoundView = federation.federation.round_view(1)
+        self.opening: Opening = federation.federation.round_view().opening
         self.identity = Identity(federation.federation.chain_id, federation.federation.address)
 
-    def submit(self, number: int, cid: str, compute_ms: int = 100, samples: int = 10) -> None:
+    def submit(self, number: int, cid: str, compute_ms: int = 100) -> None:
         client = self.federation.clients[number]
-        call = self.federation.federation.submit_update(1, self.view.sealing_key, cid, compute_ms, samples)
+        call = self.federation.federation.submit_update(1, self.opening.sealing_key, cid, compute_ms)
         client.transactions.send("submitted", call, 1)
 
     def seal(self, plain: Path) -> str:
         sealed = plain.with_suffix(".sealed")
-        seal_file(plain, sealed, self.view.sealing_key)
+        seal_file(plain, sealed, self.opening.sealing_key)
         return self.federation.storage.put(sealed)
 
     def path(self) -> Path:
@@ -39,9 +39,9 @@ class Hostile:
 
     def update(self, client: ClientDaemon, **changes: Any) -> str:
         """A sealed update that is good but for `changes` of its header, or a tensor of the name `delta`."""
-        header = update_header(self.identity, self.view, client.address)
+        header = update_header(self.identity, self.opening, client.address, samples=10)
         fields = {name: value for name, value in changes.items() if name != "tensors"}
-        base = self.federation.model(self.view.base.model or "")
+        base = self.federation.model(self.opening.base_model)
         delta = {name: np.zeros_like(value) for name, value in base.parameters.items()}
         write_update(self.path(), replace(header, **fields), changes.get("tensors", delta), {}, delta)
         return self.seal(self.path())

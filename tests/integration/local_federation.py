@@ -15,6 +15,7 @@ from web3 import Web3
 from processor.artifacts.model import MODEL_LIMIT, Model, load_model
 from processor.artifacts.plan import Plan
 from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.round import RoundFile
 from processor.chain.asset import mint
 from processor.chain.federation import Factory, Federation, deploy_factory, deploy_token
 from processor.chain.transactions import Call, Receipt, Sender
@@ -22,6 +23,7 @@ from processor.chain.vouchers import sign_voucher
 from processor.config import ClientSettings, NetworkSettings, OrganizationSettings, RoundSettings
 from processor.daemons.client import ClientDaemon
 from processor.daemons.consents import agree
+from processor.daemons.kept import KeptRounds, rounds_folder
 from processor.daemons.organization import OrganizationDaemon
 from processor.daemons.transactions import Transactions
 from processor.demo.settings import DemoSettings
@@ -31,12 +33,16 @@ from processor.keystore import state_key
 from processor.learning.tasks import digits_partition, save_dataset
 from processor.protocol.audit import Audit, audit, describe
 from processor.protocol.consent import Agreement
-from processor.protocol.decide import Approve, Finalize, OpenRound, Register, Stop, Wait
+from processor.protocol.decide import Approve, Finalize, OpenRound, Publish, Register, Stop, Submit, Train, Wait
+from processor.protocol.rewards import Money, least_pool, money_of
 from processor.storage import LocalStorage, get_bytes, put_bytes
-from processor.types import Admission, FederationTerms
+from processor.types import Admission, FederationTerms, Release
 
 ETHER = 10**18
 YEAR = 365 * 24 * 3600
+RATE = ETHER // 1000 * 10**9
+"""A thousandth of an ether for a second of compute, in the unit of rates."""
+MOST_MS = 60_000
 LOG = structlog.get_logger()
 
 
@@ -76,7 +82,7 @@ class LocalFederation:
         if self.token:
             self.terms = replace(self.terms, asset=deploy_token(self.owner))
         factory = Factory(self.web3, deploy_factory(self.owner))
-        self.federation = Federation(self.web3, factory.created(self.owner.send(factory.create(self.terms))))
+        self.federation = Federation(self.web3, factory.created(self.owner.send(factory.create_federation(self.terms))))
         if self.token:
             for account in self.accounts:
                 self.owner.send(mint(self.federation.asset(), account.address, 100 * ETHER))
@@ -138,7 +144,8 @@ class LocalFederation:
     def _voucher(self, client: str) -> bytes:
         expiry = self.federation.block().timestamp + YEAR
         federation = self.federation
-        return sign_voucher(self.accounts[0], federation.chain_id, federation.address, client, expiry).encode()
+        named = (federation.chain_id, federation.address, client, expiry, federation.owner_nonce())
+        return sign_voucher(self.accounts[0], *named).encode()
 
     def restarted_organization(self) -> OrganizationDaemon:
         """A fresh daemon of the organization, as after a restart."""
@@ -160,10 +167,10 @@ class LocalFederation:
                 training_period=self.training_period,
                 aggregation_period=self.aggregation_period,
                 max_updates=self.clients_wanted,
-                max_compute_ms=60_000,
+                max_compute_ms=MOST_MS,
                 selection_rate=10_000,
-                reward_rate_cap=ETHER // 100,
-                reward=ETHER // 10,
+                reward_rate_cap=RATE,
+                reward=least_pool(RATE, self.clients_wanted, MOST_MS, self.terms.max_spread),
             ),
             plan=plan,
         )
@@ -211,8 +218,9 @@ class LocalFederation:
 
     def train_and_submit(self, *numbers: int) -> None:
         for number in numbers or range(self.clients_wanted):
-            self.clients[number].cycle()
-            self.clients[number].cycle()
+            for expected in (Train, Submit, Publish):
+                action = self.clients[number].cycle()
+                assert isinstance(action, expected), action
 
     def finalize(self) -> None:
         action = self.organization.cycle()
@@ -227,7 +235,8 @@ class LocalFederation:
         self.web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
 
     def pass_to_the_end_of(self, round: int) -> None:
-        view = self.federation.round_view(round)
+        view = self.federation.round_view()
+        assert view.round == round
         self.pass_time(view.aggregation_deadline - self.federation.block().timestamp)
 
     def play(self) -> None:
@@ -247,10 +256,28 @@ class LocalFederation:
         self.storage.get(cid, path, MODEL_LIMIT)
         return load_model(path)
 
+    def kept(self, number: int) -> RoundFile:
+        """What the organization keeps of a round."""
+        file = KeptRounds(rounds_folder(self.organization.settings.state), LOG).read(number)
+        assert file is not None, number
+        return file
+
+    def released(self, number: int) -> Release:
+        """What a round released: what the chain says of the latest, and the organization of those before."""
+        view = self.federation.round_view()
+        if view.round == number:
+            return view.released
+        outcome = self.kept(number).outcome
+        return Release(None, None) if outcome is None else Release(outcome.model, outcome.report)
+
+    def money(self, number: int) -> Money:
+        """Where the pool of a finalized round went, by its opening and its report."""
+        opening, report = self.kept(number).opening.value(), self.report(number)
+        credited = {line.client: line.credited_ms for line in report.updates}
+        return money_of(opening.pool, opening.reward_rate_cap, report.claimed_ms, credited)
+
     def report(self, number: int) -> Report:
-        return Report.decode(
-            get_bytes(self.storage, self.federation.round_view(number).released.report or "", REPORT_LIMIT)
-        )
+        return Report.decode(get_bytes(self.storage, self.released(number).report or "", REPORT_LIMIT))
 
     def audit(self) -> Audit:
         work = self.folder / "audit"

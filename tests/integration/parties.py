@@ -34,4 +34,6 @@ def create_federation(
 ) -> Federation:
     """A federation of a new factory; native, open and without stake unless `terms` say otherwise."""
     factory = Factory(web3, deploy_factory(organization))
-    return Federation(web3, factory.created(organization.send(factory.create(terms or FederationTerms()))), page)
+    return Federation(
+        web3, factory.created(organization.send(factory.create_federation(terms or FederationTerms()))), page
+    )

@@ -15,6 +15,7 @@ from web3.types import RPCEndpoint
 from processor.chain.asset import Asset, allowance, approve, asset_at, balance_of, mint
 from processor.chain.federation import Federation, deploy_token
 from processor.chain.provider import connect
+from processor.chain.signed import sign_registration
 from processor.chain.transactions import Call, Sender
 from processor.chain.vouchers import Voucher, sign_voucher, typed_data
 from processor.cid import cid_of
@@ -27,17 +28,26 @@ UNIT = 10**18
 STAKE = 5 * UNIT
 NEVER = 2**40 - 1
 TOKEN = Web3.to_checksum_address("0x" + "70" * 20)
-TERMS = RoundTerms(
-    plan=cid_of(b"plan"),
-    sealing_key=b"\x5e" * 32,
-    training_period=3600,
-    aggregation_period=3600,
-    max_updates=10,
-    max_compute_ms=60_000,
-    selection_rate=10_000,
-    reward_rate_cap=UNIT,
-    reward=3 * UNIT,
-)
+NO_DIGEST = bytes(20)
+
+
+def terms_of(round: int) -> RoundTerms:
+    """The terms of a round: nothing in them is what it was the round before."""
+    return RoundTerms(
+        plan=cid_of(b"plan %d" % round),
+        sealing_key=key_of(round),
+        training_period=3600 + round,
+        aggregation_period=7200 + round,
+        max_updates=10 + round,
+        max_compute_ms=1000 + round,
+        selection_rate=10_000,
+        reward_rate_cap=UNIT * 10**9,
+        reward=3 * UNIT + round - 1,
+    )
+
+
+def key_of(round: int) -> bytes:
+    return b"sealing key of round %011d" % round
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +86,13 @@ def federation(web3: Web3, organization: Sender, token: Asset) -> Federation:
     return create_federation(web3, organization, terms=terms)
 
 
+def voucher_for(federation: Federation, client: Sender, by: str = "organization", expiry: int = NEVER) -> Voucher:
+    nonce = federation.owner_nonce()
+    return sign_voucher(account_of(by), federation.chain_id, federation.address, client.address, expiry, nonce)
+
+
 def join(federation: Federation, client: Sender) -> None:
-    voucher = sign_voucher(account_of("organization"), federation.chain_id, federation.address, client.address, NEVER)
+    voucher = voucher_for(federation, client)
     client.send(approve(federation.asset(), federation.address, federation.terms().stake))
     client.send(federation.register_with_voucher(voucher))
 
@@ -85,52 +100,68 @@ def join(federation: Federation, client: Sender) -> None:
 # ------------------------------------------------------------------------------------------- federations in a token
 
 
-def test_a_round_in_a_token_is_paid_slashed_and_left_to_the_unit(
+def test_rounds_in_a_token_are_paid_slashed_and_left_to_the_unit(
     web3: Web3, federation: Federation, token: Asset, organization: Sender, alice: Sender, bob: Sender
 ) -> None:
     for client in (alice, bob):
         join(federation, client)
     organization.send(approve(token, federation.address, 4 * UNIT))
     organization.send(federation.fund(UNIT))
-    organization.send(federation.set_initial_model(cid_of(b"initial")))
-    organization.send(federation.open_round(TERMS))
+    organization.send(federation.set_initial_model(cid_of(b"model 0")))
+    organization.send(federation.open_round(terms_of(1), NO_DIGEST))
     assert federation.holdings() == 2 * STAKE + 4 * UNIT
     assert allowance(web3, token, organization.address, federation.address) == 0
-    for client in (alice, bob):
-        client.send(federation.submit_update(1, TERMS.sealing_key, cid_of(b"update"), 500, 10))
+    for client, compute_ms in ((alice, 600), (bob, 400)):
+        client.send(federation.submit_update(1, key_of(1), cid_of(client.address.encode()), compute_ms))
     alice.send(federation.leave(alice.address))
-    assert federation.round_view(1, alice.address).client.stake == STAKE, "the live round may still slash it"
-    with pytest.raises(Reverted, match="its stake stays until round 1 is over"):
+    assert federation.balance_of(alice.address) == (0, STAKE), "the live round may still slash it"
+    with pytest.raises(Reverted, match="the client has left, and its update is in round 1, which is not over"):
         alice.send(federation.leave(alice.address))
     rejected = Adjustment(bob.address, credited_ms=0, slash_rate=2_500)
     with pytest.raises(Reverted, match="5001 basis points of a stake would be slashed; .* at most 5000"):
         organization.send(finalize(federation, dataclasses.replace(rejected, slash_rate=5_001)))
     organization.send(finalize(federation, rejected))
 
-    view = federation.round_view(1, bob.address)
-    assert (view.client.slash_rate, view.client.reward, view.client.stake) == (2_500, 0, STAKE * 3 // 4)
-    assert federation.round_view(1, alice.address).client.reward == UNIT // 2
+    view = federation.round_view(bob.address)
+    assert (view.client.slash_rate, view.client.owed, view.client.stake) == (2_500, 0, STAKE * 3 // 4)
+    assert federation.balance_of(alice.address) == (UNIT * 6 // 10, STAKE)
     alice.send(federation.leave(alice.address))
-    alice.send(federation.claim([1], alice.address))
+    assert federation.balance_of(alice.address) == (0, 0)
+    assert (view.surplus, view.forfeited) == (3 * UNIT, UNIT * 4 // 10)
+
+    organization.send(approve(token, federation.address, 3 * UNIT + 1))
+    organization.send(federation.open_round(terms_of(2), view.digest))
+    bob.send(federation.submit_update(2, key_of(2), cid_of(b"bob's of round 2"), 700))
+    again = Adjustment(bob.address, credited_ms=300, slash_rate=5_000)
+    organization.send(finalize(federation, again))
+    assert federation.balance_of(bob.address) == (UNIT * 3 // 10, STAKE * 3 // 8), "a slash of what the first left"
     bob.send(federation.leave(bob.address))
 
     held = [balance_of(web3, token, client.address) for client in (alice, bob)]
-    assert held == [100 * UNIT + UNIT // 2, 100 * UNIT - STAKE // 4]
-    assert (view.surplus, view.forfeited) == (3 * UNIT, UNIT // 2)
-    assert federation.holdings() == 3 * UNIT + UNIT // 2 + STAKE // 4, "carried, forfeited and slashed"
+    assert held == [100 * UNIT + UNIT * 6 // 10, 100 * UNIT + UNIT * 3 // 10 - STAKE * 5 // 8]
+    carried, forfeited, slashed = UNIT * 53 // 10 + 1, UNIT * 8 // 10, STAKE * 5 // 8
+    assert federation.carried() == carried
+    assert federation.holdings() == carried + forfeited + slashed
 
 
 def finalize(federation: Federation, adjustment: Adjustment) -> Call:
-    return federation.finalize_round(1, 2, 1000, cid_of(b"model"), cid_of(b"report"), [adjustment], b"\x07" * 32)
+    view = federation.round_view()
+    model, report = cid_of(b"model %d" % view.round), cid_of(b"report %d" % view.round)
+    return federation.finalize_round(view.round, view.digest, model, report, [adjustment], bytes([view.round]) * 32)
 
 
 def test_calls_carry_coins_only_in_a_federation_of_coins(
     web3: Web3, federation: Federation, organization: Sender, alice: Sender
 ) -> None:
     native = create_federation(web3, organization, terms=FederationTerms(stake=STAKE))
-    voucher = sign_voucher(account_of("organization"), native.chain_id, native.address, alice.address, NEVER)
+    voucher = sign_voucher(account_of("organization"), native.chain_id, native.address, alice.address, NEVER, 0)
     for made, coins, symbol in ((native, True, "ETH"), (federation, False, "PLAY")):
-        calls = [made.fund(7), made.open_round(TERMS), made.register(), made.register_with_voucher(voucher)]
+        calls = [
+            made.fund(7),
+            made.open_round(terms_of(1), NO_DIGEST),
+            made.register(),
+            made.register_with_voucher(voucher),
+        ]
         assert [call.value for call in calls] == ([7, 3 * UNIT, STAKE, STAKE] if coins else [0, 0, 0, 0])
         assert f"a reward of 3 {symbol}" in calls[1].description
         assert f"a stake of 5 {symbol}" in calls[2].description
@@ -154,14 +185,14 @@ def test_what_was_not_approved_is_not_taken(federation: Federation, token: Asset
 
 def test_what_a_wallet_signs_is_what_the_contract_checks(federation: Federation, alice: Sender) -> None:
     for id, expiry in ((0, 1), (2**256 - 1, NEVER)):
-        asked = typed_data(federation.chain_id, federation.address, alice.address, id, expiry)
+        asked = typed_data(federation.chain_id, federation.address, alice.address, id, expiry, federation.owner_nonce())
         signable = encode_typed_data(full_message=asked)
         digest = Web3.keccak(b"\x19" + signable.version + signable.header + signable.body)
         assert federation.voucher_digest(alice.address, id, expiry) == digest
 
 
 def test_a_voucher_admits_its_client_once(federation: Federation, token: Asset, alice: Sender, bob: Sender) -> None:
-    voucher = sign_voucher(account_of("organization"), federation.chain_id, federation.address, alice.address, NEVER)
+    voucher = voucher_for(federation, alice)
     for client in (alice, bob):
         client.send(approve(token, federation.address, 2 * STAKE))
     with pytest.raises(Reverted, match="admits by voucher"):
@@ -182,7 +213,7 @@ def test_a_voucher_that_is_revoked_late_or_forged_admits_nobody(
     federation: Federation, organization: Sender, alice: Sender
 ) -> None:
     def voucher(by: str = "organization", expiry: int = NEVER) -> Voucher:
-        return sign_voucher(account_of(by), federation.chain_id, federation.address, alice.address, expiry)
+        return voucher_for(federation, alice, by, expiry)
 
     revoked = voucher()
     organization.send(federation.revoke_voucher(revoked.id))
@@ -190,6 +221,43 @@ def test_a_voucher_that_is_revoked_late_or_forged_admits_nobody(
     for refused, why in ((revoked, "used or revoked"), (late, "expired at"), (voucher(by="bob"), "is not one that")):
         with pytest.raises(Reverted, match=f"cannot register with a stake of 5 PLAY, with a voucher: .*{why}"):
             alice.send(federation.register_with_voucher(refused))
+
+
+def test_vouchers_of_a_former_owner_admit_nobody_even_once_it_owns_again(
+    federation: Federation, token: Asset, organization: Sender, alice: Sender, bob: Sender
+) -> None:
+    alice.send(approve(token, federation.address, STAKE))
+    first = voucher_for(federation, alice)
+    place = (federation.chain_id, federation.address, alice.address, federation.block().timestamp)
+    first.check(*place, federation.owner_nonce())
+    for owner, heir in ((organization, bob), (bob, organization)):
+        owner.send(federation.transfer_ownership(heir.address))
+        heir.send(federation.accept_ownership())
+        with pytest.raises(Reverted, match=f"not one that the federation's owner, {heir.address}, signed"):
+            alice.send(federation.register_with_voucher(first))
+    assert federation.owner() == organization.address
+    with pytest.raises(ChainError, match=r"changed hands 0 time\(s\), and now it has 2 time\(s\)"):
+        first.check(*place, federation.owner_nonce())
+
+    alice.send(federation.register_with_voucher(voucher_for(federation, alice)))
+    assert federation.members() == [alice.address]
+
+
+def test_whoever_has_no_coins_is_registered_with_its_voucher_where_nobody_stakes(
+    web3: Web3, organization: Sender, bob: Sender
+) -> None:
+    federation = create_federation(web3, organization, terms=FederationTerms(admission=Admission.VOUCHER))
+    poor = account_of("without coins")
+    signed = sign_registration(poor, federation.chain_id, federation.address, 0, NEVER)
+    voucher = voucher_for(federation, Sender(web3, poor))
+    with pytest.raises(Reverted, match="admits by voucher"):
+        bob.send(federation.register_signed(poor.address, NEVER, signed))
+    bob.send(federation.register_signed(poor.address, NEVER, signed, voucher))
+    assert federation.members() == [poor.address]
+    staked = create_federation(web3, organization, terms=FederationTerms(stake=7))
+    signed = sign_registration(poor, staked.chain_id, staked.address, 0, NEVER)
+    with pytest.raises(Reverted, match="every client stakes 7 units, and nobody stakes for another"):
+        bob.send(staked.register_signed(poor.address, NEVER, signed))
 
 
 # --------------------------------------------------------------------------------------- what a token says of itself

@@ -7,7 +7,7 @@ import os
 import pty
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from processor.artifacts.plan import Plan
 from processor.chain.provider import connect
 from processor.daemons.consents import agreed, consent_path
 from processor.demo.processes import environment, koinon
-from processor.protocol.decide import Claim, Submit, Train, Wait
+from processor.protocol.decide import Claim, Publish, Submit, Train, Wait
 from processor.protocol.rewards import guaranteed_rate
 from processor.storage import put_bytes
 from tests.integration.command_line import FAST, PASSPHRASE, all_fail, fails, run, succeeds, together, write
@@ -120,10 +120,10 @@ def test_client_reads_the_plan_in_words_and_agrees_to_its_digest(joining: Joinin
     assert dry.returncode == 0
 
     found = json.loads(facts.stdout)
-    view = joining.played.federation.round_view(1)
-    rate = guaranteed_rate(view.pool, view.reward_rate_cap, view.max_updates, view.max_compute_ms)
+    view = joining.played.federation.round_view()
+    rate = guaranteed_rate(view.pool, view.reward_rate_cap, view.selected_count, view.max_compute_ms)
     assert (found["plan"], found["round"], found["digest"]) == (view.plan, 1, digest)
-    assert (found["guaranteed_rate"], found["guaranteed_reward"]) == (str(rate), str(rate * 60))
+    assert (found["guaranteed_rate"], found["guaranteed_reward"]) == (str(rate // 10**9), str(rate * 60 // 10**9))
     assert (found["parameters"], found["noise"], found["audit_policy"]) == (30_010, "none", "open")
     assert (found["agreed"], found["refusals"]) == (False, [])
     assert not consent_path(joining.state).exists()
@@ -161,7 +161,7 @@ def test_plan_of_the_initial_model_is_agreed_to_before_the_first_round(joining: 
     assert facts["digest"] == joining.played.agreement().digest()
     assert facts["round"] is None and facts["guaranteed_rate"] is None
     joining.played.open_round()
-    assert joining.played.federation.round_view(1).plan == facts["plan"]
+    assert joining.played.federation.round_view().plan == facts["plan"]
 
 
 def test_announced_plan_can_be_agreed_to_ahead_of_its_round(joining: Joining) -> None:
@@ -171,7 +171,7 @@ def test_announced_plan_can_be_agreed_to_ahead_of_its_round(joining: Joining) ->
     command = joining.command("--plan", announced.plan_cid, "--accept", announced.digest())
     succeeds(*command, folder=joining.folder)
     played.open_round()
-    assert played.federation.round_view(1).plan == announced.plan_cid
+    assert played.federation.round_view().plan == announced.plan_cid
     assert joining.facts()["agreed"] is True
 
 
@@ -223,7 +223,7 @@ def test_round_with_another_plan_is_refused_until_the_client_agrees_and_then_pla
     played.organization.plan = changed(played.organization.plan)
     played.open_round()
     refused = client.cycle()
-    plan = played.federation.round_view(2).plan
+    plan = played.federation.round_view().plan
     assert isinstance(refused, Wait) and f"you have not agreed to its plan {plan}" in refused.reason
     assert f"koinon client join {played.federation.address}" in refused.reason
     assert client.cycle() == refused  # the loop logs what is new alone
@@ -231,8 +231,9 @@ def test_round_with_another_plan_is_refused_until_the_client_agrees_and_then_pla
     played.agree()
     assert isinstance(client.cycle(), Train)
     assert isinstance(client.cycle(), Submit)
+    assert isinstance(client.cycle(), Publish)
     played.finalize()
-    assert played.federation.round_view(2, client.address).client.reward > 0
+    assert played.federation.balance_of(client.address)[0] > 0
     assert played.violations() == []
 
 
@@ -284,7 +285,7 @@ def test_base_model_larger_than_the_client_reads_is_not_fetched_twice(played: Lo
     """Its plan promises a small model, but what the chain names is a large one."""
     (client,) = played.clients
     played.open_round()
-    view = played.federation.round_view(1, client.address)
+    view = played.federation.round_view(client.address)
     client.settings = replace(client.settings, max_bytes=400_000)
     padded = played.folder / "padded"
     padded.write_bytes(bytes(500_000))
@@ -308,7 +309,7 @@ def test_plan_that_is_none_keeps_nobody_from_claiming(played: LocalFederation) -
 
     organization = played.organization
     plan = organization.plan
-    organization.plan = Meow(**{name: getattr(plan, name) for name in plan.__dataclass_fields__})
+    organization.plan = Meow(**{each.name: getattr(plan, each.name) for each in fields(plan)})
     played.open_round()
     refused = client.cycle()
     assert isinstance(refused, Wait) and "its plan cannot be used: the plan is not JSON" in refused.reason

@@ -60,18 +60,43 @@ def test_demo_in_a_token_with_stakes_and_vouchers_holds_to_the_unit(tmp_path: Pa
     assert_audit_of_what_is_kept_agrees(kept, result)
 
 
+def test_demo_with_a_relay_pays_clients_that_never_held_a_coin(tmp_path: Path) -> None:
+    kept, page = tmp_path / "kept", tmp_path / "page.json"
+    demo = run("demo", "--clients", "2", "--rounds", "2", "--relay", "--keep", str(kept), "--json", str(page))
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "Everything holds." in demo.stdout
+    result = json.loads(page.read_text())
+    assert_page_adds_up(result)
+    for client in result["clients"]:
+        assert int(client["fees_wei"]) == 0
+        assert int(client["balance_change"]) == int(client["reward"]) > 0
+    receipts = ["--receipts", str(kept / "client-1" / "state" / "receipts")]
+    verdicts = [receipt["verdict"] for receipt in assert_audit_of_what_is_kept_agrees(kept, result, *receipts)]
+    assert verdicts.count("kept") == 2 and set(verdicts) == {"kept", "not listed"}, "two updates and a registration"
+
+
+def test_relay_with_a_stake_is_refused_before_anything_starts() -> None:
+    demo = run("demo", "--relay", "--stake", "0.5")
+    assert demo.returncode == 1
+    assert "--relay with --stake" in demo.stderr and demo.stdout == ""
+
+
 def test_stake_that_is_no_amount_is_refused_before_anything_starts() -> None:
     demo = run("demo", "--stake", "half")
     assert demo.returncode == 1
     assert "--stake" in demo.stderr and demo.stdout == ""
 
 
-def assert_audit_of_what_is_kept_agrees(kept: Path, page: dict[str, Any]) -> None:
+def assert_audit_of_what_is_kept_agrees(kept: Path, page: dict[str, Any], *more: str) -> list[dict[str, Any]]:
+    """Returns what the audit says of receipts."""
     with start_anvil(kept / "again", load_state=kept / CHAIN_STATE) as chain:
         store = ["--store", str(kept / ARTIFACTS)]
-        audit = run("audit", page["federation"], "--rpc", chain.rpc_url, *store, "--json")
+        audit = run("audit", page["federation"], "--rpc", chain.rpc_url, *store, *more, "--json")
         assert audit.returncode == 0, audit.stdout + audit.stderr
-        assert json.loads(audit.stdout)["checks"] == page["audit"]["checks"]
+        said = json.loads(audit.stdout)
+    assert said["checks"] == page["audit"]["checks"]
+    receipts: list[dict[str, Any]] = said["receipts"]
+    return receipts
 
 
 def assert_page_adds_up(page: dict[str, Any]) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
+
+from processor.daemons.kept import KeptRounds, rounds_folder
 from processor.demo.play import play
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import Stage, set_the_stage
@@ -31,8 +34,11 @@ def assert_no_secret_in_the_logs(stage: Stage) -> None:
         log = (party.folder / "log.jsonl").read_text()
         assert log
         assert party.passphrase_file.read_text() not in log
-    view = stage.federation.round_view(1)
-    assert view.secret.hex() not in (stage.organization.folder / "log.jsonl").read_text()
+    kept = KeptRounds(rounds_folder(stage.organization.state), structlog.get_logger())
+    first, last = kept.read(1), stage.federation.round_view()
+    assert first is not None and first.outcome is not None and last.round == 2
+    for secret in (first.outcome.secret, last.secret.hex()):
+        assert any(bytes.fromhex(secret)) and secret not in (stage.organization.folder / "log.jsonl").read_text()
 
 
 def test_federation_of_processes_on_anvil_with_a_local_store(tmp_path: Path) -> None:

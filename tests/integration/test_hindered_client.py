@@ -12,13 +12,15 @@ import torch
 from structlog.testing import capture_logs
 from web3 import Web3
 
+from processor.chain.federation import Federation
 from processor.chain.provider import connect
 from processor.daemons.client import ClientDaemon
 from processor.daemons.setbacks import Setbacks
 from processor.errors import ArtifactUnavailable, IntegrityError, KoinonError, OutOfMemory
-from processor.protocol.decide import Claim, Submit, Train, Wait
+from processor.journal import SavedUpdate
+from processor.protocol.decide import Claim, Publish, Submit, Train, Wait
 from processor.storage import LocalStorage, Storage
-from processor.types import Cid, RoundView
+from processor.types import Cid, Result, RoundView
 from tests.integration.local_federation import LocalFederation
 from tests.nodes import start_anvil
 
@@ -82,7 +84,7 @@ class Hindered:
 
     def claims(self) -> None:
         action = self.client.cycle()
-        assert isinstance(action, Claim) and action.rounds == (1,)
+        assert isinstance(action, Claim) and action.amount == self.played.money(1).rewards[self.client.address]
 
     def tells(self, error: type[KoinonError]) -> None:
         """Once there is nothing else to do, it is trouble: for the log, the metrics, and `--once`."""
@@ -106,7 +108,7 @@ def hindered(web3: Web3, tmp_path: Path) -> Hindered:
     played.train_and_submit()
     played.finalize()
     played.open_round()
-    view = played.federation.round_view(2, played.clients[0].address)
+    view = played.federation.round_view(played.clients[0].address)
     hindered = Hindered(played, view, played.clients[0], Counted(played.storage), Ticks())
     hindered.restart()
     return hindered
@@ -166,7 +168,7 @@ def test_a_base_model_that_is_none_is_not_asked_for_again(hindered: Hindered, tm
     hindered.ticks.now += 1e9
     hindered.claims()
     hindered.waits("round 2 refused: ")
-    assert hindered.storage.asked == {hindered.view.plan: 1, cid: 1}
+    assert hindered.storage.asked == {hindered.view.plan: 1, cid: 1, hindered.view.base.report: 1}
 
 
 def test_an_update_that_is_saved_is_submitted_though_nobody_serves_plan_and_base_any_more(hindered: Hindered) -> None:
@@ -175,6 +177,81 @@ def test_an_update_that_is_saved_is_submitted_though_nobody_serves_plan_and_base
     hindered.file(hindered.view.base.model).unlink()
     hindered.restart()
     assert isinstance(hindered.client.cycle(), Submit)
+
+
+def test_a_round_whose_key_is_that_of_another_is_refused_by_what_the_chain_says_of_all_of_them(
+    hindered: Hindered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No organization of this version opens such a round, and the contract refuses the key of the round before."""
+    used = Result(payable=1, credited_ms=1, sealing_key=hindered.view.sealing_key[:12])
+    monkeypatch.setattr(Federation, "results", lambda self, at=None, first=1: [used, Result(0, 0, bytes(12))])
+    hindered.claims()
+    hindered.waits("round 2 refused: its sealing key is that of round 1, whose secret may be known")
+    monkeypatch.undo()
+    hindered.restart()
+    hindered.trains()
+
+
+def test_a_round_whose_key_the_client_trained_for_under_another_number_is_refused(hindered: Hindered) -> None:
+    other = SavedUpdate(7, hindered.view.sealing_key, "base", "cid", Path("nowhere"), 1, 1, 1)
+    hindered.client.journal.save_update(other)
+    hindered.claims()
+    hindered.waits("round 2 refused: we trained for another round with its sealing key")
+
+
+def test_an_update_is_published_once_the_chain_shows_it_and_a_restart_publishes_the_very_same(
+    hindered: Hindered,
+) -> None:
+    hindered.trains()
+    saved = hindered.client._saved(hindered.view)
+    assert saved is not None and not hindered.file(saved.cid).exists()
+    assert isinstance(hindered.client.cycle(), Submit)
+    assert not hindered.file(saved.cid).exists()
+    hindered.restart()
+    assert hindered.client.cycle() == Publish(2)
+    assert hindered.file(saved.cid).exists()
+    noted = hindered.client._saved(hindered.view)
+    assert noted is not None and noted.published and noted.claimed_ms is not None
+    hindered.claims()
+
+
+def test_an_update_that_was_lost_before_it_was_published_is_not_submitted(hindered: Hindered) -> None:
+    hindered.trains()
+    saved = hindered.client._saved(hindered.view)
+    assert saved is not None
+    saved.path.unlink()
+    hindered.claims()
+    hindered.waits(f"round 2 refused: our sealed update of it, {saved.path}, is lost")
+
+
+def test_a_client_that_declined_does_not_train_and_nobody_waits_for_it(hindered: Hindered) -> None:
+    federation = hindered.played.federation
+    hindered.played.send(0, federation.decline(2, hindered.view.sealing_key))
+    hindered.claims()
+    hindered.waits("round 2 is abandoned")
+    assert federation.round_view(hindered.client.address).client.declined
+
+
+def test_a_client_checks_its_own_line_of_the_report(hindered: Hindered) -> None:
+    client = hindered.client
+    client.settings = replace(client.settings, accept_public_updates=False)  # so that it has nothing to do
+    hindered.claims()
+    with capture_logs() as logs:
+        hindered.waits("round 2 refused")
+    assert [entry for entry in logs if entry["log_level"] == "warning"] == []
+    assert client.metrics.registry.get_sample_value("koinon_own_updates_total", {"outcome": "accepted"}) == 1
+
+    hindered.restart()
+    client = hindered.client
+    client.settings = replace(client.settings, accept_public_updates=False)
+    client.journal._database.execute("UPDATE updates SET samples = samples + 1, claimed_ms = claimed_ms + 1")
+    with capture_logs() as logs:
+        hindered.waits("round 2 refused")
+        hindered.waits("round 2 refused")
+    [said] = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert said["event"] == "the report differs from what we know" and said["round"] == 1
+    assert "claimed_ms" in said["differs"] and "weight" in said["differs"]
+    assert client.metrics.registry.get_sample_value("koinon_own_updates_total", {"outcome": "differs"}) == 1
 
 
 def exhausting(times: int) -> object:

@@ -47,7 +47,7 @@ def test_updates_that_clients_serve_on_one_node_alone_are_kept_on_both(
     played.register()
     played.open_round()
     played.train_and_submit()
-    updates = {client.update for client in played.federation.updates(1)}
+    updates = {client.update for client in played.federation.updates()}
     assert updates <= pinned(nodes[0])
     assert not updates & pinned(nodes[1])
     played.finalize()
@@ -68,7 +68,7 @@ def test_a_round_goes_on_beside_a_node_that_never_answers(web3: Web3, nodes: lis
         played.train_and_submit()
         played.finalize()
         assert "add" in silent.calls
-    released = played.federation.round_view(1).released.report or ""
+    released = played.federation.round_view().released.report or ""
     for node in nodes:
         report = Report.decode(get_bytes(IpfsStorage(node.api, timeout=5), released, REPORT_LIMIT))
         assert [update.reason for update in report.updates] == [None, None]

@@ -89,14 +89,15 @@ def said(party: Party, event: str) -> list[dict[str, Any]]:
 
 def ends_with_exactly_one_update(stage: Stage, victim: Party, before: int) -> None:
     """The round is finalized with what the client's journal holds, and no compute time was lost."""
-    view = stage.federation.round_view(1, victim.address)
+    view = stage.federation.round_view(victim.address)
     assert (view.phase, view.update_count) == (Phase.FINALIZED, 2)
     with journal(stage, victim) as kept:
         assert [intent.kind for intent in kept.intents() if intent.kind == "submitted"] == ["submitted"]
-        saved = kept.update_for(1, view.sealing_key, view.base.model or "")
+        saved = kept.update_in(1, view.sealing_key)
     assert saved is not None and saved.cid == view.client.update
-    assert saved.compute_ms > before
-    assert saved_updates(victim.state / "updates", structlog.get_logger()) == [saved]
+    assert saved.compute_ms > before and saved.published
+    sealed = replace(saved, claimed_ms=None, seen_at=None, final=False, published=False)
+    assert saved_updates(victim.state / "updates", structlog.get_logger()) == [sealed]
     assert not list((victim.state / "training").iterdir())
 
 
@@ -121,7 +122,7 @@ def journal(stage: Stage, party: Party) -> Journal:
 
 def metered(stage: Stage, party: Party) -> int:
     """Compute time that the party's journal has for the first round; 0 before there is one."""
-    view = stage.federation.round_view(1)
+    view = stage.federation.round_view()
     if view.phase is Phase.NONE:
         return 0
     with journal(stage, party) as kept:

@@ -17,13 +17,22 @@ from web3.types import RPCEndpoint
 
 from processor.chain import contracts
 from processor.chain.federation import Federation
-from processor.chain.logs import History, events
+from processor.chain.logs import History, events, rounds_from_logs
 from processor.chain.provider import connect
 from processor.chain.transactions import Sender
-from processor.cid import cid_of
 from processor.errors import ChainError
+from processor.types import Adjustment
 from tests.integration.parties import create_federation, wallet
-from tests.integration.test_chain import TERMS
+from tests.integration.test_chain import (
+    NO_DIGEST,
+    key_of,
+    model_of,
+    pass_time,
+    report_of,
+    secret_of,
+    terms_of,
+    update_of,
+)
 from tests.nodes import start_anvil
 
 EXPECTED = ["Registered", "Registered", "InitialModelSet", "RoundOpened", "UpdateSubmitted", "UpdateSubmitted"]
@@ -96,10 +105,10 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
         federation = create_federation(web3, organization)
         for client in (alice, bob):
             client.send(federation.register())
-        organization.send(federation.set_initial_model(cid_of(b"initial")))
-        organization.send(federation.open_round(TERMS))
-        for client in (alice, bob):
-            client.send(federation.submit_update(1, TERMS.sealing_key, cid_of(b"update"), 500, 20))
+        organization.send(federation.set_initial_model(model_of(0)))
+        organization.send(federation.open_round(terms_of(1), NO_DIGEST))
+        for client, name in ((alice, "alice"), (bob, "bob")):
+            client.send(federation.submit_update(1, key_of(1), update_of(1, name), 100 * len(name)))
         yield federation
 
 
@@ -148,7 +157,7 @@ def test_a_node_that_always_leaves_out_logs_does_not_pass(federation: Federation
     with before(proxy) as url:
         history = History(Federation(connect(url), federation.address))
         for _ in range(2):
-            with pytest.raises(ChainError, match="it counted 2 reg.*, 1 round.* of which 0 fin.*, and 2 up"):
+            with pytest.raises(ChainError, match="it has 2 mem.*, 1 round.* digest 0x.* is not finalized, and the rec"):
                 history.read(federation.block())
         proxy.hidden = ""
         assert names(history.read(federation.block())) == EXPECTED
@@ -167,3 +176,41 @@ def test_after_a_reorganization_the_history_tells_the_chain_that_there_is_now(fe
     assert federation.member_count() == 5
     # dave is now where carol was: what follows is given, and it is all there
     assert [event.arguments["client"] for event in history.read(federation.block())] == [erin.address, carol.address]
+
+
+def test_what_is_left_out_of_a_round_that_is_over_is_noticed_by_its_record(
+    federation: Federation, proxy: Proxy
+) -> None:
+    """Two more rounds, of which one is abandoned: the latest round alone would not show what is missing before it."""
+    web3 = federation.web3
+    organization, alice, bob = (Sender(web3, wallet(web3, name)) for name in ("organization", "alice", "bob"))
+    digest = federation.round_view().digest
+    lowered = Adjustment(bob.address, 299)
+    organization.send(federation.finalize_round(1, digest, model_of(1), report_of(1), [lowered], secret_of(1)))
+    organization.send(federation.open_round(terms_of(2, selection_rate=2_500), digest))
+    people = [Sender(web3, wallet(web3, name)) for name in ("alice", "bob", "carol", "dave", "erin")]
+    chosen = next(each for each in people if federation.round_view(each.address).client.selected)
+    chosen.send(federation.submit_update(2, key_of(2), update_of(2, "chosen"), 222))
+    digest = federation.round_view().digest
+    pass_time(web3, 20_000)
+    organization.send(federation.open_round(terms_of(3), digest))
+    alice.send(federation.submit_update(3, key_of(3), update_of(3, "alice"), 333))
+
+    told = names(History(federation).read(federation.block()))
+    assert told.count("RoundOpened") == 3 and told.count("UpdateSubmitted") == 4
+    with before(proxy) as url:
+        blind = Federation(connect(url), federation.address)
+        for name in ("UpdatesAdjusted", "RoundFinalized", "RoundAbandoned", "UpdateSubmitted"):
+            proxy.hidden = topic_of(name)
+            with pytest.raises(ChainError, match="The node leaves out logs, or the chain was just reorganized"):
+                History(blind).read(federation.block())
+
+    rounds = rounds_from_logs(federation, 0, federation.block().number)
+    assert [(one.opening.round, len(one.updates), one.adjustments) for one in rounds] == [
+        (1, 2, (lowered,)),
+        (2, 1, ()),
+        (3, 1, ()),
+    ]
+    assert [one.outcome and one.outcome.report for one in rounds] == [report_of(1), None, None]
+    assert rounds[-1].record_before == federation.record()
+    assert rounds_from_logs(federation, federation.block().number, federation.block().number) == []

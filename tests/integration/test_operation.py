@@ -96,7 +96,7 @@ def world(anvil: ChainNode, tmp_path: Path) -> World:
     plan = plan_of(DemoSettings(clients=1, rounds=1))
     rounds = {
         **{"training_period": 120, "aggregation_period": 120, "max_updates": 1, "max_compute_ms": 60_000},
-        **{"reward_rate_cap": str(10**16), "reward": str(10**16)},
+        **{"reward_rate_cap": str(10**14), "reward": str(60 * 10**14)},
     }
     return World(
         folder=tmp_path,
@@ -163,7 +163,7 @@ def test_a_check_of_an_organization_whose_things_are_in_order_finds_all_well(wor
         name: {"ok"}
         for name in (
             *("node", "chain", "contract", "store", "key", "balance"),
-            *("asset", "clock", "plan", "model", "data", "disk"),
+            *("asset", "pool", "clock", "plan", "model", "data", "disk"),
         )
     }
     assert not world.organization.state.exists()
@@ -298,10 +298,10 @@ def test_once_does_what_there_is_to_do_and_ends(world: World) -> None:
     organization = ["organization", "run", "--once", "--config", str(world.organization.config)]
     federation, me = world.federation, world.client.address
     succeeds(*client, folder=world.folder)
-    assert federation.round_view(1, me).client.member
+    assert federation.round_view(me).client.member
     succeeds(*organization, folder=world.folder)
-    assert federation.round_view(1).phase is Phase.TRAINING
-    assert federation.round_view(1, me).client.selected
+    assert federation.round_view().phase is Phase.TRAINING
+    assert federation.round_view(me).client.selected
     succeeds(*client, folder=world.folder)  # it has not agreed to the plan: nothing to do
 
 

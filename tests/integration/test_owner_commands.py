@@ -224,7 +224,7 @@ def test_an_organization_pays_its_clients_and_costs_them_no_gas(tmp_path: Path) 
         }
         file = write(tmp_path / "organization.toml", {"network": {"rpc": node.rpc_url}, "organization": table})
         first, second = (local.accounts[number].address for number in (1, 2))
-        owed = {client: local.federation.round_view(1, client).client.reward for client in (first, second)}
+        owed = {client: local.federation.balance_of(client)[0] for client in (first, second)}
         before = {client: local.web3.eth.get_balance(Web3.to_checksum_address(client)) for client in owed}
 
         done = json.loads(succeeds("organization", "pay", first, "--config", file, *YES, folder=tmp_path))
@@ -354,7 +354,7 @@ def test_a_contract_wallets_voucher_is_made_of_typed_data_and_its_signature(town
     message = json.loads(asked.read_text())["message"]
     federation = town.federation
     assert json.loads(asked.read_text()) == typed_data(
-        federation.chain_id, federation.address, client, int(message["id"]), message["expiry"]
+        federation.chain_id, federation.address, client, int(message["id"]), message["expiry"], 0
     )
     complete = [*new, "--signed", asked, "--signature", "0x" + "ab" * 130]
     succeeds(*complete, "--out", voucher, folder=town.folder)

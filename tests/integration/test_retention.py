@@ -9,7 +9,8 @@ import pytest
 from web3 import Web3
 
 from processor.chain.provider import connect
-from processor.daemons.retention import release_expired
+from processor.daemons.kept import KeptRounds, rounds_folder
+from processor.daemons.retention import release_rounds, release_updates
 from processor.protocol.retention import DAY
 from processor.storage import LocalStorage
 from processor.types import Cid
@@ -40,14 +41,16 @@ def test_a_federation_goes_on_after_what_expired_is_gone(web3: Web3, tmp_path: P
     played = LocalFederation(web3, tmp_path, clients_wanted=2, rounds_wanted=2, publish_validation=True)
     played.register()
     play_a_round(played)
-    first = played.federation.round_view(1)
-    updates = {client.update for client in played.federation.updates(1)}
+    played.organization.cycle()  # which keeps the round with its outcome
+    first = played.kept(1)
+    assert first.outcome is not None
+    updates = {line.update for line in first.submitted}
     played.pass_time(3 * DAY)
     store = Forgetting(played.storage.directory)
-    released = release_expired(
+    released = release_rounds(
         federation=played.federation,
         storage=store,
-        client=None,
+        kept=KeptRounds(rounds_folder(played.organization.settings.state), LOG),
         keep_days=2,
         state=played.organization.settings.state,
         block=played.federation.block(),
@@ -56,12 +59,12 @@ def test_a_federation_goes_on_after_what_expired_is_gone(web3: Web3, tmp_path: P
     assert released == (1,)
     left = {path.name for path in store.directory.iterdir()}
     assert not left & updates
-    assert first.base.model in left
+    assert first.opening.base_model in left
 
     played.organization = played.restarted_organization()
     played.clients = [played.client(number) for number in range(2)]
     play_a_round(played)
-    assert played.federation.latest_release().model != first.released.model
+    assert played.federation.latest_release().model != first.outcome.model
 
 
 def test_a_client_lets_go_of_nothing_but_its_own_update(web3: Web3, tmp_path: Path) -> None:
@@ -71,15 +74,14 @@ def test_a_client_lets_go_of_nothing_but_its_own_update(web3: Web3, tmp_path: Pa
     played.pass_time(3 * DAY)
     store, client = Forgetting(played.storage.directory), played.clients[0]
     before = {path.name for path in store.directory.iterdir()}
-    done = release_expired(
-        federation=played.federation,
+    done = release_updates(
         storage=store,
-        client=client.address,
+        updates=client.journal.updates(),
         keep_days=2,
         state=client.settings.state,
         block=played.federation.block(),
         log=LOG,
     )
     assert done == (1,)
-    own = played.federation.round_view(1, client.address).client.update
+    own = played.federation.round_view(client.address).client.update
     assert before - {path.name for path in store.directory.iterdir()} == {own}

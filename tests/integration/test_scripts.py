@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,8 +29,19 @@ from processor.types import Adjustment, Admission, AuditPolicy, FederationTerms
 from tests.nodes import ChainNode, find_program, start_anvil, start_geth
 
 ETHER = 10**18
-PLAN, MODEL, UPDATE = cid_of(b"plan"), cid_of(b"model"), cid_of(b"update")
-SEALING_KEY = "11" * 32
+MODEL = cid_of(b"model")
+
+
+def plan_of(round: int) -> str:
+    return cid_of(f"plan of round {round}".encode())
+
+
+def key_of(round: int) -> bytes:
+    return bytes([round]) * 32
+
+
+def update_of(round: int, client: str) -> str:
+    return cid_of(f"update of {client} in round {round}".encode())
 
 
 @pytest.fixture(params=["anvil", "geth"])
@@ -80,15 +91,31 @@ def create_federation(scripts: Scripts) -> str:
     return address_of("federation", scripts.run("create_federation"))
 
 
-def terms(federation: str) -> dict[str, str]:
-    return {
+def terms(federation: str, round: int = 1, **changes: str) -> dict[str, str]:
+    """Two clients may claim one second each."""
+    usual = {
         "federation": federation,
-        "plan": PLAN,
-        "sealing_key": SEALING_KEY,
+        "plan": plan_of(round),
+        "sealing_key": key_of(round).hex(),
         "model": MODEL,
+        "max_compute_ms": "1000",
         "reward_rate_cap": "0.25 ether",
         "reward": "0.5 ether",
     }
+    return usual | changes
+
+
+def submit(federation: Federation, client: Sender, compute_ms: int) -> None:
+    round = federation.round_count()
+    update = update_of(round, client.address)
+    client.send(federation.submit_update(round, key_of(round), update, compute_ms))
+
+
+def finalize(federation: Federation, organization: Sender, adjustments: Sequence[Adjustment] = ()) -> None:
+    round = federation.round_count()
+    model, report = (cid_of(f"{name} of round {round}".encode()) for name in ("model", "report"))
+    digest, secret = federation.round_view().digest, bytes([100 + round]) * 32
+    organization.send(federation.finalize_round(round, digest, model, report, adjustments, secret))
 
 
 def test_the_scripts_open_a_round_and_show_its_money_to_the_wei(
@@ -102,19 +129,21 @@ def test_the_scripts_open_a_round_and_show_its_money_to_the_wei(
     said = scripts.run("open_round", terms(address))
     assert "pool                1.5 ETH, 1 ETH of it carried" in said
     assert "1 of 1 selected" in said
-    client.send(federation.submit_update(1, bytes.fromhex(SEALING_KEY), UPDATE, 1000, samples=7))
-    Sender(web3, owner).send(
-        federation.finalize_round(1, 1, 1000, cid_of(b"next"), cid_of(b"report"), [], b"\x07" * 32)
-    )
+    submit(federation, client, 1000)
+    finalize(federation, Sender(web3, owner))
 
     said = scripts.run("inspect", {"federation": address})
     state = " ".join(said.split())
+    digest, record = federation.round_view().digest.hex(), federation.record().hex()
+    assert f"record 0x{record} members 1 0 {client.address}, stake 0, owed {ETHER // 4}" in state
+    assert f"result 1 payable {ETHER // 4} for 1000 credited, sealing key 0x{key_of(1)[:12].hex()}" in state
     assert "round 1 phase finalized" in state
-    assert f"update {client.address} (index 0) cid {UPDATE} samples 7 compute 1000 claimed, 1000 credited" in state
+    assert f"digest 0x{digest} updates 1 of at most 100, 0 not awaited compute 1000 claimed, 1000 credited" in state
+    update = update_of(1, client.address)
+    assert f"update {client.address} cid {update} compute 1000 claimed slashed 0 basis points" in state
     assert "asset ETH with 18 decimals (the coin of the chain) stake 0, of which 0 basis points" in state
-    assert f"reward {ETHER // 4}, not claimed" in state
     assert f"balance {3 * ETHER // 2} carried {5 * ETHER // 4} live pool 0 owed {ETHER // 4}" in state
-    assert "stakes 0 forfeited 0 not of these 0" in state
+    assert "stakes 0 not of these 0" in state
 
 
 @pytest.mark.parametrize("node", ["anvil"], indirect=True)
@@ -128,11 +157,21 @@ def test_the_organization_runs_a_staked_federation_in_a_token_by_vouchers(
     scripts.run("deploy")
     made = scripts.run(
         "create_federation",
-        {"asset": token.address, "stake": "1 PLAY", "max_slash_rate": "1000", "admission": "voucher"},
+        {
+            "asset": token.address,
+            "stake": "1 PLAY",
+            "max_slash_rate": "1000",
+            "admission": "voucher",
+            "max_spread": "2",
+            "idle_rounds": "1",
+            "salt": "7",
+        },
     )
     federation = Federation(web3, address_of("federation", made))
     here = {"federation": federation.address}
-    assert federation.terms() == FederationTerms(token.address, ETHER, 1000, Admission.VOUCHER, AuditPolicy.OPEN)
+    assert federation.terms() == FederationTerms(
+        token.address, ETHER, 1000, Admission.VOUCHER, AuditPolicy.OPEN, max_spread=2, idle_rounds=1
+    )
 
     voucher = tmp_path / "voucher.json"
     said = scripts.run("voucher", {**here, "client": client.address, "expiry": "2d", "out": str(voucher)})
@@ -144,24 +183,23 @@ def test_the_organization_runs_a_staked_federation_in_a_token_by_vouchers(
 
     assert "approved 1.5 PLAY" in scripts.run("fund", {**here, "amount": "1.5 PLAY"})
     scripts.run("pause", here)
-    with pytest.raises(KoinonError, match="ERROR: the federation is paused"):
-        scripts.run("open_round", {**terms(federation.address), "reward_rate_cap": "1 PLAY", "reward": "0"})
+    wage = {"reward_rate_cap": "0.5 PLAY", "reward": str(ETHER // 2)}
+    with pytest.raises(KoinonError, match="ERROR: cannot open round: the federation is paused"):
+        scripts.run("open_round", terms(federation.address) | wage)
     scripts.run("pause", {**here, "resume": "yes"})
-    said = scripts.run(
-        "open_round", {**terms(federation.address), "reward_rate_cap": "0.5 PLAY", "reward": str(ETHER // 2)}
-    )
+    said = scripts.run("open_round", terms(federation.address) | wage)
     assert "pool                2 PLAY, 1.5 PLAY of it carried" in said
     scripts.run("operator", {**here, "operator": client.address})
-    client.send(federation.submit_update(1, bytes.fromhex(SEALING_KEY), UPDATE, 1000, samples=7))
-    slashed = Adjustment(client.address, credited_ms=500, slash_rate=1000)
-    client.send(federation.finalize_round(1, 1, 1000, cid_of(b"next"), cid_of(b"report"), [slashed], b"\x07" * 32))
+    submit(federation, client, 1000)
+    finalize(federation, client, [Adjustment(client.address, credited_ms=500, slash_rate=1000)])
 
     state = " ".join(scripts.run("inspect", here).split())
     assert f"asset PLAY with 18 decimals ({token.address}) stake {ETHER}, of which 1000 basis points" in state
     assert "admission voucher audit policy open" in state
     assert f"operator {client.address} paused no closed no" in state
-    assert f"0 {client.address}, stake {ETHER * 9 // 10}" in state
-    assert f"owed {ETHER // 4} stakes {ETHER * 9 // 10} forfeited {ETHER // 4} not of these {ETHER // 10}" in state
+    assert f"0 {client.address}, stake {ETHER * 9 // 10}, owed {ETHER // 4}" in state
+    forfeited = ETHER // 4 + ETHER // 10
+    assert f"owed {ETHER // 4} stakes {ETHER * 9 // 10} not of these {forfeited}" in state
 
     assert f"paid 0.25 PLAY to {client.address}" in scripts.run("pay", here)
     assert "nothing is owed" in scripts.run("pay", here)
@@ -174,7 +212,7 @@ def test_the_organization_runs_a_staked_federation_in_a_token_by_vouchers(
 
     scripts.run("transfer", {**here, "to": client.address})
     assert federation.pending_owner() == client.address
-    with pytest.raises(KoinonError, match=f"{owner.address} does not own the federation"):
+    with pytest.raises(KoinonError, match="cannot accept the ownership: it is offered to"):
         scripts.run("transfer", {**here, "accept": "yes"})
 
 
@@ -188,18 +226,62 @@ def test_a_client_that_takes_no_payment_keeps_nobody_else_from_theirs(
         client.send(federation.register())
     scripts.run("open_round", terms(federation.address))
     for client in (refusing, other):
-        client.send(federation.submit_update(1, bytes.fromhex(SEALING_KEY), UPDATE, 500, samples=7))
-    Sender(web3, owner).send(
-        federation.finalize_round(1, 2, 1000, cid_of(b"next"), cid_of(b"report"), [], b"\x07" * 32)
-    )
+        submit(federation, client, 500)
+    finalize(federation, Sender(web3, owner))
     web3.provider.make_request(RPCEndpoint("anvil_setCode"), [refusing.address, "0x5f5ffd"])  # always reverts
 
     said = scripts.run("pay", {"federation": federation.address})
 
-    assert f"{refusing.address} was not paid: the receiving address refused the payment" in said
+    assert f"{refusing.address} was not paid: cannot claim for: the receiving address refused the payment" in said
     assert f"paid 0.125 ETH to {other.address}" in said
-    assert federation.round_view(1, other.address).client.claimed
-    assert not federation.round_view(1, refusing.address).client.claimed
+    assert federation.balance_of(other.address) == (0, 0)
+    assert federation.balance_of(refusing.address) == (ETHER // 8, 0)
+
+
+@pytest.mark.parametrize("node", ["anvil"], indirect=True)
+def test_a_silent_client_is_retired_and_a_used_key_opens_no_round(
+    scripts: Scripts, web3: Web3, owner: LocalAccount
+) -> None:
+    scripts.run("deploy")
+    made = scripts.run("create_federation", {"idle_rounds": "1", "max_spread": "4"})
+    federation = Federation(web3, address_of("federation", made))
+    silent, other = (Sender(web3, rich_account(web3)) for _ in range(2))
+    for client in (silent, other):
+        client.send(federation.register())
+    scripts.run("open_round", terms(federation.address, training_period="30", reward="0.125 ether"))
+    submit(federation, other, 1000)
+    until = federation.round_view().training_deadline
+    web3.provider.make_request(RPCEndpoint("evm_setNextBlockTimestamp"), [until])
+    finalize(federation, Sender(web3, owner))
+
+    said = scripts.run("retire", {"federation": federation.address, "client": silent.address})
+    assert f"{silent.address} is no member any more; 1 are left" in said
+    assert federation.members() == [other.address]
+    with pytest.raises(KoinonError, match="cannot be retired: the latest round did not select it, or heard of it"):
+        scripts.run("retire", {"federation": federation.address, "client": other.address})
+
+    scripts.run("open_round", terms(federation.address, 2, reward="0.5 ether"))
+    submit(federation, other, 1000)
+    finalize(federation, Sender(web3, owner))
+    for number in (1, 2):
+        with pytest.raises(KoinonError, match=f"the sealing key was that of round {number}, whose secret is known"):
+            scripts.run("open_round", terms(federation.address, 3, sealing_key=key_of(number).hex()))
+    with pytest.raises(KoinonError, match="is too small: 1 client.* may claim 1000 ms each"):
+        scripts.run("open_round", terms(federation.address, 3, reward_rate_cap="100 ether"))
+    scripts.run("open_round", terms(federation.address, 3))
+    assert federation.round_count() == 3
+
+
+@pytest.mark.parametrize("node", ["anvil"], indirect=True)
+def test_a_federation_that_exists_is_named_before_anything_is_sent(
+    scripts: Scripts, web3: Web3, owner: LocalAccount
+) -> None:
+    address = create_federation(scripts)
+    sent = web3.eth.get_transaction_count(owner.address)
+    with pytest.raises(KoinonError, match=f"the federation {address} with these terms exists already"):
+        scripts.run("create_federation")
+    assert web3.eth.get_transaction_count(owner.address) == sent
+    assert address_of("federation", scripts.run("create_federation", {"salt": "1"})) != address
 
 
 def test_the_factory_that_brownie_deploys_is_the_one_that_the_package_ships(scripts: Scripts, web3: Web3) -> None:
@@ -215,7 +297,7 @@ class TestRefusals:
     """What a person can get wrong ends in one sentence."""
 
     def test_what_the_contract_refuses_is_explained(self, scripts: Scripts) -> None:
-        with pytest.raises(KoinonError, match="ERROR: the federation has no members yet"):
+        with pytest.raises(KoinonError, match="ERROR: cannot open round: the federation has no members yet"):
             scripts.run("open_round", terms(create_federation(scripts)))
 
     def test_all_wrong_arguments_are_named_at_once(self, scripts: Scripts) -> None:
@@ -229,6 +311,9 @@ class TestRefusals:
             ("create_federation", {"admission": "closed"}, "admission=closed is not known: expected open or voucher"),
             ("create_federation", {"max_slash_rate": "50%"}, "expected basis points, 0 to 10000"),
             ("create_federation", {"max_slash_rate": "5"}, "the federation allows at most 0"),
+            ("create_federation", {"max_spread": "0"}, "max_spread=0 is not known: expected a whole number from 1"),
+            ("create_federation", {"idle_rounds": "often"}, "idle_rounds=often is not known"),
+            ("create_federation", {"salt": str(2**64)}, "expected a whole number from 0 to 18446744073709551615"),
             ("fund", {"amount": "0.5 PLAY"}, "'0.5 PLAY' is not an amount of ETH: expected .* one like '0.5 ether'"),
             ("pause", {"resume": "no"}, "resume=no is not known: expected yes"),
             ("transfer", {}, "expected either to=ADDRESS, the new owner, or accept=yes"),
@@ -244,11 +329,11 @@ class TestRefusals:
         federation = create_federation(scripts)
         code = web3.eth.get_code(Web3.to_checksum_address(federation)).to_0x_hex()
         web3.provider.make_request(RPCEndpoint("anvil_setCode"), [federation, code + "00"])
-        with pytest.raises(KoinonError, match="has other code than the federation that this version ships"):
+        with pytest.raises(KoinonError, match="is no federation that the factory of this version made"):
             scripts.run("fund", {"federation": federation, "amount": "1 ether"})
 
     def test_an_address_without_a_federation_is_named(self, scripts: Scripts) -> None:
-        with pytest.raises(KoinonError, match=f"no Federation at 0x{'12' * 20} on chain 31337"):
+        with pytest.raises(KoinonError, match=f"there is no contract at 0x{'12' * 20} on chain 31337"):
             scripts.run("inspect", {"federation": f"0x{'12' * 20}"})
 
     def test_a_federation_needs_a_factory(self, scripts: Scripts) -> None:

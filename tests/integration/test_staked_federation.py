@@ -18,7 +18,6 @@ from processor.chain.vouchers import load_voucher
 from processor.daemons.organization import OrganizationDaemon
 from processor.errors import ConfigurationError
 from processor.protocol.decide import Approve, OpenRound, Register, Stop, Wait
-from processor.protocol.rewards import money_of
 from processor.protocol.settlement import adjustments_of
 from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
 from tests.integration.hostile import Hostile, reasons
@@ -53,11 +52,9 @@ def reconciled(federation: LocalFederation) -> bool:
     contract = federation.federation
     forfeited = 0
     for number in range(1, contract.round_count() + 1):
-        view = contract.round_view(number)
-        credited = {client.client: client.credited_ms for client in contract.updates(number)}
-        money = money_of(view.pool, view.reward_rate_cap, view.claimed_ms, credited)
+        money = federation.money(number)
         forfeited += money.forfeited + money.rounding
-    stakes = STAKE * sum(member is not None for member in contract.members())
+    stakes = STAKE * contract.member_count()
     return contract.holdings() == contract.carried() + stakes + forfeited
 
 
@@ -73,13 +70,14 @@ def test_federation_of_tokens_stakes_and_vouchers_plays_its_rounds_under_its_ope
     federation.play()
     contract = federation.federation
     for client in federation.clients:
-        views = [contract.round_view(number, client.address).client for number in (1, 2)]
-        earned = sum(view.reward for view in views)
-        assert earned > 0 and all(view.claimed for view in views)
+        earned = sum(federation.money(number).rewards[client.address] for number in (1, 2))
+        assert earned > 0 and contract.balance_of(client.address) == (0, STAKE)
         assert tokens(federation, client.address) == before - STAKE + earned
-        assert views[1].stake == STAKE
         assert allowance(web3, contract.asset(), client.address, contract.address) == 0
-    assert tokens(federation, federation.organization.address) == operators - 2 * ETHER // 10
+    assert (
+        tokens(federation, federation.organization.address)
+        == operators - 2 * federation.organization.settings.round.reward
+    )
     assert allowance(web3, contract.asset(), federation.organization.address, contract.address) == 0
     assert contract.owner() != federation.organization.address == contract.operator()
     assert reconciled(federation)
@@ -94,15 +92,15 @@ def test_hostile_client_is_slashed_and_the_audit_recomputes_what_for(web3: Web3,
     federation.open_round()
     hostile, culprit = Hostile(federation), federation.clients[2]
     federation.train_and_submit(0)
-    honest = federation.federation.round_view(1, federation.clients[0].address).client
+    honest = federation.federation.round_view(federation.clients[0].address).client
     federation.train_and_submit(1)
     hostile.submit(2, honest.update or "")  # a copy of somebody's update
     federation.finalize()
 
-    view = federation.federation.round_view(1, culprit.address).client
-    assert (view.reward, view.slash_rate, view.stake) == (0, RATE, STAKE - SLASH)
+    view = federation.federation.round_view(culprit.address).client
+    assert (view.owed, view.slash_rate, view.stake) == (0, RATE, STAKE - SLASH)
     assert reasons(federation)[culprit.address] == "header"
-    others = [federation.federation.round_view(1, client.address).client for client in federation.clients[:2]]
+    others = [federation.federation.round_view(client.address).client for client in federation.clients[:2]]
     assert [(other.slash_rate, other.stake) for other in others] == [(0, STAKE)] * 2
     result = federation.audit()
     assert result.ok, result.violations
@@ -133,9 +131,10 @@ def test_client_that_leaves_with_an_update_in_the_live_round_is_paid_and_gets_it
     assert federation.violations() == []
     federation.train_and_submit(1, 2)
     federation.finalize()
+    reward, stake = contract.balance_of(leaver.address)
+    assert (reward, stake) == (federation.money(1).rewards[leaver.address], STAKE) and reward > 0
     leaver.cycle()
-    reward = contract.round_view(1, leaver.address).client.reward
-    assert reward > 0 and tokens(federation, leaver.address) == before + reward
+    assert tokens(federation, leaver.address) == before + reward
     federation.send(0, contract.leave(leaver.address))
     assert tokens(federation, leaver.address) == before + reward + STAKE
     assert federation.violations() == []
@@ -153,11 +152,10 @@ class Forger(OrganizationDaemon):
     def forge(self, update: ReportedUpdate) -> ReportedUpdate:
         raise NotImplementedError
 
-    def _publish(self, view, plan, settlement):  # type: ignore[no-untyped-def]
-        report = super()._publish(view, plan, settlement)
+    def _publish(self, opening, plan, settlement, *history):  # type: ignore[no-untyped-def]
+        report = super()._publish(opening, plan, settlement, *history)
         updates = tuple(self.forge(update) for update in report.updates)
-        clients = self.federation.updates(view.round)
-        object.__setattr__(settlement, "adjustments", adjustments_of(updates, clients))
+        object.__setattr__(settlement, "adjustments", adjustments_of(updates))
         return replace(report, updates=updates)
 
 
@@ -218,7 +216,7 @@ def test_slash_that_the_report_does_not_own_up_to_is_found(web3: Web3, tmp_path:
     federation.train_and_submit(0)
     hostile.submit(1, hostile.update(federation.clients[1], round=2))
     federation.finalize()
-    told = f"round 1: slash rate of {federation.clients[1].address} on chain: expected 0, found {RATE}"
+    told = f"round 1: slash rate of {federation.clients[1].address} in the report: expected {RATE}, found 0"
     assert told in federation.violations()
 
 

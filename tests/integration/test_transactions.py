@@ -20,6 +20,7 @@ from processor.errors import ChainError, NotAccepted, Reverted
 from processor.journal import CANCELLED, DROPPED, FAILED, MINED, Journal
 from processor.keystore import state_key
 from processor.protocol.decide import OpenRound, Submit, Train, Wait
+from processor.protocol.history import record_of_file
 from processor.types import Phase
 from tests.integration.local_federation import LocalFederation
 from tests.integration.parties import account_of, create_federation, wallet
@@ -97,7 +98,7 @@ class Party:
         return self.transactions.sender.nonces()
 
     def member(self) -> bool:
-        return self.federation.round_view(1, self.account.address).client.member
+        return self.federation.round_view(self.account.address).client.member
 
 
 @pytest.fixture
@@ -315,9 +316,9 @@ def test_a_transaction_that_the_journal_does_not_know_is_waited_for_and_then_out
 def test_a_transaction_that_fails_in_its_block_is_said_with_its_reason(web3: Web3, party: Party) -> None:
     hold_back(web3)
     party.register()
+    ask(web3, "anvil_dropTransaction", party.hashes[0])  # before the next is priced on what is pending
     twin = Sender(web3, account_of("organization"))
     twin.broadcast(twin.sign(party.federation.close(), twin.mined(), None).raw)
-    ask(web3, "anvil_dropTransaction", party.hashes[0])
     mine(web3)  # the federation is closed
     party.transactions.sender.broadcast(party.transactions._decrypted(forms(party)[0]))
     mine(web3)
@@ -388,17 +389,19 @@ def test_an_update_in_a_block_that_vanished_is_submitted_again_once_and_is_the_s
 ) -> None:
     opened.train_and_submit(0)
     client = opened.clients[0]
-    submitted = opened.federation.round_view(1, client.address).client.update
+    submitted = opened.federation.round_view(client.address).client.update
     mine(web3, 2)
     client.cycle()
     ask(web3, "anvil_reorg", 3, [])
-    assert opened.federation.round_view(1, client.address).client.update is None
+    assert opened.federation.round_view(client.address).client.update is None
     restarted = opened.client(0)
     for _ in range(4):
         action = restarted.cycle()
         assert not isinstance(action, Train)
-    again = opened.federation.round_view(1, client.address)
+    again = opened.federation.round_view(client.address)
     assert (again.client.update, again.update_count) == (submitted, 1)
+    saved = restarted.journal.update_in(1, again.sealing_key)
+    assert saved is not None and saved.cid == submitted and saved.published and saved.seen_at is not None
     sent = [intent for intent in restarted.journal.intents() if intent.kind == "submitted"]
     assert [intent.status for intent in sent if intent.status != DROPPED] == [MINED]
 
@@ -406,21 +409,21 @@ def test_an_update_in_a_block_that_vanished_is_submitted_again_once_and_is_the_s
 def test_a_round_whose_opening_vanished_opens_again_under_its_key_and_takes_the_very_same_updates(
     web3: Web3, opened: LocalFederation
 ) -> None:
-    key = opened.federation.round_view(1).sealing_key
+    key = opened.federation.round_view().sealing_key
     opened.train_and_submit(0, 1)
-    submitted = [update.update for update in opened.federation.updates(1)]
+    submitted = [update.update for update in opened.federation.updates()]
     assert len(submitted) == 2
     ask(web3, "anvil_reorg", 3, [])
-    assert opened.federation.round_view(1).phase is Phase.NONE
+    assert opened.federation.round_view().phase is Phase.NONE
     for _ in range(6):
         opened.organization.cycle()
-        if opened.federation.round_view(1).phase is not Phase.NONE:
+        if opened.federation.round_view().phase is not Phase.NONE:
             break
-    assert opened.federation.round_view(1).sealing_key == key
+    assert opened.federation.round_view().sealing_key == key
     for client in opened.clients:
         for _ in range(4):
             assert not isinstance(client.cycle(), Train)
-    assert sorted(str(update.update) for update in opened.federation.updates(1)) == sorted(map(str, submitted))
+    assert sorted(str(update.update) for update in opened.federation.updates()) == sorted(map(str, submitted))
     opened.finalize()
     assert opened.violations() == []
 
@@ -428,14 +431,49 @@ def test_a_round_whose_opening_vanished_opens_again_under_its_key_and_takes_the_
 def test_an_organization_that_starts_anew_after_a_lost_opening_uses_the_same_key(
     web3: Web3, opened: LocalFederation
 ) -> None:
-    key = opened.federation.round_view(1).sealing_key
+    key = opened.federation.round_view().sealing_key
     ask(web3, "anvil_reorg", 1, [])
     organization = opened.restarted_organization()
     for intent in organization.journal.unsettled_intents():
         if intent.kind == "round opened":
             organization.journal.settle_intent(intent, DROPPED)
     assert any(isinstance(organization.cycle(), OpenRound) for _ in range(3))
-    assert opened.federation.round_view(1).sealing_key == key
+    assert opened.federation.round_view().sealing_key == key
+
+
+def test_a_key_whose_secret_was_broadcast_opens_no_round_again_whatever_becomes_of_the_blocks(
+    web3: Web3, opened: LocalFederation
+) -> None:
+    key = opened.federation.round_view().sealing_key
+    opened.train_and_submit()
+    opened.finalize()
+    ask(web3, "anvil_reorg", 4, [])  # with the opening
+    assert opened.federation.round_view().phase is Phase.NONE
+    organization = opened.restarted_organization()
+    for intent in organization.journal.unsettled_intents():
+        if intent.kind in ("round opened", "round finalized"):
+            organization.journal.settle_intent(intent, DROPPED)
+    assert any(isinstance(organization.cycle(), OpenRound) for _ in range(3))
+    view = opened.federation.round_view()
+    assert (view.round, view.phase) == (1, Phase.TRAINING) and view.sealing_key != key
+
+
+def test_what_an_organization_keeps_of_a_round_follows_the_chain_when_it_is_another_one(
+    web3: Web3, opened: LocalFederation
+) -> None:
+    opened.train_and_submit()
+    opened.organization._rounds.keep(opened.federation.round_view(), opened.federation.block())
+    before = opened.kept(1)
+    ask(web3, "anvil_reorg", 2, [])  # with both updates
+    for _ in range(4):
+        opened.clients[0].cycle()
+    opened.pass_time(opened.training_period)
+    opened.finalize()
+    opened.organization.cycle()
+    after = opened.kept(1)
+    assert (len(before.updates), len(after.updates)) == (2, 1) and after.outcome is not None
+    assert record_of_file(after) == opened.federation.record()
+    assert opened.violations() == []
 
 
 def test_a_client_on_geth_submits_the_same_update_again_after_blocks_are_taken_away(tmp_path: Path) -> None:
@@ -470,4 +508,4 @@ def test_a_submission_waits_while_an_earlier_transaction_is_on_its_way(web3: Web
     assert client.cycle() == Wait("an earlier transaction is not mined yet")
     mine(web3)
     client.cycle()
-    assert opened.federation.round_view(1).update_count == 1
+    assert opened.federation.round_view().update_count == 1

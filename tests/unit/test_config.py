@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from processor import config
 from processor.errors import ConfigurationError
+from processor.protocol.rewards import least_pool
 from processor.types import ZERO_ADDRESS
 
 FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
@@ -175,16 +176,43 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_amounts_are_whole_units_as_numbers_or_decimal_strings(amount: int, quoted: bool) -> None:
     options = {
         "rpc": "http://node:8545", "store": "s", "federation": FEDERATION, "wallet": "w", "data": "d",
-        "minimum_rate": str(amount) if quoted else amount,
+        "minimum_reward": str(amount) if quoted else amount,
     }  # fmt: skip
-    assert config.load_client(options, None, {}).minimum_rate == amount
+    assert config.load_client(options, None, {}).minimum_reward == amount
 
 
 @pytest.mark.parametrize("amount", ["-1", -1, 1.0, "1.5", "1e18", "0x10", True, "1_000", "²"])
 def test_what_is_no_amount_is_refused(write: Write, amount: object) -> None:
     file = write(NETWORK + STORE + CLIENT)
-    said = mistakes(config.load_client, {"minimum_rate": amount}, file, {})
-    assert "--minimum-rate: expected an amount in the asset's smallest unit" in said
+    said = mistakes(config.load_client, {"minimum_reward": amount}, file, {})
+    assert "--minimum-reward: expected an amount in the asset's smallest unit" in said
+
+
+@given(st.integers(0, 2**112 // 10**9 - 1), st.integers(0, 10**9 - 1))
+def test_a_rate_is_read_exactly_to_the_ninth_digit_after_the_point(units: int, parts: int) -> None:
+    for text in (f"{units}.{parts:09d}", f"{units}.{parts:09d}".rstrip("0") if parts else units):
+        options = {
+            "rpc": "http://node:8545", "store": "s", "federation": FEDERATION, "wallet": "w", "data": "d",
+            "minimum_rate": text,
+        }  # fmt: skip
+        assert config.load_client(options, None, {}).minimum_rate == units * 10**9 + parts
+
+
+@pytest.mark.parametrize(
+    "rate", ["-1", -1, 1.0, "1e18", "0x10", True, "1_000", "²", ".5", "5.", "0.1234567891", "1 ", 2**112]
+)
+def test_what_is_no_rate_is_refused(write: Write, rate: object) -> None:
+    said = mistakes(config.load_client, {"minimum_rate": rate}, write(NETWORK + STORE + CLIENT), {})
+    assert "--minimum-rate: expected an amount for a second in the asset's smallest unit" in said
+
+
+def test_a_round_pays_something_for_a_second(write: Write) -> None:
+    template = config.organization_template()
+    for rate in ("0", "0.000000000"):
+        said = mistakes(
+            config.load_organization, {}, write(re.sub(r'rate_cap = ".*"', f'rate_cap = "{rate}"', template)), {}
+        )
+        assert ":round.reward_rate_cap: expected an amount for a second" in said and "above 0" in said
 
 
 def test_a_client_stakes_nothing_and_takes_the_native_coin_unless_it_says_otherwise(write: Write) -> None:
@@ -200,6 +228,16 @@ def test_a_client_names_its_asset_its_highest_stake_and_its_voucher(write: Write
     said = mistakes(config.load_client, {"asset": "ETH", "max_stake": "0.5"}, file, {})
     assert "--asset: expected an address" in said
     assert "--max-stake: expected an amount in the asset's smallest unit" in said
+
+
+def test_relays_are_addresses_perhaps_with_whose_receipts_count(write: Write) -> None:
+    assert config.load_client({}, write(NETWORK + STORE + CLIENT), {}).relays == ()
+    named = f"http://one:8080, https://two/path#{ASSET}"
+    settings = config.load_member({}, write(NETWORK + CLIENT), {"KOINON_RELAYS": named})
+    assert settings.relays == ("http://one:8080", f"https://two/path#{ASSET}")
+    for wrong in ("ftp://one", "https://two#0x12", "two", f"https://two#{ASSET.replace('F', 'f')}"):
+        said = mistakes(config.load_member, {}, write(NETWORK + CLIENT), {"KOINON_RELAYS": wrong})
+        assert "KOINON_RELAYS: expected an address like https://relay.example" in said and wrong not in said
 
 
 def test_a_nodes_address_is_never_shown(write: Write) -> None:
@@ -222,9 +260,17 @@ def test_the_organizations_template_is_complete_but_for_what_is_its_own(write: W
     ]  # fmt: skip
     file = write(filled_in(template, federation=FEDERATION, wallet="wallet", validation="validation.npz"))
     settings = config.load_organization({}, file, {})
-    assert settings.round.reward == 10**16 and settings.min_members == 1
+    assert settings.round.reward == 12 * 10**15 and settings.min_members == 1
+    assert settings.round.reward_rate_cap == 2 * 10**12 * 10**9
     assert settings.validation == file.parent / "validation.npz"
     assert settings.plan == tomllib.loads(template)["plan"]
+
+
+def test_the_organizations_template_opens_rounds_however_many_clients_there_are(write: Write) -> None:
+    file = write(filled_in(config.organization_template(), federation=FEDERATION, wallet="w", validation="v.npz"))
+    terms = config.load_organization({}, file, {}).round
+    most = least_pool(terms.reward_rate_cap, terms.max_updates, terms.max_compute_ms, max_spread=1)
+    assert terms.reward >= most
 
 
 def test_the_clients_template_is_complete_but_for_what_is_its_own(write: Write) -> None:

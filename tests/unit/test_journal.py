@@ -13,13 +13,21 @@ from pathlib import Path
 import pytest
 
 from processor.errors import JournalBusy, JournalDamaged, JournalError
-from processor.journal import DROPPED, MINED, Broadcast, Intent, Journal, SavedSecret, SavedUpdate
+from processor.journal import (
+    DROPPED,
+    MINED,
+    Broadcast,
+    Intent,
+    Journal,
+    SavedSecret,
+    SavedUpdate,
+)
 
 FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
 CLIENT = "0xAb8483F64d9C6d1EcF9b849Ae677dD3315835cb2"
 KEY, OTHER_KEY = b"\1" * 32, b"\2" * 32
 BASE, CID = "QmZTR5bcpQD7cFgTorqxZDYaew1Wqgfbd2ud9QqGPAkK2V", "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"
-UPDATE = SavedUpdate(3, KEY, BASE, CID, Path("/state/3.sealed"), 1200, 360)
+UPDATE = SavedUpdate(3, KEY, BASE, CID, Path("/state/3.sealed"), 1200, 360, ends_at=4000)
 
 SECRET = SavedSecret(KEY, 3, BASE, "plan", b"encrypted")
 
@@ -149,6 +157,40 @@ def test_a_round_of_the_same_number_with_another_key_or_base_model_is_another_ro
     assert journal.metered_ms(3, OTHER_KEY) == 0
 
 
+def test_an_update_is_sealed_and_then_seen_in_a_block_and_published_and_at_last_final(journal: Journal) -> None:
+    journal.save_update(UPDATE)
+    journal.see_update(UPDATE, block=17, claimed_ms=1100)
+    assert journal.update_for(3, KEY, BASE) == replace(UPDATE, seen_at=17, claimed_ms=1100)
+    journal.publish_update(UPDATE)
+    journal.finish_update(UPDATE)
+    final = replace(UPDATE, seen_at=17, claimed_ms=1100, published=True, final=True)
+    assert journal.updates() == [final]
+
+
+def test_an_update_that_a_reorganization_took_away_is_sealed_and_stays_published(journal: Journal) -> None:
+    journal.save_update(UPDATE)
+    journal.see_update(UPDATE, block=17, claimed_ms=1100)
+    journal.publish_update(UPDATE)
+    journal.finish_update(UPDATE)
+    journal.miss_update(UPDATE)
+    assert journal.update_for(3, KEY, BASE) == replace(UPDATE, published=True)
+
+
+def test_what_is_noted_of_one_update_is_noted_of_no_other(journal: Journal) -> None:
+    others = [replace(UPDATE, round=4), replace(UPDATE, sealing_key=OTHER_KEY), replace(UPDATE, base=CID)]
+    for update in (UPDATE, *others):
+        journal.save_update(update)
+    journal.see_update(UPDATE, block=17, claimed_ms=1100)
+    assert [each for each in journal.updates() if each.seen_at is None] == [*others[1:], others[0]]
+    assert journal.update_in(3, KEY) == replace(UPDATE, seen_at=17, claimed_ms=1100)
+
+
+def test_a_key_that_an_update_was_sealed_to_is_known_for_every_other_round(journal: Journal) -> None:
+    journal.save_update(UPDATE)
+    assert journal.sealed_elsewhere(KEY, round=4) and not journal.sealed_elsewhere(KEY, round=3)
+    assert not journal.sealed_elsewhere(OTHER_KEY, round=4)
+
+
 def test_metered_time_adds_up_over_restarts(path: Path) -> None:
     for ms in (100, 20, 3):
         with opened(path) as journal:
@@ -160,7 +202,7 @@ def test_metered_time_adds_up_over_restarts(path: Path) -> None:
 def test_a_sealing_secret_is_kept_as_the_caller_encrypted_it_and_once(journal: Journal) -> None:
     assert journal.secret_for(KEY) is None
     journal.save_secret(SECRET)
-    assert journal.secret_for(KEY) == b"encrypted"
+    assert journal.secret_for(KEY) == SECRET
     with pytest.raises(JournalError, match="already"):
         journal.save_secret(replace(SECRET, encrypted=b"another"))
 
@@ -172,6 +214,16 @@ def test_the_key_of_an_opening_is_found_again_for_that_very_opening(journal: Jou
     assert journal.key_for_opening(3, BASE, CID) == OTHER_KEY
     for other in ((4, BASE, "plan"), (3, CID, "plan"), (3, BASE, "other")):
         assert journal.key_for_opening(*other) is None
+
+
+def test_a_key_whose_secret_was_broadcast_is_good_for_no_opening_any_more(journal: Journal) -> None:
+    journal.save_secret(SECRET)
+    journal.save_secret(replace(SECRET, public_key=OTHER_KEY))
+    journal.broadcast_secret(OTHER_KEY)
+    assert journal.key_for_opening(3, BASE, "plan") == KEY
+    journal.broadcast_secret(KEY)
+    assert journal.key_for_opening(3, BASE, "plan") is None
+    assert journal.secret_for(KEY) == replace(SECRET, broadcast=True)
 
 
 @pytest.mark.parametrize(
@@ -227,11 +279,12 @@ def test_a_full_disk_is_waited_out(path: Path) -> None:
         journal.record_intent("submit", 3, 7, broadcast("0xee"))
 
 
-def test_a_journal_of_a_later_version_is_refused(path: Path) -> None:
+@pytest.mark.parametrize("version", [2, 4])
+def test_a_journal_of_another_version_is_refused_with_advice(path: Path, version: int) -> None:
     opened(path).close()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 3")
-    with pytest.raises(JournalError, match="version 3"):
+        database.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(JournalError, match=f"version {version}.*choose a new state directory"):
         opened(path)
 
 
@@ -249,7 +302,7 @@ def test_every_file_of_a_journal_is_its_owners_alone(journal: Journal, path: Pat
 def test_a_second_process_reads_while_the_first_writes(journal: Journal, path: Path) -> None:
     with opened(path) as reader:
         journal.save_secret(SECRET)
-        assert reader.secret_for(KEY) == b"encrypted"
+        assert reader.secret_for(KEY) == SECRET
 
 
 WRITER = """
@@ -260,7 +313,7 @@ from processor.journal import Journal, SavedUpdate
 journal = Journal(Path(sys.argv[1]), 1337, sys.argv[2], sys.argv[3])
 for count in range(1, 1_000_000):
     journal.add_metered(0, bytes(32), 1)
-    journal.save_update(SavedUpdate(count, bytes(32), "base", "cid", Path("path"), 1, 1))
+    journal.save_update(SavedUpdate(count, bytes(32), "base", "cid", Path("path"), 1, 1, 1))
     print(count, flush=True)
 """
 
@@ -293,7 +346,7 @@ def test_a_transaction_that_was_cut_off_leaves_nothing(path: Path) -> None:
         "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
         "database.execute('PRAGMA cache_size = 1')\n"
         "database.execute('BEGIN IMMEDIATE')\n"
-        "database.executemany('INSERT INTO secrets VALUES (?, 1, 1, 1, ?)',\n"
+        "database.executemany('INSERT INTO secrets VALUES (?, 1, 1, 1, ?, 0)',\n"
         "    ((b'%d' % n, b'v' * 1000) for n in range(1000)))\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -93,6 +93,13 @@ def test_training_money_transactions_and_storage_are_shown() -> None:
     assert values(metrics, "koinon_storage_seconds_sum") == {("get", "ok"): 0.5, ("get", "failed"): 400}
 
 
+def test_what_reports_say_of_a_clients_own_updates_is_counted() -> None:
+    metrics = Metrics()
+    for outcome in ("accepted", "differs", "accepted"):
+        metrics.reported(outcome)
+    assert values(metrics, "koinon_own_updates_total") == {("accepted",): 2, ("differs",): 1}
+
+
 def test_two_daemons_in_one_process_do_not_mix() -> None:
     one, other = Metrics(), Metrics()
     one.cycle("waited")

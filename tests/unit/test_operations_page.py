@@ -33,6 +33,7 @@ def used() -> Metrics:
     metrics = Metrics()
     metrics.cycle("trouble")
     metrics.transaction("mined")
+    metrics.reported("accepted")
     metrics.storage("get", 1.0, "ok")
     metrics.round(1, PHASES[1])
     return metrics
@@ -82,11 +83,16 @@ def test_what_else_is_yaml_on_the_page_can_be_read() -> None:
 
 
 def test_the_configuration_on_the_page_is_one_that_the_daemon_takes(tmp_path: Path) -> None:
-    [network] = blocks("toml")
-    client = '[client]\nfederation = "0x000000000000000000000000000000000000dEaD"\nwallet = "w"\ndata = "d"\n'
+    network, client = blocks("toml")
+    client += 'federation = "0x000000000000000000000000000000000000dEaD"\nwallet = "w"\ndata = "d"\n'
     (tmp_path / "client.toml").write_text(network + client + 'metrics = "127.0.0.1:9464"\n')
     settings = load_client({}, tmp_path / "client.toml", {})
-    assert len(settings.network.rpc) == 2 and settings.network.quorum == 2 and settings.metrics == ("127.0.0.1", 9464)
+    assert (
+        len(settings.relays) == 2
+        and len(settings.network.rpc) == 2
+        and settings.network.quorum == 2
+        and settings.metrics == ("127.0.0.1", 9464)
+    )
     assert tomllib.loads(network)["network"]["chain_id"] == 1
 
 

@@ -47,13 +47,20 @@ def test_forge_compiles_the_same_bytecode(compiled: dict[str, str], tmp_path: Pa
 
 
 def test_what_the_constructor_fixes_is_shipped_by_name_with_its_places(compiled: dict[str, str]) -> None:
-    federation = json.loads(compiled["Federation.json"])
-    code = bytes.fromhex(federation["deployedBytecode"].removeprefix("0x"))
+    for name, fixed in {"Federation": {"FACTORY", "SELF"}, "FederationFactory": {"IMPLEMENTATION"}}.items():
+        shipped = json.loads(compiled[f"{name}.json"])
+        code = bytes.fromhex(shipped["deployedBytecode"].removeprefix("0x"))
+        assert set(shipped["immutables"]) == fixed
+        for starts in shipped["immutables"].values():
+            assert starts and all(code[start : start + 32] == bytes(32) for start in starts)
 
-    terms = {"ASSET", "STAKE", "MAX_SLASH_RATE", "ADMISSION", "AUDIT_POLICY"}
-    assert {name for name in federation["immutables"] if not name.startswith("_")} == terms
-    for starts in federation["immutables"].values():
-        assert starts and all(code[start : start + 32] == bytes(32) for start in starts)
+
+def test_what_is_shipped_fits_onto_a_chain(compiled: dict[str, str]) -> None:
+    """The limits of EIP-170 and EIP-3860."""
+    for content in compiled.values():
+        shipped = json.loads(content)
+        assert len(shipped["deployedBytecode"]) // 2 - 1 <= 24_576
+        assert len(shipped["bytecode"]) // 2 - 1 <= 49_152
 
 
 def test_brownie_compiles_with_the_settings_of_foundry_toml() -> None:

@@ -25,6 +25,7 @@ class Mutant:
     line: int  # of the file, from 1
     was: str  # the lines that change, blanks collapsed
     becomes: str
+    says: str = ""  # what it means, of a fault that was made by hand
 
 
 def find_mutants(sources: Mapping[str, str], enums: Mapping[str, tuple[str, ...]]) -> list[Mutant]:
@@ -38,8 +39,26 @@ def find_mutants(sources: Mapping[str, str], enums: Mapping[str, tuple[str, ...]
             for operator, edits in OPERATORS.items():
                 for edit in edits(Site(code, scope, enums)):
                     number = count[scope.name, operator] = count.get((scope.name, operator), 0) + 1
-                    mutants.append(_mutant(path, source, scope.name, operator, number, edit))
+                    id = f"{path}:{scope.name}:{operator}:{number}"
+                    mutants.append(describe(id, path, source, scope.name, operator, edit))
     return mutants
+
+
+def describe(id: str, path: str, source: str, function: str, operator: str, edit: Edit, says: str = "") -> Mutant:
+    """The fault that the edit of the source makes, with the lines that it changes."""
+    start = source.rfind("\n", 0, edit.start) + 1
+    end = source.find("\n", edit.end) % (len(source) + 1)
+    return Mutant(
+        id=id,
+        path=path,
+        function=function,
+        operator=operator,
+        edit=edit,
+        line=source.count("\n", 0, edit.start) + 1,
+        was=" ".join(source[start:end].split()),
+        becomes=" ".join((source[start : edit.start] + edit.text + source[edit.end : end]).split()),
+        says=says,
+    )
 
 
 def find_enums(sources: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -91,18 +110,3 @@ def _overlap(a: Mutant, b: Mutant) -> bool:
 
 def _draw(mutant: Mutant) -> str:
     return hashlib.sha256(f"{SEED} {mutant.id}".encode()).hexdigest()
-
-
-def _mutant(path: str, source: str, function: str, operator: str, number: int, edit: Edit) -> Mutant:
-    start = source.rfind("\n", 0, edit.start) + 1
-    end = source.find("\n", edit.end) % (len(source) + 1)
-    return Mutant(
-        id=f"{path}:{function}:{operator}:{number}",
-        path=path,
-        function=function,
-        operator=operator,
-        edit=edit,
-        line=source.count("\n", 0, edit.start) + 1,
-        was=" ".join(source[start:end].split()),
-        becomes=" ".join((source[start : edit.start] + edit.text + source[edit.end : end]).split()),
-    )

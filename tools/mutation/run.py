@@ -1,4 +1,6 @@
-"""A run: forge's tests try every fault of the sample; brownie's, which are slow, those that escape."""
+"""A run: forge's tests try every fault of the sample; brownie's, which are slow, those that escape.
+
+Faults of meaning are for forge's tests alone: those have to know what the contracts mean."""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from tools.mutation.mutants import Mutant, disjoint, mutate
 from tools.mutation.results import Results
+from tools.mutation.semantic import KIND
 from tools.mutation.survivors import Outcome, Verdict
 from tools.mutation.trees import BrokenRun, Trees, run_brownie, run_forge, stop
 
@@ -30,8 +33,11 @@ def try_mutants(
             run.expect(Verdict.ESCAPED, trees.warm())
             run.each(untried, run_forge)
         escaped = [mutant for mutant in mutants if results.get(mutant.id) == Outcome(Verdict.ESCAPED)]
-        if escaped:
-            run.brownie(escaped, listed)
+        for mutant in escaped:
+            if mutant.operator == KIND:
+                run.settle(mutant, Outcome(Verdict.SURVIVED), "        ")
+        if untold := [mutant for mutant in escaped if mutant.operator != KIND]:
+            run.brownie(untold, listed)
     return {mutant.id: outcome for mutant in mutants if (outcome := results.get(mutant.id))}
 
 

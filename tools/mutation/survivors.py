@@ -78,8 +78,9 @@ def review(
     problems = []
     for id, outcome in outcomes.items():
         if outcome.verdict is Verdict.SURVIVED and id not in listed:
+            meaning = f" ({known[id].says})" if known[id].says else ""
             problems.append(
-                f"{id} survives: no test fails with `{known[id].becomes}`. Test it, or list it with a reason."
+                f"{id} survives{meaning}: no test fails with `{known[id].becomes}`. Test it, or list it with a reason."
             )
     for id, survivor in listed.items():
         outcome = outcomes.get(id, Outcome(Verdict.SURVIVED))

@@ -25,7 +25,7 @@ _LINKED = (
 )
 _DECIDES_OUTCOMES = ("contracts", "tests/foundry", "tests/contracts", "foundry.toml", "package-lock.json")
 
-_IGNORED = shutil.ignore_patterns("__pycache__", "symbolic", "Gas*.t.sol", "test_gas.py")  # gas is no behaviour
+_IGNORED = shutil.ignore_patterns("__pycache__", "symbolic", "gas", "Gas*.t.sol", "test_gas.py")  # gas is no behaviour
 _INVARIANTS = "tests/foundry/invariants"
 
 # The same behaviour, compiled in a third of the time; tests are compiled once, not again for every fault.

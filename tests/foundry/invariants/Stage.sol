@@ -12,25 +12,31 @@ interface IToken is IERC20 {
 }
 
 interface IFactory {
-    function createFederation(IFederation.FederationTerms calldata terms) external returns (address federation);
+    function createFederation(IFederation.FederationTerms calldata terms, uint64 salt)
+        external
+        returns (address federation);
 }
 
 /// @title One federation, the people around it and their purses; and the draws by which a seed decides what they do.
 /// @notice Contracts are named, not imported: who changes one of them need not compile all this again.
 abstract contract Stage is Books, StdAssertions {
-    uint256 internal constant CLIENTS = 10;
-    uint256 internal constant MAX_AMOUNT = type(uint128).max;
+    uint256 public constant CLIENTS = 10;
+    uint256 internal constant MAX_AMOUNT = type(uint112).max;
     bytes32 internal constant DOMAIN =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
-    bytes32 internal constant VOUCHER = keccak256("Voucher(address client,uint256 id,uint40 expiry)");
+    bytes32 internal constant VOUCHER = keccak256("Voucher(address client,uint256 id,uint40 expiry,uint32 ownerNonce)");
+    bytes32 internal constant UPDATE =
+        keccak256("Update(uint24 round,bytes32 sealingKey,bytes32 updateCid,uint32 computeMs)");
+    bytes32 internal constant REGISTRATION = keccak256("Registration(uint24 round,uint40 deadline)");
+    bytes32 internal constant LEAVING = keccak256("Leaving(uint24 round,address to,uint40 deadline)");
 
-    IFederation public federation;
     IToken public token;
     /// @notice In ascending order, like adjustments.
     address[] public clients;
     address[2] public owners;
     address[2] public operators;
     address public stranger;
+    address public relay;
     /// @notice Where some have their money sent.
     address public purse;
     mapping(address who => uint256) internal _keys;
@@ -39,6 +45,7 @@ abstract contract Stage is Books, StdAssertions {
 
     address public owner;
     address public pendingOwner;
+    uint32 public ownerNonce;
     address public operator;
     bool public paused;
     uint256[] internal _spentVouchers;
@@ -56,13 +63,13 @@ abstract contract Stage is Books, StdAssertions {
         _sortClients();
         (owners[0], owners[1]) = (_person("owner", 0), _person("owner", 1));
         (operators[0], operators[1]) = (_person("operator", 0), _person("operator", 1));
-        (stranger, purse) = (_person("stranger", 0), _person("purse", 0));
+        (stranger, purse, relay) = (_person("stranger", 0), _person("purse", 0), _person("relay", 0));
         if (terms.asset != address(0)) token = IToken(terms.asset);
 
         owner = owners[0];
         IFactory factory = IFactory(vm.deployCode("FederationFactory.sol:FederationFactory"));
         vm.prank(owner);
-        federation = IFederation(factory.createFederation(terms));
+        federation = IFederation(factory.createFederation(terms, 1));
         _terms = terms;
         _allow();
     }
@@ -117,17 +124,86 @@ abstract contract Stage is Books, StdAssertions {
         return _draw(0, most < maximum ? most : maximum);
     }
 
-    // ------------------------------------------------------------------------------------------------ vouchers
+    // ---------------------------------------------------------------------------------- what a round is made of
 
-    /// @dev Signed over a digest made from the words of EIP-712, not by the federation.
-    function _sign(address signer, address client, uint256 id, uint40 expiry) internal view returns (bytes memory) {
-        bytes32 domain =
-            keccak256(abi.encode(DOMAIN, keccak256("Koinon"), keccak256("1"), block.chainid, address(federation)));
-        bytes32 digest =
-            keccak256(abi.encodePacked("\x19\x01", domain, keccak256(abi.encode(VOUCHER, client, id, expiry))));
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(_keys[signer], digest);
-        return abi.encodePacked(r, s, v);
+    /// @dev No two rounds have anything in common.
+    function _planOf(uint256 round) internal pure returns (bytes32) {
+        return keccak256(abi.encode("plan", round));
     }
+
+    function _sealingKeyOf(uint256 round) internal pure returns (bytes32) {
+        return keccak256(abi.encode("sealing key", round));
+    }
+
+    function _secretOf(uint256 round) internal pure returns (bytes32) {
+        return keccak256(abi.encode("secret", round));
+    }
+
+    function _modelOf(uint256 round) internal pure returns (bytes32) {
+        return keccak256(abi.encode("model", round));
+    }
+
+    function _reportOf(uint256 round) internal pure returns (bytes32) {
+        return keccak256(abi.encode("report", round));
+    }
+
+    function _updateOf(uint256 round, address client) internal pure returns (bytes32) {
+        return keccak256(abi.encode("update", round, client));
+    }
+
+    // ---------------------------------------------------------------------------------------------- signatures
+
+    /// @dev Over digests made from the words of EIP-712, not by the federation.
+    function _signVoucher(address signer, address client, uint256 id, uint40 expiry, uint32 nonce)
+        internal
+        view
+        returns (IFederation.Voucher memory)
+    {
+        bytes32 digest = _typed(keccak256(abi.encode(VOUCHER, client, id, expiry, nonce)));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(_keys[signer], digest);
+        return IFederation.Voucher(id, expiry, abi.encodePacked(r, s, v));
+    }
+
+    function _noVoucher() internal pure returns (IFederation.Voucher memory voucher) {}
+
+    function _signUpdate(address client, uint24 round, bytes32 sealingKey, bytes32 cid, uint32 computeMs)
+        internal
+        view
+        returns (IFederation.SignedUpdate memory)
+    {
+        IFederation.Signature memory signature =
+            _sign(client, keccak256(abi.encode(UPDATE, round, sealingKey, cid, computeMs)));
+        return IFederation.SignedUpdate(cid, computeMs, signature.r, signature.vs);
+    }
+
+    function _signRegistration(address client, uint24 round, uint40 deadline)
+        internal
+        view
+        returns (IFederation.Signature memory)
+    {
+        return _sign(client, keccak256(abi.encode(REGISTRATION, round, deadline)));
+    }
+
+    function _signLeaving(address client, uint24 round, address to, uint40 deadline)
+        internal
+        view
+        returns (IFederation.Signature memory)
+    {
+        return _sign(client, keccak256(abi.encode(LEAVING, round, to, deadline)));
+    }
+
+    function _sign(address signer, bytes32 structHash) private view returns (IFederation.Signature memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(_keys[signer], _typed(structHash));
+        return IFederation.Signature(r, bytes32(uint256(s) | (uint256(v - 27) << 255)));
+    }
+
+    function _typed(bytes32 structHash) private view returns (bytes32) {
+        bytes32 domain =
+            keccak256(abi.encode(DOMAIN, keccak256("Koinon"), keccak256("2"), block.chainid, address(federation)));
+        return keccak256(abi.encodePacked("\x19\x01", domain, structHash));
+    }
+
+    // ------------------------------------------------------------------------------------------------- people
 
     function _person(string memory role, uint256 number) private returns (address who) {
         uint256 key = uint256(keccak256(abi.encode(role, number)));

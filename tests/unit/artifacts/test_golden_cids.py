@@ -15,9 +15,10 @@ ROOT = Path(__file__).parents[3]
 
 GOLDEN = {
     "plan": "QmUfib6prnWcXHbtNsNg93rNMwnDdPPYQrRXNzcie676ti",
-    "report": "QmQk32iJavVRBNihAjiX594aN8UWKonSkfwdzsiUYcbPo2",
+    "report": "QmXuksaUXwSzhribuHfoqegPaRqq59s3a3LJkt156B7SpS",
+    "round": "QmUcHfhJakFxgXkGqQB8QVTdL6d6yZnZLHwBQR1VfsYBip",
     "model": "QmS2MAk2kYDo1cYCda88XtMGohNjtLddWcqdFQaUWU7QRk",
-    "update": "QmYbkEhxRaUpis8YqXh6aVYJZQN7D1znaTz9nCz5ZCWGqW",
+    "update": "QmYsPUBhoe7Rp87NzLURn3iAz1B8v91FCKRWiURDckZ4Bz",
     "dataset": "QmNn6E1Jm6jGdnnFaeA6eAZsDmbvvanmwBa9tCWqWfjmk1",
     "state": "QmZJpEmNCsAvSgvuj4cE1CmtJCdH3TS5xhi75UkyLFFJUy",
 }

@@ -12,11 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor import jcs
-from processor.artifacts.report import REPORT_LIMIT, Metrics, Report, ReportedUpdate
+from processor.artifacts.committed import AdjustmentFields
+from processor.artifacts.report import (
+    MAX_ABANDONED,
+    REPORT_LIMIT,
+    AbandonedRound,
+    Metrics,
+    Report,
+    ReportedUpdate,
+)
+from processor.cid import cid_of
 from processor.errors import ArtifactError, ArtifactTooLarge
-from tests.unit.artifacts.examples import CID, CLIENTS, REPORT
+from processor.types import Adjustment
+from tests.unit.artifacts.examples import CLIENTS, OPENING, REPORT
 
-ACCEPTED, REJECTED = REPORT.updates
+REJECTED, ACCEPTED = REPORT.updates
+LATER, EARLIER = REPORT.before
 ADDRESSES = st.integers(0, 2**160 - 1)
 TEXT_WEIGHT: dict[str, Any] = {"weight": "300"}
 PART_OF_A_MS: dict[str, Any] = {"credited_ms": 1.5}
@@ -29,10 +40,19 @@ def address(number: int) -> str:
 
 @st.composite
 def reported_updates(draw: Any) -> tuple[ReportedUpdate, ...]:
-    clients = sorted(draw(st.sets(ADDRESSES, max_size=5)))
-    accepted = st.tuples(st.integers(1, 2**53 - 1), st.integers(1, 2**32 - 1), st.none() | REASONS, st.just(0))
-    rejected = st.tuples(st.just(0), st.just(0), REASONS, st.integers(0, 10_000))
-    return tuple(ReportedUpdate(address(client), CID, *draw(accepted | rejected)) for client in clients)
+    clients = draw(st.lists(ADDRESSES, max_size=5, unique=True))
+    return tuple(draw(reported_update(address(client))) for client in clients)
+
+
+@st.composite
+def reported_update(draw: Any, client: str) -> ReportedUpdate:
+    claimed_ms = draw(st.integers(1, 2**32 - 1))
+    update = cid_of(client.encode())
+    if draw(st.booleans()):
+        rejected = (0, 0, draw(REASONS), draw(st.integers(0, 10_000)))
+        return ReportedUpdate(client, update, claimed_ms, *rejected)
+    accepted = (draw(st.integers(1, 2**53 - 1)), draw(st.integers(1, claimed_ms)), draw(st.none() | REASONS), 0)
+    return ReportedUpdate(client, update, claimed_ms, *accepted)
 
 
 METRICS = st.builds(Metrics, st.floats(-1e15, 1e15), st.floats(0, 1), st.just("accuracy"))
@@ -48,19 +68,70 @@ def test_a_report_that_was_written_is_read(
     assert Report.decode(report.encode()) == report
 
 
-def test_a_report_on_a_thousand_clients_is_within_the_limit() -> None:
+def test_the_longest_report_is_within_the_limit() -> None:
+    """A thousand updates, a thousand adjustments in both rounds before, and a thousand abandoned rounds before each."""
+    clients = [address(2**159 + client) for client in range(1_000)]
     updates = tuple(
-        ReportedUpdate(address(2**159 + client), CID, 2**53 - 1, 2**32 - 1, "negative_fisher", 0)
-        for client in range(1_000)
+        ReportedUpdate(client, cid_of(client.encode()), 2**32 - 1, 2**53 - 1, 2**32 - 1, "negative_fisher", 0)
+        for client in clients
     )
-    assert Report.decode(replace(REPORT, updates=updates).encode()).updates == updates
+    adjustments = tuple(AdjustmentFields(client, 2**32 - 2, 0) for client in clients)
+    first, second, third = (abandoned_from(start) for start in (1, 1_100, 2_200))
+    later = replace(LATER, round=2_100, adjustments=adjustments, abandoned=second)
+    earlier = replace(EARLIER, round=1_001, adjustments=adjustments, abandoned=first)
+    opening = replace(REPORT.opening, round=2**24 - 1)
+    report = replace(REPORT, opening=opening, updates=updates, before=(later, earlier), abandoned=third)
+    assert Report.decode(report.encode()) == report
+
+
+def abandoned_from(start: int) -> tuple[AbandonedRound, ...]:
+    return tuple(
+        AbandonedRound(round, f"{round:040x}", 1_000, 1_000 * (2**32 - 1), cid_of(str(round).encode()))
+        for round in range(start, start + MAX_ABANDONED)
+    )
+
+
+def test_a_report_of_version_1_is_refused_by_name() -> None:
+    document = json.loads(REPORT.encode()) | {"version": 1}
+    with pytest.raises(ArtifactError, match="this report has version 1: this program reads version 2"):
+        Report.decode(jcs.dumps(document))
+
+
+def test_a_report_gives_its_list_in_the_order_of_submission_and_its_adjustments_in_that_of_addresses() -> None:
+    assert [line.client for line in REPORT.submitted] == [CLIENTS[1], CLIENTS[0]]
+    assert [(line.update, line.compute_ms) for line in REPORT.submitted] == [
+        (REJECTED.update, 977),
+        (ACCEPTED.update, 812),
+    ]
+    assert (REPORT.claimed_ms, REPORT.credited_ms) == (977 + 812, 812)
+    assert REPORT.adjustments == (Adjustment(CLIENTS[1], 0, 2_500),)
+    lowered = replace(ACCEPTED, credited_ms=400, reason="metering")
+    assert replace(REPORT, updates=(REJECTED, lowered)).adjustments == (
+        Adjustment(CLIENTS[0], 400, 0),
+        Adjustment(CLIENTS[1], 0, 2_500),
+    )
+
+
+def test_readers_find_round_plan_and_base_model_in_the_opening() -> None:
+    assert (REPORT.round, REPORT.plan, REPORT.base_model) == (OPENING.round, OPENING.plan, OPENING.base_model)
+    assert REPORT.opening.value() == OPENING
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"updates": (REJECTED, ACCEPTED)}, "each client once, in ascending order of address"),
-        ({"updates": (ACCEPTED, ACCEPTED)}, "each client once, in ascending order of address"),
+        ({"updates": (ACCEPTED, ACCEPTED)}, "stands there twice: expected each client once"),
+        ({"before": (EARLIER, LATER)}, "round 3 follows round 1: expected the newest first"),
+        ({"before": (LATER, EARLIER, EARLIER)}, "before: Tuple should have at most 2 items"),
+        ({"before": (replace(LATER, secret="5E" * 32),)}, "before.0.secret: String should match pattern"),
+        ({"before": (replace(LATER, digest="5e" * 32),)}, "before.0.digest: String should match pattern"),
+        ({"abandoned": (*REPORT.abandoned, *LATER.abandoned)}, "round 2 follows round 4: expected them in their order"),
+        ({"record_before": "44"}, "record_before: String should match pattern"),
+        ({"opening": replace(REPORT.opening, pool=str(2**112))}, "opening.pool: should be below 2^112"),
+        ({"opening": replace(REPORT.opening, pool="01")}, "opening.pool: String should match pattern"),
+        ({"opening": replace(REPORT.opening, round=0)}, "opening.round: should be greater than or equal to 1"),
+        ({"updates": (replace(ACCEPTED, claimed_ms=811),)}, "credited_ms: should be at most the 811 ms claimed"),
+        ({"updates": (replace(ACCEPTED, claimed_ms=0),)}, "claimed_ms: should be greater than or equal to 1"),
         (
             {"updates": (replace(REJECTED, reason=None),)},
             "updates.0.reason: a rejected update (weight 0) needs a reason",
@@ -113,14 +184,14 @@ def test_every_field_is_required(field: str) -> None:
 
 def test_all_mistakes_are_named_together() -> None:
     document = json.loads(REPORT.encode())
-    document["updates"][1]["reason"] = None
+    document["updates"][0]["reason"] = None
     document["metrics"]["after"] = "better"
     document["extra"] = 1
     with pytest.raises(ArtifactError) as refusal:
         Report.decode(jcs.dumps(document))
     assert [line.split(":")[0].strip() for line in str(refusal.value).splitlines()] == [
         "the report is not valid",
-        "updates.1.reason",
+        "updates.0.reason",
         "metrics.after",
         "extra",
     ]

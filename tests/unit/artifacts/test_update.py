@@ -28,7 +28,7 @@ from tests.unit.artifacts.examples import (
     UPDATE_HEADER,
 )
 
-HEADER: dict[str, Any] = {"kind": "update", "version": 1} | asdict(UPDATE_HEADER)
+HEADER: dict[str, Any] = {"kind": "update", "version": 2} | asdict(UPDATE_HEADER)
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -102,12 +102,21 @@ def test_an_update_for_something_else_is_refused_by_name(
     assert refusal.value.code == "header"
 
 
+def test_an_update_may_claim_any_number_of_samples(tmp_path: Path, base: ModelFile) -> None:
+    """What binds an update says nothing of them."""
+    write_update(tmp_path / "update", replace(UPDATE_HEADER, samples=2**53 - 1), PARAMETERS, BUFFERS, FISHER)
+    check(tmp_path / "update", base, expected=UPDATE_HEADER)
+
+
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
         (HEADER | {"kind": "model"}, "this is no update: its kind is 'model'"),
-        (HEADER | {"version": 0}, "this update has version 0"),
-        (HEADER | {"samples": 5}, "samples: is unknown"),
+        (HEADER | {"version": 1}, "this update has version 1: this program reads version 2"),
+        (HEADER | {"epochs": 5}, "epochs: is unknown"),
+        (HEADER | {"samples": 0}, "samples: should be greater than or equal to 1"),
+        (HEADER | {"samples": "250"}, "samples: should be a valid integer"),
+        ({name: HEADER[name] for name in HEADER if name != "samples"}, "samples: is missing"),
         ({name: HEADER[name] for name in HEADER if name != "client"}, "client: is missing"),
         (HEADER | {"chain_id": "31337"}, "chain_id: should be a valid integer"),
         (HEADER | {"chain_id": 0}, "chain_id: should be greater than or equal to 1"),

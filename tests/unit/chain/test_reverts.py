@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +14,12 @@ from web3.exceptions import ContractCustomError, ContractLogicError
 from processor.chain import contracts
 from processor.chain.amounts import format_moment
 from processor.chain.reverts import _SENTENCES, decode, explain, revert_of
+from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, Phase, Refusal
 
 ALICE = "0x00000000000000000000000000000000000A11cE"
-SAMPLES: dict[str, Any] = {"address": ALICE, "bytes32": b"\x5e" * 32, "string": "modelCid"}
+SAMPLES: dict[str, Any] = {"address": ALICE, "bytes32": b"\x5e" * 32, "bytes20": b"\xd1" * 20, "bool": True}
 
-
-MOMENTS = ("expiry", "time")
+MOMENTS = ("expiry", "deadline", "time")
 
 
 def sample(entry: dict[str, Any], numbers: int = 4321) -> dict[str, Any]:
@@ -54,18 +56,48 @@ def test_an_error_travels_from_revert_data_to_a_sentence_with_its_values(name: s
             assert value in str(revert)
         elif item["name"] in MOMENTS:
             assert format_moment(value) in str(revert)
-        elif not item["internalType"].startswith("enum"):
+        elif item["name"] == "field":
+            assert value.decode() in str(revert)
+        elif not item["internalType"].startswith(("enum", "bool")):
             assert (value.hex() if isinstance(value, bytes) else str(value)) in str(revert)
 
 
-def test_an_error_says_what_was_claimed_and_what_is_accepted() -> None:
+def test_an_error_says_what_was_given_and_what_is_allowed() -> None:
     sentence = explain("ComputeTimeOutOfBounds", {"minimum": 1, "maximum": 5000, "actual": 9000})
-    assert sentence == "the compute time is 9000 ms; the round accepts 1 to 5000 ms"
+    assert sentence == "the compute time of a round is 9000 ms; 1 to 5000 ms are allowed"
 
 
-def test_a_phase_is_named_in_words() -> None:
-    sentence = explain("WrongPhase", {"round": 3, "expected": 1, "actual": 4})
-    assert sentence == "round 3 is abandoned; this is only possible while it is in Training"
+def test_a_phase_is_named_in_words_and_so_is_a_round_that_is_not_the_latest() -> None:
+    assert explain("WrongPhase", {"latest": 3, "actual": 4, "named": 3}).startswith("round 3 is abandoned, which does")
+    sentence = explain("WrongPhase", {"latest": 4, "actual": 1, "named": 3})
+    assert sentence.startswith("round 3 is named, but round 4 is the latest and in Training")
+    assert "not open yet" in explain("WrongPhase", {"latest": 0, "actual": 0, "named": 0})
+
+
+@pytest.mark.parametrize("reason", list(Refusal))
+def test_every_reason_to_refuse_an_update_has_words_of_its_own(reason: Refusal) -> None:
+    sentences = {kind: explain("UpdateRefused", {"round": 3, "client": ALICE, "reason": int(kind)}) for kind in Refusal}
+    assert ALICE in sentences[reason] and "round 3" in sentences[reason]
+    assert list(sentences.values()).count(sentences[reason]) == 1
+
+
+def test_the_reasons_to_refuse_are_those_of_the_contract() -> None:
+    source = (Path(__file__).parents[3] / "contracts" / "interfaces" / "IFederation.sol").read_text()
+    for kind in (Refusal, Phase, Admission, AuditPolicy):
+        (body,) = re.findall(rf"enum {kind.__name__} {{(.*?)}}", source, re.DOTALL)
+        names = [name.strip() for name in body.split(",")]
+        assert [name.upper() for name in names] == [member.name.replace("_", "") for member in kind]
+        assert [member.value for member in kind] == list(range(len(names)))
+
+
+def test_an_owner_that_nobody_is_offered_to_become_is_called_nobody() -> None:
+    sentence = explain("NotThePendingOwner", {"pending": ZERO_ADDRESS, "actual": ALICE})
+    assert sentence.endswith("it is offered to nobody")
+
+
+def test_a_pause_that_is_one_already_is_told_from_one_that_is_none() -> None:
+    assert explain("PauseIsAlready", {"paused": True}) == "the federation is paused already"
+    assert "is not paused" in explain("PauseIsAlready", {"paused": False})
 
 
 def test_what_a_federation_demands_is_said_in_its_own_terms() -> None:
@@ -81,12 +113,20 @@ def test_values_that_no_federation_gives_are_explained_too(name: str, values: by
     assert str(decode(function_abi_to_4byte_selector(contracts.errors()[name]) + values))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["ZeroValue", "StringTooLong", "Error"])
-def test_the_words_of_a_contract_cannot_write_to_the_terminal(name: str) -> None:
-    selector = {**contracts.errors(), "Error": {"type": "error", "name": "Error", "inputs": [{"type": "string"}]}}[name]
-    data = function_abi_to_4byte_selector(selector) + encode(["string"], ["\x1b[2J\r\u202epaid" + "!" * 10_000])  # type: ignore[arg-type]
+def test_the_words_of_a_contract_cannot_write_to_the_terminal() -> None:
+    data = bytes.fromhex("08c379a0") + encode(["string"], ["\x1b[2J\r\u202epaid" + "!" * 10_000])
     sentence = str(decode(data))
     assert sentence.isprintable() and "paid" in sentence and len(sentence) < 300
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_the_name_of_a_field_cannot_either(field: bytes) -> None:
+    assert explain("ZeroValue", {"field": field}).isprintable()
+
+
+def test_the_name_of_a_field_is_read_from_its_word() -> None:
+    sentence = explain("ZeroValue", {"field": b"modelCid".ljust(32, b"\0")})
+    assert sentence == "modelCid is zero; it must be given"
 
 
 def test_an_error_of_another_contract_keeps_its_name_and_values() -> None:

@@ -19,7 +19,8 @@ OWNER = Account.from_key(b"\x01" * 32)
 FEDERATION = Web3.to_checksum_address("0x00000000000000000000000000000000000fede1")
 ALICE, BOB = (Account.from_key(bytes([number]) * 32).address for number in (2, 3))
 EXPIRY = 1_800_000_000
-VOUCHER = sign_voucher(OWNER, 31337, FEDERATION.lower(), ALICE, EXPIRY, id=2**256 - 1)
+NONCE = 3
+VOUCHER = sign_voucher(OWNER, 31337, FEDERATION.lower(), ALICE, EXPIRY, NONCE, id=2**256 - 1)
 
 
 def changed(**fields: Any) -> bytes:
@@ -29,14 +30,15 @@ def changed(**fields: Any) -> bytes:
 
 
 def test_a_voucher_is_signed_by_the_owner_over_what_a_wallet_is_shown() -> None:
-    asked = typed_data(31337, VOUCHER.federation, ALICE, VOUCHER.id, EXPIRY)
+    asked = typed_data(31337, VOUCHER.federation, ALICE, VOUCHER.id, EXPIRY, NONCE)
     signable = encode_typed_data(full_message=json.loads(json.dumps(asked)))
     assert Account.recover_message(signable, signature=VOUCHER.signature) == OWNER.address
-    assert asked["message"] == {"client": ALICE, "id": str(2**256 - 1), "expiry": EXPIRY}
+    assert asked["message"] == {"client": ALICE, "id": str(2**256 - 1), "expiry": EXPIRY, "ownerNonce": NONCE}
+    assert asked["domain"]["version"] == "2"
 
 
 def test_every_voucher_has_an_id_of_its_own() -> None:
-    ids = {sign_voucher(OWNER, 1, FEDERATION.lower(), ALICE, EXPIRY).id for _ in range(8)}
+    ids = {sign_voucher(OWNER, 1, FEDERATION.lower(), ALICE, EXPIRY, NONCE).id for _ in range(8)}
     assert len(ids) == 8 and max(ids) > 2**200
 
 
@@ -48,6 +50,7 @@ def test_every_voucher_has_an_id_of_its_own() -> None:
         client=st.sampled_from([ALICE, BOB]),
         id=st.integers(min_value=0, max_value=2**256 - 1),
         expiry=st.integers(min_value=1, max_value=2**40 - 1),
+        owner_nonce=st.integers(min_value=0, max_value=2**32 - 1),
         signature=st.binary(min_size=1, max_size=500),
     )
 )
@@ -64,7 +67,7 @@ def test_a_voucher_reads_back_from_its_file(voucher: Voucher) -> None:
         (b"[" * 100_000, "larger than"),
         (b"[" * 1000 + b"]" * 1000, "nested"),
         (changed(kind="plan"), 'with "kind": "voucher"'),
-        (changed(version=2), 'expected "version": 1'),
+        (changed(version=1), 'expected "version": 2'),
         (changed(id=None), "damaged at 'id'"),
         (changed(id=7), "damaged at 'id'"),
         (changed(chain_id=True), "damaged at 'chain_id'"),
@@ -75,6 +78,10 @@ def test_a_voucher_reads_back_from_its_file(voucher: Voucher) -> None:
         (changed(id=str(2**256)), "is not a voucher's id"),
         (changed(expiry=0), "is not a block time"),
         (changed(expiry=2**40), "is not a block time"),
+        (changed(owner_nonce=None), "damaged at 'owner_nonce'"),
+        (changed(owner_nonce="3"), "damaged at 'owner_nonce'"),
+        (changed(owner_nonce=-1), "is not an owner nonce"),
+        (changed(owner_nonce=2**32), "is not an owner nonce"),
         (changed(signature="0x"), "signature is damaged"),
         (changed(signature="0xabc"), "signature is damaged"),
         (b'{"kind": "voucher", "kind": "voucher"}', "twice"),
@@ -104,7 +111,7 @@ def test_a_voucher_is_read_from_a_file(tmp_path: Path) -> None:
 
 
 def test_a_voucher_is_good_for_its_client_until_it_expires() -> None:
-    VOUCHER.check(31337, VOUCHER.federation, ALICE, EXPIRY - 1)
+    VOUCHER.check(31337, VOUCHER.federation, ALICE, EXPIRY - 1, NONCE)
 
 
 @pytest.mark.parametrize(
@@ -113,33 +120,47 @@ def test_a_voucher_is_good_for_its_client_until_it_expires() -> None:
         ({"chain_id": 1}, r"is for the federation .* on chain 31337, not for .* on chain 1: ask this federation's"),
         ({"federation": BOB}, f"not for {BOB} on chain 31337"),
         ({"client": BOB}, f"the voucher admits {ALICE}, not {BOB}: use that wallet"),
+        (
+            {"owner_nonce": NONCE + 1},
+            r"changed hands 3 time\(s\), and now it has 4 time\(s\): what a former owner signed",
+        ),
+        ({"owner_nonce": NONCE - 1}, r"changed hands 3 time\(s\), and now it has 2 time\(s\)"),
         ({"now": EXPIRY}, "expired at 2027-01-15 08:00:00 UTC, and the chain's time is 2027-01-15 08:00:00 UTC"),
     ],
 )
 def test_a_voucher_for_something_else_is_refused(change: dict[str, Any], complaint: str) -> None:
-    here = {"chain_id": 31337, "federation": VOUCHER.federation, "client": ALICE, "now": EXPIRY - 1}
+    here = {
+        "chain_id": 31337,
+        "federation": VOUCHER.federation,
+        "client": ALICE,
+        "now": EXPIRY - 1,
+        "owner_nonce": NONCE,
+    }
     with pytest.raises(ChainError, match=complaint):
         VOUCHER.check(**{**here, **change})
 
 
 def test_nothing_is_signed_for_an_address_or_an_expiry_that_is_none() -> None:
     with pytest.raises(ChainError, match="is not an address"):
-        sign_voucher(OWNER, 1, "federation", ALICE, EXPIRY)
+        sign_voucher(OWNER, 1, "federation", ALICE, EXPIRY, NONCE)
     with pytest.raises(ChainError, match="is not a block time: expected seconds since 1970"):
-        sign_voucher(OWNER, 1, VOUCHER.federation, ALICE, 2**40)
+        sign_voucher(OWNER, 1, VOUCHER.federation, ALICE, 2**40, NONCE)
+    with pytest.raises(ChainError, match="is not an owner nonce"):
+        sign_voucher(OWNER, 1, VOUCHER.federation, ALICE, EXPIRY, -1)
     with pytest.raises(ChainError, match="is not a voucher's id"):
-        sign_voucher(OWNER, 1, VOUCHER.federation, ALICE, EXPIRY, id=2**256)
+        sign_voucher(OWNER, 1, VOUCHER.federation, ALICE, EXPIRY, NONCE, id=2**256)
 
 
-def test_another_id_expiry_or_client_is_another_signature() -> None:
+def test_another_id_expiry_client_or_owner_is_another_signature() -> None:
     others = [
         dataclasses.replace(VOUCHER, id=1),
         dataclasses.replace(VOUCHER, expiry=EXPIRY + 1),
         dataclasses.replace(VOUCHER, client=BOB),
+        dataclasses.replace(VOUCHER, owner_nonce=NONCE + 1),
         dataclasses.replace(VOUCHER, chain_id=1),
         dataclasses.replace(VOUCHER, federation=BOB),
     ]
     for other in others:
-        asked = typed_data(other.chain_id, other.federation, other.client, other.id, other.expiry)
+        asked = typed_data(other.chain_id, other.federation, other.client, other.id, other.expiry, other.owner_nonce)
         signable = encode_typed_data(full_message=asked)
         assert Account.recover_message(signable, signature=VOUCHER.signature) != OWNER.address

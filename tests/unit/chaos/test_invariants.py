@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from processor.protocol.rewards import money_of
-from processor.types import ClientView, Phase, Release, RoundView
-from tests.chaos.evidence import Audited, Evidence, Round, Saved, Sent, Trained, Vault, Wallet
+from processor.types import Opening, Phase
+from tests.chaos.evidence import Audited, Evidence, Part, Round, Saved, Sent, Trained, Vault, Wallet
 from tests.chaos.hostile import Submission, Update
 from tests.chaos.invariants import lost, violations
 from tests.chaos.record import Disturbance
@@ -17,62 +17,40 @@ from tests.chaos.record import Disturbance
 ALICE, BOB, MALLORY, ORGANIZATION = ("0x" + digit * 40 for digit in "1234")
 KEY, REWARD, STAKE, BEGAN, FEES = b"\1" * 32, 10_000, 500, 1_000_000, 77
 OPENED, TRAINED, AGGREGATED = 1_000, 1_040, 1_070
+RATE_CAP = 4_000 * 10**9
+COMPUTE = {ALICE: 1_000, BOB: 500, MALLORY: 100}
 CREDITED = {ALICE: 1_000, BOB: 500, MALLORY: 0}
-CLAIMED_MS = 1_600
-MONEY = money_of(REWARD, 4_000, CLAIMED_MS, CREDITED)
+MONEY = money_of(REWARD, RATE_CAP, sum(COMPUTE.values()), CREDITED)
 
 
-def client(address: str) -> ClientView:
-    return ClientView(
-        client=address,
-        member=True,
-        stake=STAKE,
-        index=0,
-        selected=True,
-        update=f"Qm{address[-1]}",
-        samples=10,
-        compute_ms=1_000,
-        credited_ms=CREDITED[address],
-        slash_rate=0,
-        reward=MONEY.rewards[address],
-        claimed=bool(MONEY.rewards[address]),
-    )
+def client(address: str) -> Part:
+    return Part(address, True, f"Qm{address[-1]}", COMPUTE[address], CREDITED[address])
 
 
-def view(**changes: Any) -> RoundView:
-    whole = RoundView(
+def opening(**changes: Any) -> Opening:
+    whole = Opening(
         round=1,
-        phase=Phase.FINALIZED,
         opened_at=OPENED,
         training_deadline=TRAINED,
         aggregation_deadline=AGGREGATED,
-        plan="Qmplan",
-        sealing_key=KEY,
-        base=Release("Qmbase", None),
-        released=Release("Qmmodel", "Qmreport"),
-        secret=bytes(32),
         member_count=3,
         selection_offset=0,
         selected_count=3,
         max_updates=3,
         max_compute_ms=60_000,
-        update_count=3,
-        claimed_ms=CLAIMED_MS,
-        credited_ms=1_500,
-        reward_rate_cap=4_000,
+        plan="Qmplan",
+        sealing_key=KEY,
+        base_model="Qmbase",
+        base_report=None,
+        reward_rate_cap=RATE_CAP,
         pool=REWARD,
-        guaranteed_rate=0,
-        payable=0,
-        surplus=0,
-        forfeited=0,
-        client=client(ALICE),
     )
     return replace(whole, **changes)
 
 
 def wallet(name: str, address: str, paid_in: int, received: int) -> Wallet:
     ended = BEGAN - paid_in - FEES + received
-    return Wallet(name, address, BEGAN, ended, paid_in, FEES, received, 4, 4, 0, ())
+    return Wallet(name, address, BEGAN, ended, paid_in, FEES, received, 0, 4, 4, 0, ())
 
 
 def evidence(**changes: Any) -> Evidence:
@@ -82,7 +60,7 @@ def evidence(**changes: Any) -> Evidence:
     whole = Evidence(
         reward=REWARD,
         stake=STAKE,
-        rounds=(Round(view(), clients, reasons),),
+        rounds=(Round(opening(), Phase.FINALIZED, clients, reasons),),
         sent=tuple(Sent(address, 1, KEY, f"Qm{address[-1]}") for address in (ALICE, BOB)),
         trained=tuple(Trained(address, 1, f"Qm{address[-1]}") for address in (ALICE, BOB)),
         wallets=(
@@ -105,7 +83,7 @@ def evidence(**changes: Any) -> Evidence:
 
 
 def changed(index: int = 0, **changes: Any) -> Evidence:
-    """The evidence with another view of one client."""
+    """The evidence with another part of one client."""
     (whole,) = evidence().rounds
     clients = list(whole.clients)
     clients[index] = replace(clients[index], **changes)
@@ -190,13 +168,13 @@ def test_an_unselected_client_misses_nothing() -> None:
 
 def test_a_round_that_is_still_live_is_noticed() -> None:
     (whole,) = evidence().rounds
-    live = evidence(rounds=(replace(whole, view=view(phase=Phase.AGGREGATING)),))
+    live = evidence(rounds=(replace(whole, phase=Phase.AGGREGATING),))
     assert "round 1 is aggregating at the end" in violations(live)
 
 
 def test_a_round_that_an_undisturbed_organization_abandons_is_noticed() -> None:
     (whole,) = evidence().rounds
-    abandoned = evidence(rounds=(replace(whole, view=view(phase=Phase.ABANDONED)),))
+    abandoned = evidence(rounds=(replace(whole, phase=Phase.ABANDONED),))
     assert "nothing disturbed the organization" in found(abandoned)
     hindered = replace(abandoned, disturbances=(Disturbance("organization", TRAINED, AGGREGATED),))
     assert violations(hindered) == []
@@ -227,13 +205,14 @@ def test_an_update_that_could_not_be_fetched_is_excused_by_a_disturbance_alone()
 
 
 def test_a_reward_that_is_wrong_or_was_never_claimed_is_noticed() -> None:
-    assert any("gives" in each for each in violations(changed(reward=MONEY.rewards[ALICE] + 1)))
-    assert any("nobody claimed it" in each for each in violations(changed(claimed=False)))
+    assert any("client-1 was paid" in each for each in violations(with_wallet(received=MONEY.rewards[ALICE] + 1)))
+    owed = with_wallet(received=0, owed=MONEY.rewards[ALICE])
+    assert any("nobody claimed it" in each for each in violations(owed))
 
 
 def test_a_pool_that_lost_what_was_carried_is_noticed() -> None:
     (first,) = evidence().rounds
-    second = replace(first, view=view(round=2))
+    second = replace(first, opening=opening(round=2))
     assert any("round 2 has a pool of" in each for each in violations(evidence(rounds=(first, second))))
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processor.chain.asset import Asset
 from processor.cli.checks import (
     COPIES,
     HEADS_APART,
@@ -17,8 +18,11 @@ from processor.cli.checks import (
     clock,
     disk,
     key,
+    pool,
 )
+from processor.types import ZERO_ADDRESS
 
+COIN = Asset(ZERO_ADDRESS, "ETH", 18)
 GAS, PRICE = 150_000, 10**9
 
 
@@ -86,3 +90,20 @@ def test_a_disk_must_hold_what_a_round_writes(free: int, artifact: int) -> None:
 def test_a_key_that_nobody_can_unlock_without_a_person_is_a_warning() -> None:
     assert key("0x12", None).status is Status.WARNING and "passphrase_file" in key("0x12", None).words
     assert key("0x12", True).status is Status.OK
+
+
+def test_a_pool_that_pays_what_the_selected_may_claim_is_fine_and_the_least_is_said() -> None:
+    result = pool(COIN, pool=1000, least=1000, selected=3, spread=1)
+    assert result.status is Status.OK and "is the least" in result.words
+
+
+def test_a_pool_that_no_round_opens_with_fails_with_what_is_missing() -> None:
+    result = pool(Asset("0x5FbDB2315678afecb367f032d93F642f64180aa3", "GOLD", 2), 1000, 1250, 3, spread=2)
+    assert result.status is Status.FAILED
+    assert "for 3 selected clients the federation's max_spread of 2 asks for 12.5 GOLD" in result.words
+    assert "raise round.reward by 2.5 GOLD, fund the federation" in result.words
+
+
+def test_an_empty_pool_is_allowed_and_warned_of() -> None:
+    result = pool(COIN, pool=0, least=1000, selected=3, spread=1)
+    assert result.status is Status.WARNING and "nobody is paid" in result.words

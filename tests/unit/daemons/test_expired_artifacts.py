@@ -9,15 +9,20 @@ from typing import cast
 import structlog
 from structlog.testing import capture_logs
 
+from processor.artifacts.committed import OpeningFields
+from processor.artifacts.report import AbandonedRound
+from processor.artifacts.round import RoundFile
 from processor.chain.federation import Federation
 from processor.cid import cid_of
-from processor.daemons.retention import EVERY, FILE, ROUNDS_AT_A_TIME, release_expired
+from processor.daemons.kept import KeptRounds
+from processor.daemons.retention import EVERY, FILE, ROUNDS_AT_A_TIME, release_rounds, release_updates
 from processor.errors import StorageError
+from processor.journal import SavedUpdate
 from processor.protocol.retention import DAY
 from processor.storage import LocalStorage, put_bytes
-from processor.types import Address, Block, Cid, Phase, Release, RoundView
-from tests.unit.artifacts.examples import CLIENTS, PLAN, REPORT
-from tests.unit.protocol.views import ADDRESS, client_view, round_view
+from processor.types import Block, Cid, Outcome, Release
+from tests.unit.artifacts.examples import FEDERATION, OPENING, PLAN, REPORT
+from tests.unit.protocol.views import digest_for
 
 LOG = structlog.get_logger()
 KEEP = 10
@@ -38,66 +43,120 @@ class Store(LocalStorage):
         self.unpinned.append(cid)
 
 
+class Counting(KeptRounds):
+    """Kept rounds that count how often they are read."""
+
+    reads = 0
+
+    def read(self, number: int) -> RoundFile | None:
+        self.reads += 1
+        return super().read(number)
+
+
 @dataclass
 class Rounds:
-    """The part of a federation that is asked about rounds: one of a day each, all finalized, with one update each."""
+    """An organization's rounds, as it keeps them: of a day each, finalized or abandoned, with one update each that was
+    opened; and what the federation says of its latest release."""
 
     store: Store
-    views: list[RoundView] = field(default_factory=list)
-    reads: int = 0
+    kept: Counting
+    files: list[RoundFile] = field(default_factory=list)
 
-    def add(self, plan: Cid) -> None:
-        number = len(self.views) + 1
-        base = self.views[-1].released if self.views else Release(put_bytes(self.store, b"model 0"), None)
+    def add(self, abandoned: bool = False) -> None:
+        number = len(self.files) + 1
+        base, unnamed = self.latest, []
+        for file in reversed(self.files):
+            if file.outcome is not None:
+                break
+            unnamed.append(AbandonedRound(file.round, "ab" * 20, 1, 5, put_bytes(self.store, file.encode())))
         model, update = (put_bytes(self.store, f"{kind} {number}".encode()) for kind in ("model", "update"))
-        reported = replace(REPORT.updates[0], update=update)
-        unopened = replace(REPORT.updates[1], update=cid_of(b"of another federation"), reason="sealed_wrong")
-        state = put_bytes(self.store, f"state {number}".encode())
-        report = replace(REPORT, round=number, server_state=state, updates=(reported, unopened))
-        self.views.append(
-            round_view(
-                round=number,
-                phase=Phase.FINALIZED,
-                opened_at=number * DAY,
-                training_deadline=number * DAY + 60,
-                aggregation_deadline=number * DAY + 120,
-                plan=plan,
-                base=base,
-                released=Release(model, put_bytes(self.store, report.encode())),
-                client=client_view(client=CLIENTS[0], update=update),
-            )
+        opening = replace(
+            OPENING,
+            round=number,
+            opened_at=number * DAY,
+            training_deadline=number * DAY + 60,
+            aggregation_deadline=number * DAY + 120,
+            sealing_key=digest_for("sealing key", number),
+            base_model=base.model or "",
+            base_report=base.report,
         )
+        foreign = cid_of(b"of another federation")
+        lines = (
+            replace(REPORT.updates[1], update=update),
+            replace(REPORT.updates[0], update=foreign, reason="sealed_wrong"),
+        )
+        report = replace(
+            REPORT,
+            opening=OpeningFields.of(opening),
+            server_state=put_bytes(self.store, f"state {number}".encode()),
+            updates=lines,
+            before=(),
+            abandoned=tuple(reversed(unnamed)),
+            model=model,
+        )
+        outcome = None
+        if not abandoned:
+            cid = put_bytes(self.store, report.encode())
+            outcome = Outcome(model, cid, digest_for("secret", number), report.credited_ms, report.adjustments)
+        file = RoundFile.of(1, FEDERATION, opening, report.submitted, digest_for("record", number), outcome)
+        self.files.append(file)
+        self.kept.write(file)
 
-    def round_count(self, at: Block) -> int:
-        return len(self.views)
+    def report(self, number: int) -> Cid:
+        outcome = self.files[number - 1].outcome
+        assert outcome is not None
+        return outcome.report
+
+    @property
+    def latest(self) -> Release:
+        outcomes = [file.outcome for file in self.files if file.outcome is not None]
+        if not outcomes:
+            return Release(put_bytes(self.store, b"model 0"), None)
+        return Release(outcomes[-1].model, outcomes[-1].report)
 
     def latest_release(self, at: Block) -> Release:
-        return self.views[-1].released
-
-    def round_view(self, round: int, client: Address | None, at: Block) -> RoundView:
-        self.reads += 1
-        view = self.views[round - 1]
-        return view if client in (None, CLIENTS[0]) else replace(view, client=client_view(client=client))
+        return self.latest
 
 
 def rounds_in(folder: Path, count: int) -> Rounds:
-    rounds = Rounds(Store(folder / "store"))
-    plan = put_bytes(rounds.store, PLAN.encode())
+    rounds = Rounds(Store(folder / "store"), Counting(folder / "rounds", LOG))
+    put_bytes(rounds.store, PLAN.encode())
     for _ in range(count):
-        rounds.add(plan)
+        rounds.add()
     return rounds
 
 
-def release(rounds: Rounds, folder: Path, now: int, client: Address | None = None) -> tuple[int, ...]:
-    return release_expired(
+def release(rounds: Rounds, folder: Path, now: int) -> tuple[int, ...]:
+    return release_rounds(
         federation=cast(Federation, rounds),
         storage=rounds.store,
-        client=client,
+        kept=rounds.kept,
         keep_days=KEEP,
         state=folder,
         block=Block(1, "0x", now),
         log=LOG,
     )
+
+
+def updates_in(folder: Path, rounds: Rounds) -> list[SavedUpdate]:
+    """The updates of the client whose updates were opened, as its journal has them."""
+    return [
+        SavedUpdate(
+            file.round,
+            bytes.fromhex(file.opening.sealing_key),
+            file.opening.base_model,
+            file.updates[0].update,
+            folder / "update",
+            compute_ms=1,
+            samples=1,
+            ends_at=file.opening.aggregation_deadline,
+        )
+        for file in rounds.files
+    ]
+
+
+def release_own(updates: list[SavedUpdate], rounds: Rounds, folder: Path, now: int) -> tuple[int, ...]:
+    return release_updates(rounds.store, updates, KEEP, folder, Block(1, "0x", now), LOG)
 
 
 def texts(*names: str) -> set[Cid]:
@@ -108,7 +167,7 @@ def test_an_organization_lets_go_of_all_that_only_expired_rounds_need(tmp_path: 
     rounds = rounds_in(tmp_path, 4)
     assert release(rounds, tmp_path, now=(2 + KEEP) * DAY + 200) == (1, 2)
     # Round 3 began with what round 2 released, and its audit needs that report.
-    assert set(rounds.store.unpinned) == texts("model 1", "update 1", "update 2") | {rounds.views[0].released.report}
+    assert set(rounds.store.unpinned) == texts("model 1", "update 1", "update 2") | {rounds.report(1)}
 
 
 def test_what_was_never_opened_may_be_anybodys_and_is_left_alone(tmp_path: Path) -> None:
@@ -117,16 +176,40 @@ def test_what_was_never_opened_may_be_anybodys_and_is_left_alone(tmp_path: Path)
     assert not texts("of another federation") & set(rounds.store.unpinned)
 
 
-def test_a_client_lets_go_of_its_own_updates_alone(tmp_path: Path) -> None:
+def test_a_client_lets_go_of_its_own_updates_alone_and_of_each_once(tmp_path: Path) -> None:
     rounds = rounds_in(tmp_path, 3)
-    assert release(rounds, tmp_path, now=(2 + KEEP) * DAY + 200, client=CLIENTS[0]) == (1, 2)
+    updates, now = updates_in(tmp_path, rounds), (2 + KEEP) * DAY + 200
+    assert release_own(updates, rounds, tmp_path, now) == (1, 2)
     assert set(rounds.store.unpinned) == texts("update 1", "update 2")
+    rounds.store.unpinned.clear()
+    assert release_own(updates, rounds, tmp_path, now + EVERY) == ()
+    assert release_own(updates, rounds, tmp_path, now + DAY) == (3,)
+    assert set(rounds.store.unpinned) == texts("update 3")
 
 
 def test_a_client_that_took_no_part_lets_go_of_nothing(tmp_path: Path) -> None:
     rounds = rounds_in(tmp_path, 2)
-    assert release(rounds, tmp_path, now=100 * DAY, client=ADDRESS) == (1, 2)
+    assert release_own([], rounds, tmp_path, now=100 * DAY) == ()
     assert rounds.store.unpinned == []
+
+
+def test_the_list_of_an_abandoned_round_stays_as_long_as_the_report_that_names_it(tmp_path: Path) -> None:
+    rounds = rounds_in(tmp_path, 1)
+    rounds.add(abandoned=True)
+    rounds.add()
+    rounds.add()
+    listed = cid_of(rounds.files[1].encode())
+    assert release(rounds, tmp_path, now=(2 + KEEP) * DAY + 200) == (1, 2)
+    assert listed not in rounds.store.unpinned
+    assert release(rounds, tmp_path, now=(4 + KEEP) * DAY + 200) == (3, 4)
+    assert listed in rounds.store.unpinned
+
+
+def test_what_belongs_to_a_round_that_is_not_kept_is_left_alone(tmp_path: Path) -> None:
+    rounds = rounds_in(tmp_path, 3)
+    (tmp_path / "rounds" / "2.json").unlink()
+    assert release(rounds, tmp_path, now=100 * DAY) == (1, 3)
+    assert not texts("update 2") & set(rounds.store.unpinned)
 
 
 def test_the_present_keeps_what_the_next_round_needs(tmp_path: Path) -> None:
@@ -145,9 +228,10 @@ def test_what_another_federation_on_the_same_node_may_need_is_left_alone(tmp_pat
 
 def test_an_initial_model_that_a_round_did_not_change_is_left_alone(tmp_path: Path) -> None:
     rounds = rounds_in(tmp_path, 3)
-    unchanged = replace(rounds.views[0].released, model=rounds.views[0].base.model)
-    rounds.views[0] = replace(rounds.views[0], released=unchanged)
-    rounds.views[1] = replace(rounds.views[1], base=unchanged)
+    initial, first, second = rounds.files[0].opening.base_model, *rounds.files[:2]
+    assert first.outcome is not None
+    rounds.kept.write(replace(first, outcome=replace(first.outcome, model=initial)))
+    rounds.kept.write(replace(second, opening=replace(second.opening, base_model=initial)))
     assert release(rounds, tmp_path, now=100 * DAY) == (1, 2, 3)
     assert not texts("model 0") & set(rounds.store.unpinned)
 
@@ -165,17 +249,17 @@ def test_each_round_is_done_once_even_after_a_restart(tmp_path: Path) -> None:
 def test_it_looks_once_an_hour(tmp_path: Path) -> None:
     rounds = rounds_in(tmp_path, 1)
     assert release(rounds, tmp_path, now=3 * DAY) == ()
-    reads = rounds.reads
+    reads = rounds.kept.reads
     assert release(rounds, tmp_path, now=3 * DAY + EVERY - 1) == ()
-    assert rounds.reads == reads
+    assert rounds.kept.reads == reads
     release(rounds, tmp_path, now=3 * DAY + EVERY)
-    assert rounds.reads > reads
+    assert rounds.kept.reads > reads
 
 
 def test_while_nothing_has_expired_two_rounds_are_all_it_reads(tmp_path: Path) -> None:
     rounds = rounds_in(tmp_path, 5)
     assert release(rounds, tmp_path, now=6 * DAY) == ()
-    assert rounds.reads == 2
+    assert rounds.kept.reads == 2
 
 
 def test_a_long_backlog_is_cleared_in_parts(tmp_path: Path) -> None:
@@ -198,14 +282,14 @@ def test_trouble_is_logged_and_tried_again_an_hour_later(tmp_path: Path) -> None
 
 def test_a_report_that_an_earlier_attempt_lost_holds_nothing_up(tmp_path: Path) -> None:
     rounds = rounds_in(tmp_path, 3)
-    (rounds.store.directory / str(rounds.views[0].released.report)).unlink()
+    (rounds.store.directory / rounds.report(1)).unlink()
     assert release(rounds, tmp_path, now=100 * DAY) == (1, 2, 3)
     assert texts("model 1", "model 2") <= set(rounds.store.unpinned)
 
 
 def test_nothing_is_let_go_of_while_a_younger_rounds_report_cannot_be_read(tmp_path: Path) -> None:
     rounds = rounds_in(tmp_path, 3)
-    (rounds.store.directory / str(rounds.views[2].released.report)).unlink()
+    (rounds.store.directory / rounds.report(3)).unlink()
     assert release(rounds, tmp_path, now=(2 + KEEP) * DAY + 200) == ()
     assert rounds.store.unpinned == []
 

@@ -32,7 +32,7 @@ from processor.errors import (
     WrongAddress,
 )
 from processor.metrics import Metrics
-from processor.protocol.decide import Claim, OpenRound, Register, SetInitialModel, Stop, Train, Wait
+from processor.protocol.decide import Claim, OpenRound, Publish, Register, SetInitialModel, Stop, Train, Wait
 
 LOG = structlog.get_logger()
 
@@ -238,7 +238,13 @@ def test_every_cycle_is_counted_by_its_outcome() -> None:
 
 @pytest.mark.parametrize(
     ("action", "outcome"),
-    [(OpenRound(), "open_round"), (Claim((1,), 2), "claim"), (Wait(""), "waited"), (Stop(""), "stopped")],
+    [
+        (OpenRound(), "open_round"),
+        (Claim(2), "claim"),
+        (Publish(3), "publish"),
+        (Wait(""), "waited"),
+        (Stop(""), "stopped"),
+    ],
 )
 def test_an_outcome_is_named_by_what_was_done(action: object, outcome: str) -> None:
     assert outcome_of(action) == outcome

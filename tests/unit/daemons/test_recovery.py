@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,14 @@ def test_an_update_and_a_secret_that_were_saved_outlive_the_journal(tmp_path: Pa
     sealed = tmp_path / "sealed"
     sealed.write_bytes(b"a sealed update" * 100)
     with opened(tmp_path) as journal:
-        update = keep_update(tmp_path / "updates", sealed, 3, KEY, BASE, 1200, 360)
+        update = keep_update(tmp_path / "updates", sealed, 3, KEY, BASE, 1200, 360, 4000)
         keep_secret(tmp_path, SECRET)
         journal.save_update(update)
         journal.save_secret(SECRET)
     damage(tmp_path)
     with opened(tmp_path) as journal:
         assert journal.update_for(3, KEY, BASE) == update
-        assert journal.secret_for(KEY) == b"encrypted"
+        assert journal.secret_for(KEY) == SECRET
         assert journal.key_for_opening(3, BASE, BASE) == KEY
 
 
@@ -66,7 +67,23 @@ def test_a_journal_that_was_lost_is_made_from_what_lies_beside_it(tmp_path: Path
         journal_path(tmp_path).with_name("journal.sqlite" + beside).unlink(missing_ok=True)
     for _ in range(2):
         with opened(tmp_path) as journal:
-            assert journal.secret_for(KEY) == b"encrypted"
+            assert journal.secret_for(KEY) == SECRET
+
+
+def test_a_secret_that_was_broadcast_is_remembered_as_such_without_the_journal(tmp_path: Path) -> None:
+    keep_secret(tmp_path, SECRET)
+    keep_secret(tmp_path, replace(SECRET, broadcast=True))
+    with opened(tmp_path) as journal:
+        assert journal.secret_for(KEY) == replace(SECRET, broadcast=True)
+        assert journal.key_for_opening(3, BASE, BASE) is None
+
+
+def test_a_journal_that_does_not_know_of_a_broadcast_is_told_by_what_lies_beside_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        journal.save_secret(SECRET)
+    keep_secret(tmp_path, replace(SECRET, broadcast=True))
+    with opened(tmp_path) as journal:
+        assert journal.key_for_opening(3, BASE, BASE) is None
 
 
 def test_what_is_damaged_beside_the_journal_is_passed_over(tmp_path: Path) -> None:

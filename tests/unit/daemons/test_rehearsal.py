@@ -18,14 +18,14 @@ from processor.daemons.outbox import Outbox
 from processor.daemons.rehearsal import Rehearsal, UnpublishedStorage, UnsentTransactions, copy_of_state
 from processor.daemons.transactions import Transactions
 from processor.journal import Journal, SavedUpdate
-from processor.protocol.decide import Finalize, OpenRound, Stop, Train, Wait
+from processor.protocol.decide import Finalize, OpenRound, Publish, Stop, Train, Wait
 from processor.storage import LocalStorage, get_bytes, put_bytes
 from processor.types import Block
 
 LOG = structlog.get_logger()
 ME, FEDERATION = "0x" + "11" * 20, "0x" + "22" * 20
 KEY = b"k" * 32
-UPDATE = SavedUpdate(1, KEY, "Qmbase", "Qmupdate", Path("/updates/one"), 5, 7)
+UPDATE = SavedUpdate(1, KEY, "Qmbase", "Qmupdate", Path("/updates/one"), 5, 7, 9)
 DIGEST = "ab" * 32
 
 KILLED = """
@@ -33,7 +33,7 @@ import os, signal, sys
 from pathlib import Path
 from processor.journal import Journal, SavedUpdate
 journal = Journal(Path(sys.argv[1]), 1, "0x" + "22" * 20, "0x" + "11" * 20)
-journal.save_update(SavedUpdate(1, b"k" * 32, "Qmbase", "Qmupdate", Path("/updates/one"), 5, 7))
+journal.save_update(SavedUpdate(1, b"k" * 32, "Qmbase", "Qmupdate", Path("/updates/one"), 5, 7, 9))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -96,6 +96,7 @@ def test_what_is_published_stays_in_the_folder_and_what_others_published_is_read
         (Wait("no round is open"), "has nothing to do now: no round is open"),
         (Stop("it is closed"), "has nothing to do any more: it is closed"),
         (Train(3), "would train in round 3 and then submit the update"),
+        (Publish(3), "would publish the sealed update of round 3, which the chain shows"),
         (Finalize(3), "would fetch, check and average the updates of round 3 and then finalize it"),
         (OpenRound(), "would send nothing"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processor.daemons.reorganizations import Reorganization, observe
-from processor.journal import Journal
+from processor.journal import Journal, SavedUpdate
 from processor.types import Block
 
 FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
@@ -101,6 +101,22 @@ def test_a_chain_with_nothing_in_common_is_noticed(
     chain.fork(depth=5, grow=9)
     assert look() == Reorganization(common=None, depth=5)
     assert journal.blocks() == [(9, chain.head.hash)]
+
+
+def test_an_update_in_a_block_that_was_replaced_counts_as_not_seen_and_one_below_it_as_seen(
+    journal: Journal, look: Callable[[], Reorganization | None], chain: Chain
+) -> None:
+    updates = [SavedUpdate(round, bytes([round] * 32), "base", f"cid {round}", Path("u"), 5, 6, 7) for round in (1, 2)]
+    for update, block in zip(updates, (2, 4), strict=True):
+        journal.save_update(update)
+        journal.see_update(update, block, claimed_ms=5)
+        journal.finish_update(update)
+    for _ in range(5):
+        chain.grow()
+        look()
+    chain.fork(depth=3, grow=4)
+    look()
+    assert [(update.seen_at, update.final) for update in journal.updates()] == [(2, True), (None, False)]
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=30)

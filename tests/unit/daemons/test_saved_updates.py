@@ -19,7 +19,7 @@ KEY, BASE = bytes(range(32)), cid_of(b"base")
 def kept(folder: Path, round: int = 1, key: bytes = KEY, base: str = BASE) -> SavedUpdate:
     sealed = folder / "sealed"
     sealed.write_bytes(f"update of round {round} {key.hex()} {base}".encode())
-    return keep_update(folder / "updates", sealed, round, key, base, compute_ms=1234, samples=56)
+    return keep_update(folder / "updates", sealed, round, key, base, compute_ms=1234, samples=56, ends_at=4000 + round)
 
 
 def found(folder: Path) -> list[SavedUpdate]:
@@ -28,7 +28,7 @@ def found(folder: Path) -> list[SavedUpdate]:
 
 def test_what_was_kept_is_found_with_everything_that_the_journal_holds(tmp_path: Path) -> None:
     update = kept(tmp_path)
-    assert update == SavedUpdate(1, KEY, BASE, cid_of(update.path.read_bytes()), update.path, 1234, 56)
+    assert update == SavedUpdate(1, KEY, BASE, cid_of(update.path.read_bytes()), update.path, 1234, 56, 4001)
     assert not (tmp_path / "sealed").exists()
     assert found(tmp_path) == [update]
     assert sorted(found(tmp_path) + [kept(tmp_path, round=2)], key=lambda each: each.cid) == found(tmp_path)
@@ -96,7 +96,7 @@ def test_an_update_whose_note_cannot_be_written_leaves_nothing_behind(tmp_path: 
     in_the_way = folder / f"{cid_of(b'update')}.json"
     in_the_way.mkdir(parents=True)
     with pytest.raises(OSError):
-        keep_update(folder, sealed, 1, KEY, BASE, compute_ms=1, samples=1)
+        keep_update(folder, sealed, 1, KEY, BASE, compute_ms=1, samples=1, ends_at=1)
     assert list(folder.iterdir()) == [in_the_way] and sealed.exists()
 
 

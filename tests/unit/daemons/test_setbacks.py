@@ -43,6 +43,16 @@ def test_what_does_not_pass_stands_for_good() -> None:
     assert known.refusal(ONE) == "training diverged"
 
 
+def test_only_what_passes_is_passing_and_only_while_it_stands() -> None:
+    known, ticks = setbacks()
+    assert not known.passing(ONE)
+    known.for_now(ONE, StorageError("nobody served it"))
+    known.for_good(OTHER, "training diverged")
+    assert known.passing(ONE) and not known.passing(OTHER)
+    ticks.now += 2
+    assert not known.passing(ONE)
+
+
 def test_a_round_knows_nothing_of_the_setbacks_of_another() -> None:
     known, _ = setbacks()
     known.for_now(ONE, StorageError("a"))

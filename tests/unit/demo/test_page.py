@@ -32,7 +32,7 @@ def page(**changes: Any) -> ClosingPage:
         chain_id=31337,
         asset=TOKEN,
         rounds_wanted=1,
-        rounds=[RoundLine(1, CID, CID, updates=2, accuracy=0.5, seconds=3)],
+        rounds=[RoundLine(1, CID, CID, CID, updates=2, accuracy=0.5, seconds=3)],
         local_only_accuracy=0.4,
         clients=[client(1), client(2)],
         pool=1000,

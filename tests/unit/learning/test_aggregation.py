@@ -74,7 +74,7 @@ class Federation:
         self, client: int, weight: int, delta: Named, fisher: Named | None = None, buffers: Named | None = None
     ) -> Accepted:
         path = self.folder / f"update-{client}"
-        header = UpdateHeader(31337, address(2**150), 4, address(client), cid_of(b"base"))
+        header = UpdateHeader(31337, address(2**150), 4, address(client), cid_of(b"base"), samples=max(1, weight))
         write_update(path, header, delta, buffers or {}, fisher or {})
         return Accepted(address(client), path, weight)
 

@@ -74,7 +74,7 @@ def client_round(folder: Path, client: int, dataset: Dataset, seed: int) -> Acce
     )
     path, address = folder / f"update-{client}", "0x" + f"{client}" * 40
     delta = {name: array - base.parameters[name] for name, array in parameters_of(module).items()}
-    header = UpdateHeader(31337, "0x" + "9" * 40, base.header.round + 1, address, PLAN_CID)
+    header = UpdateHeader(31337, "0x" + "9" * 40, base.header.round + 1, address, PLAN_CID, samples=len(dataset))
     write_update(path, header, delta, {}, fisher_information(module, dataset.features, ewc.fisher_samples))
     return Accepted(address, path, len(dataset))
 

@@ -9,6 +9,7 @@ import pytest
 
 from tools.mutation.mutants import find_enums, find_mutants
 from tools.mutation.results import Results
+from tools.mutation.semantic import LIST, read_semantic
 from tools.mutation.survivors import Outcome, Survivor, Verdict, read_survivors, review
 from tools.mutation.trees import ROOT, BrokenRun, failed_forge_test, read_contracts
 
@@ -61,6 +62,7 @@ def test_a_list_is_read() -> None:
 def test_the_list_of_the_contracts_speaks_of_their_source() -> None:
     sources, all_sources = read_contracts()
     mutants = find_mutants(sources, find_enums(all_sources))
+    mutants += read_semantic(LIST.read_text(), sources)
     survivors = read_survivors((ROOT / "tests" / "mutation-survivors.toml").read_text())
     assert review(mutants, {}, survivors, whole=False).problems == ()
 

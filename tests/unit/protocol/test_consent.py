@@ -18,6 +18,7 @@ from tests.unit.protocol.views import round_view
 COIN = Asset(ZERO_ADDRESS, "ETH", 18)
 TOKEN = Asset(CLIENTS[0], "GOLD", 2)
 OTHER_CID = "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n"
+UNIT = 10**9  # of a rate
 TERMS = FederationTerms(stake=10**18, max_slash_rate=5_000)
 AGREEMENT = Agreement(31337, FEDERATION, CID, PLAN, TERMS)
 SIZE = ModelSize(parameters=30_010, buffer_bytes=0)
@@ -29,6 +30,8 @@ terms = st.builds(
     max_slash_rate=st.integers(0, 10_000),
     admission=st.sampled_from(Admission),
     audit_policy=st.sampled_from(AuditPolicy),
+    max_spread=st.integers(1, 2**16 - 1),
+    idle_rounds=st.integers(0, 2**16 - 1),
 )
 agreements = st.builds(
     Agreement,
@@ -44,7 +47,7 @@ agreements = st.builds(
 
 def test_digest_of_an_agreement_never_changes_from_version_to_version() -> None:
     agreement = Agreement(1, FEDERATION, OTHER_CID, PLAN, FederationTerms())
-    assert agreement.digest() == "3a0a70c1e4370af515c5e29bf751a82f5cc921e00583a13e01a35db07cabb365"
+    assert agreement.digest() == "7ad25d0d12efd24928276b70ae09f4c154141f5b3f0731e8786c9bd53a999cbe"
 
 
 @given(agreements, agreements)
@@ -68,6 +71,8 @@ def test_digest_has_64_hexadecimal_digits(agreement: Agreement) -> None:
         {"terms": replace(TERMS, max_slash_rate=5_001)},
         {"terms": replace(TERMS, admission=Admission.VOUCHER)},
         {"terms": replace(TERMS, audit_policy=AuditPolicy.APPOINTED)},
+        {"terms": replace(TERMS, max_spread=2)},
+        {"terms": replace(TERMS, idle_rounds=1)},
     ],
 )
 def test_every_term_changes_the_digest(change: dict[str, Any]) -> None:
@@ -95,7 +100,8 @@ def test_words_say_what_leaves_the_machine_and_what_stays() -> None:
     said = words()
     assert "how much each parameter of the model changed" in said and "the Fisher information of each parameter" in said
     assert "kB in all" in said
-    assert "how many samples you have and how much compute time you claim" in said
+    assert "and how many samples you have, so that updates can be weighted" in said
+    assert "your address, and for each round the digest of your update and how much compute time you claim" in said
     assert "Your data itself stays where it is" in said
 
 
@@ -107,7 +113,7 @@ def test_words_promise_no_fisher_information_where_the_plan_asks_for_none() -> N
 def test_words_say_that_no_noise_is_added_and_that_updates_are_public_for_ever() -> None:
     said = words()
     assert "None is added" in said and "only with data that may be public" in said
-    assert "everybody can open your update, for ever, and recompute the round" in said
+    assert "everybody can open your update, for ever, read how many samples you have, and recompute the round" in said
 
 
 def test_words_say_who_can_see_updates_under_an_appointed_audit() -> None:
@@ -131,10 +137,11 @@ def test_words_say_what_the_latest_round_pays_and_that_the_next_may_differ() -> 
     said = words(
         round=7,
         pool=10**17,
-        max_updates=10,
+        selected_count=10,
+        max_updates=20,
         max_compute_ms=60_000,
-        reward_rate_cap=10**15,
-        guaranteed_rate=10**14,
+        reward_rate_cap=10**15 * UNIT,
+        guaranteed_rate=10**14 * UNIT,
         opened_at=0,
         training_deadline=600,
     )
@@ -145,7 +152,19 @@ def test_words_say_what_the_latest_round_pays_and_that_the_next_may_differ() -> 
 
 def test_words_before_the_first_round_say_how_the_floor_will_be_found() -> None:
     assert "none has been opened yet" in words()
-    assert "the smaller of the wage and pool ÷ (most updates · most compute time)" in words()
+    assert "the smaller of the wage and pool ÷ (selected clients · most compute time)" in words()
+
+
+def test_words_say_how_far_others_change_what_one_is_paid() -> None:
+    assert "that others are rejected, changes nothing of your pay beyond rounding (a maxSpread of 1)" in words()
+    spread = words(replace(AGREEMENT, terms=replace(TERMS, max_spread=20)))
+    assert "rejecting others can raise any pay at most 20-fold" in spread and "changes nothing" not in spread
+
+
+def test_words_say_after_how_many_silent_rounds_anybody_may_end_a_membership() -> None:
+    assert "end the membership" not in words()
+    idle = words(replace(AGREEMENT, terms=replace(TERMS, idle_rounds=12)))
+    assert "decline or registration is 12 rounds back. Stake and rewards stay its own" in idle
 
 
 def test_words_say_what_is_staked_and_how_much_of_it_can_be_lost() -> None:

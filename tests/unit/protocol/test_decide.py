@@ -15,7 +15,7 @@ from processor.protocol.decide import (
     Finalize,
     OpenRound,
     OrganizationSituation,
-    Owed,
+    Publish,
     Purse,
     Register,
     SetInitialModel,
@@ -36,7 +36,7 @@ COIN = Asset(ZERO_ADDRESS, "ETH", 18)
 TOKEN = Asset("0x5FbDB2315678afecb367f032d93F642f64180aa3", "GOLD", 2)
 FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
 CHAIN_ID, NOW = 31337, 1_000_000
-VOUCHER = Voucher(CHAIN_ID, FEDERATION, ADDRESS, id=7, expiry=NOW + 1, signature=b"signed")
+VOUCHER = Voucher(CHAIN_ID, FEDERATION, ADDRESS, id=7, expiry=NOW + 1, owner_nonce=2, signature=b"signed")
 
 ENTRY = Entry(
     terms=FederationTerms(),
@@ -44,6 +44,7 @@ ENTRY = Entry(
     accepted_asset=ZERO_ADDRESS,
     max_stake=0,
     stake_held=0,
+    update_live=False,
     voucher_refusal=None,
 )
 TOKEN_ENTRY = Entry(
@@ -52,6 +53,7 @@ TOKEN_ENTRY = Entry(
     accepted_asset=TOKEN.address,
     max_stake=500,
     stake_held=0,
+    update_live=False,
     voucher_refusal=None,
 )
 CLIENT = ClientSituation(
@@ -61,8 +63,9 @@ CLIENT = ClientSituation(
     entry=None,
     round=round_view(),
     has_update=False,
+    unpublished=False,
     refusal=None,
-    owed=(),
+    owed=0,
     claim_threshold=100,
     transaction_pending=False,
     unconfirmed=False,
@@ -76,6 +79,9 @@ ORGANIZATION = OrganizationSituation(
     paused=False,
     purse=Purse(COIN, balance=1000, allowance=0),
     reward=1000,
+    carried=0,
+    selected=3,
+    least_pool=1000,
     stop=None,
     transaction_pending=False,
     unconfirmed=False,
@@ -85,7 +91,7 @@ ORGANIZATION = OrganizationSituation(
 def in_round(situation: ClientSituation, **changes: Any) -> ClientSituation:
     assert situation.round is not None
     view = situation.round
-    client = {name: changes.pop(name) for name in ("selected", "update") if name in changes}
+    client = {name: changes.pop(name) for name in ("selected", "update", "declined") if name in changes}
     return replace(situation, round=replace(view, client=replace(view.client, **client), **changes))
 
 
@@ -137,6 +143,11 @@ def test_client_does_not_register_while_an_old_stake_is_held() -> None:
     assert "still holds 2.5 GOLD" in step.reason and "`koinon client leave` returns it" in step.reason
 
 
+def test_client_does_not_register_while_its_update_is_in_the_round_that_goes_on() -> None:
+    step = decide_client(joining(ENTRY, update_live=True))
+    assert isinstance(step, Wait) and "we can register again after that" in step.reason
+
+
 def test_client_that_the_voucher_does_not_admit_says_why() -> None:
     admitting = replace(TOKEN_ENTRY, terms=replace(TOKEN_ENTRY.terms, admission=Admission.VOUCHER))
     assert entry_refusal(admitting) is None
@@ -144,7 +155,7 @@ def test_client_that_the_voucher_does_not_admit_says_why() -> None:
 
 
 def test_refused_client_still_claims_what_it_is_owed() -> None:
-    assert decide_client(replace(joining(TOKEN_ENTRY, max_stake=0), owed=(Owed(1, 1000),))) == Claim((1,), 1000)
+    assert decide_client(replace(joining(TOKEN_ENTRY, max_stake=0), owed=1000)) == Claim(1000)
 
 
 @pytest.mark.parametrize(
@@ -155,21 +166,22 @@ def test_refused_client_still_claims_what_it_is_owed() -> None:
         (replace(VOUCHER, expiry=NOW), False, "has expired"),
         (replace(VOUCHER, client=FEDERATION), False, f"admits {FEDERATION}, not {ADDRESS}"),
         (replace(VOUCHER, federation=ADDRESS), False, f"not for {FEDERATION}"),
+        (replace(VOUCHER, owner_nonce=1), False, "what a former owner signed is worthless"),
         (replace(VOUCHER, chain_id=1), False, f"on chain {CHAIN_ID}"),
     ],
 )
 def test_voucher_that_admits_nobody_is_refused_in_a_sentence(voucher: Voucher | None, spent: bool, said: str) -> None:
-    refusal = voucher_refusal(voucher, spent, CHAIN_ID, FEDERATION, ADDRESS, NOW)
+    refusal = voucher_refusal(voucher, spent, CHAIN_ID, FEDERATION, ADDRESS, NOW, 2)
     assert refusal is not None and said in refusal
 
 
 def test_reason_for_waiting_does_not_change_with_the_time() -> None:
-    said = {voucher_refusal(VOUCHER, False, CHAIN_ID, FEDERATION, ADDRESS, NOW + later) for later in (1, 60)}
+    said = {voucher_refusal(VOUCHER, False, CHAIN_ID, FEDERATION, ADDRESS, NOW + later, 2) for later in (1, 60)}
     assert len(said) == 1
 
 
 def test_voucher_for_this_client_admits_it_until_it_expires() -> None:
-    assert voucher_refusal(VOUCHER, False, CHAIN_ID, FEDERATION, ADDRESS, NOW) is None
+    assert voucher_refusal(VOUCHER, False, CHAIN_ID, FEDERATION, ADDRESS, NOW, 2) is None
 
 
 @given(st.integers(0, 2**128), st.integers(0, 2**256 - 1), st.integers(0, 2**128))
@@ -201,6 +213,36 @@ def test_client_whose_update_is_on_chain_neither_trains_nor_submits() -> None:
     assert isinstance(decide_client(in_round(replace(CLIENT, has_update=True), update=CID)), Wait)
 
 
+@pytest.mark.parametrize("phase", [Phase.TRAINING, Phase.AGGREGATING])
+def test_client_publishes_its_update_once_the_chain_shows_it_and_not_before(phase: Phase) -> None:
+    sealed = replace(CLIENT, has_update=True, unpublished=True)
+    assert decide_client(sealed) == Submit(1)
+    shown = in_round(sealed, update=CID, phase=phase)
+    assert decide_client(shown) == Publish(1)
+    assert decide_client(replace(shown, transaction_pending=True)) == Publish(1)
+    assert isinstance(decide_client(replace(shown, unpublished=False)), Wait)
+
+
+@pytest.mark.parametrize("phase", [Phase.FINALIZED, Phase.ABANDONED])
+def test_client_publishes_nothing_in_a_round_that_is_over(phase: Phase) -> None:
+    late = in_round(replace(CLIENT, has_update=True, unpublished=True), update=CID, phase=phase)
+    assert isinstance(decide_client(late), Wait)
+
+
+def test_client_that_left_with_an_update_in_the_live_round_still_publishes_it() -> None:
+    left = in_round(replace(joining(ENTRY, update_live=True), unpublished=True), update=CID, phase=Phase.AGGREGATING)
+    assert decide_client(left) == Publish(1)
+
+
+def test_client_whose_update_a_reorganization_took_away_submits_it_again() -> None:
+    assert decide_client(replace(CLIENT, has_update=True, unpublished=False)) == Submit(1)
+
+
+def test_client_that_declined_does_not_train() -> None:
+    step = decide_client(in_round(CLIENT, declined=True))
+    assert step == Wait("round 1: we declined to take part")
+
+
 def test_client_that_is_not_selected_waits() -> None:
     assert isinstance(decide_client(in_round(CLIENT, selected=False)), Wait)
 
@@ -217,17 +259,17 @@ def test_refused_round_is_waited_out_with_its_reason() -> None:
 
 def test_client_claims_once_the_threshold_is_reached() -> None:
     waiting = in_round(CLIENT, phase=Phase.FINALIZED)
-    assert isinstance(decide_client(replace(waiting, owed=(Owed(1, 99),))), Wait)
-    assert decide_client(replace(waiting, owed=(Owed(1, 60), Owed(3, 40)))) == Claim((1, 3), 100)
+    assert isinstance(decide_client(replace(waiting, owed=99)), Wait)
+    assert decide_client(replace(waiting, owed=100)) == Claim(100)
 
 
 def test_round_comes_before_a_claim() -> None:
-    assert decide_client(replace(CLIENT, owed=(Owed(1, 1000),))) == Train(1)
+    assert decide_client(replace(CLIENT, owed=1000)) == Train(1)
 
 
 def test_client_of_a_closed_federation_claims_everything_and_stops() -> None:
     closed = replace(in_round(CLIENT, phase=Phase.FINALIZED), closed=True)
-    assert decide_client(replace(closed, owed=(Owed(1, 1),))) == Claim((1,), 1)
+    assert decide_client(replace(closed, owed=1)) == Claim(1)
     assert isinstance(decide_client(closed), Stop)
 
 
@@ -265,6 +307,21 @@ def test_organization_that_cannot_pay_the_reward_says_what_is_missing() -> None:
     step = decide_organization(replace(ORGANIZATION, purse=Purse(TOKEN, balance=50, allowance=0)))
     assert isinstance(step, Wait)
     assert step.reason.startswith("the reward of the next round is 10 GOLD and the wallet holds 0.5 GOLD")
+
+
+def test_organization_does_not_open_a_round_whose_pool_is_too_small_and_says_what_is_missing() -> None:
+    short = replace(ORGANIZATION, purse=Purse(TOKEN, 1000, 1000), carried=500, reward=1000, least_pool=1525)
+    assert decide_organization(short) == Wait(
+        "the pool of the next round would be 15 GOLD (5 GOLD carried and a reward of 10 GOLD), and for 3 selected "
+        "clients the federation's max_spread asks for 15.25 GOLD: 0.25 GOLD is missing. Raise round.reward, fund the "
+        "federation, or lower round.reward_rate_cap, round.max_compute_ms or round.max_updates"
+    )
+    assert decide_organization(replace(short, carried=525)) == OpenRound()
+
+
+def test_organization_opens_a_round_that_pays_nothing_at_all() -> None:
+    assert decide_organization(replace(ORGANIZATION, reward=0, carried=0)) == OpenRound()
+    assert isinstance(decide_organization(replace(ORGANIZATION, reward=0, carried=1)), Wait)
 
 
 def test_organization_waits_in_training_and_finalizes_in_aggregating() -> None:

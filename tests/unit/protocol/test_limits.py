@@ -28,14 +28,15 @@ from processor.protocol.limits import (
     refusals,
     work_of,
 )
+from processor.protocol.rewards import guaranteed_rate
 from processor.types import ZERO_ADDRESS
 from tests.unit.artifacts.examples import CLIENTS, PLAN
 from tests.unit.protocol.views import round_view
 
 COIN = Asset(ZERO_ADDRESS, "ETH", 18)
 TOKEN = Asset(CLIENTS[0], "GOLD", 2)
-GWEI = 10**9
-OFFER = Offer(COIN, rate=1000, reward=10**18, seconds=60.0, gas_price=GWEI)
+GWEI = UNIT = 10**9
+OFFER = Offer(COIN, rate=1000 * UNIT, reward=10**18, seconds=60.0, gas_price=GWEI)
 WORK = Work(parameters=1000, bytes=9000, steps=50, memory=10**6, epsilon=math.inf, public=True)
 SIZE = ModelSize(parameters=1000, buffer_bytes=16)
 NO_EWC = Ewc(strength=0.0, decay=0.0, fisher_samples=1, fisher_cap=1.0)
@@ -69,7 +70,7 @@ def test_nothing_is_refused_without_limits(demand: Demand) -> None:
     ("limit", "demand", "said"),
     [
         (
-            {"minimum_rate": 1001},
+            {"minimum_rate": 1001 * UNIT},
             OFFER,
             "it guarantees 0.000000000000001 ETH for a second of compute, less than the minimum_rate of "
             "0.000000000000001001 ETH that is configured",
@@ -147,7 +148,7 @@ def test_each_limit_says_what_is_asked_what_is_allowed_and_where_to_change_it(
 def test_what_is_exactly_at_the_limits_is_taken() -> None:
     gas = GWEI * (SUBMIT_GAS + CLAIM_GAS)
     limits = Limits(
-        minimum_rate=1000,
+        minimum_rate=1000 * UNIT,
         minimum_reward=10**18 - gas,
         max_fee_per_gas=GWEI,
         max_seconds=60.0,
@@ -179,38 +180,48 @@ def test_reason_does_not_change_with_the_price_of_gas(one: int, other: int) -> N
 
 def test_offer_of_a_round_is_its_floor_for_the_most_compute_time() -> None:
     view = round_view(
-        opened_at=100, training_deadline=700, max_compute_ms=60_000, max_updates=10, pool=10_000, guaranteed_rate=16
+        opened_at=100,
+        training_deadline=700,
+        max_compute_ms=60_000,
+        selected_count=10,
+        pool=10_000,
+        guaranteed_rate=16 * UNIT,
     )
-    assert offer_of(view, COIN, 5) == Offer(COIN, rate=16, reward=960, seconds=60.0, gas_price=5)
+    assert offer_of(view, COIN, 5) == Offer(COIN, rate=16 * UNIT, reward=960, seconds=60.0, gas_price=5)
 
 
 def test_compute_time_that_the_training_period_has_no_room_for_is_not_counted_on() -> None:
     view = round_view(
-        opened_at=100, training_deadline=130, max_compute_ms=60_000, max_updates=10, pool=10_000, guaranteed_rate=16
+        opened_at=100,
+        training_deadline=130,
+        max_compute_ms=60_000,
+        selected_count=10,
+        pool=10_000,
+        guaranteed_rate=16 * UNIT,
     )
-    assert offer_of(view, COIN, 5) == Offer(COIN, rate=16, reward=480, seconds=30.0, gas_price=5)
+    assert offer_of(view, COIN, 5) == Offer(COIN, rate=16 * UNIT, reward=480, seconds=30.0, gas_price=5)
 
 
 @given(
     pool=st.integers(0, 10**24),
-    cap=st.integers(1, 10**20),
-    updates=st.integers(1, 1_000),
+    cap=st.integers(1, 10**29),
+    selected=st.integers(1, 1_000),
     most_ms=st.integers(1, 10**9),
     period=st.integers(30, 10**6),
 )
 def test_guaranteed_reward_is_never_more_than_a_share_of_the_pool(
-    pool: int, cap: int, updates: int, most_ms: int, period: int
+    pool: int, cap: int, selected: int, most_ms: int, period: int
 ) -> None:
     view = round_view(
         opened_at=0,
         training_deadline=period,
         pool=pool,
         reward_rate_cap=cap,
-        max_updates=updates,
+        selected_count=selected,
         max_compute_ms=most_ms,
-        guaranteed_rate=min(cap, pool * 1000 // (updates * most_ms)),
+        guaranteed_rate=guaranteed_rate(pool, cap, selected, most_ms),
     )
-    assert offer_of(view, COIN, 0).reward * updates <= pool
+    assert offer_of(view, COIN, 0).reward * selected <= pool
 
 
 def test_update_without_noise_is_public_and_spends_privacy_without_bound() -> None:

@@ -10,23 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.artifacts.plan import Slashing
+from processor.cid import cid_of
 from processor.protocol.settlement import METERING, REASONS, SLASHED, UNAVAILABLE, Examined, adjustments_of, judge
-from processor.types import Adjustment
+from processor.types import Adjustment, Submitted
 from tests.unit.artifacts.examples import PLAN
-from tests.unit.protocol.views import CID, client_view
 
 RATE = 2_500
 FLOOR_MS = PLAN.metering.floor_ms
 
 
 def examined(number: int, reason: str | None = None, compute_ms: int = FLOOR_MS) -> Examined:
-    client = client_view(client=f"0x{number:040x}", update=CID, samples=10, compute_ms=compute_ms)
-    return Examined(client, None if reason else Path("opened"), reason)
+    submitted = Submitted(f"0x{number:040x}", cid_of(str(number).encode()), compute_ms)
+    return Examined.rejected(submitted, reason) if reason else Examined(submitted, Path("opened"), 10 + number, None)
 
 
 def adjustments(*items: Examined, rate: int = RATE) -> tuple[Adjustment, ...]:
-    updates = judge(items, replace(PLAN, slashing=Slashing(rate)))
-    return adjustments_of(updates, [item.client for item in items])
+    return adjustments_of(judge(items, replace(PLAN, slashing=Slashing(rate))))
 
 
 @pytest.mark.parametrize("reason", sorted(SLASHED))
@@ -66,6 +65,19 @@ def test_only_rejected_updates_are_slashed_and_adjustments_only_lower_in_ascendi
     assert [int(each.client, 16) for each in found] == sorted(int(each.client, 16) for each in found)
     for each in found:
         item = items[int(each.client, 16) - 1]
-        assert each.credited_ms < item.client.compute_ms
+        assert each.credited_ms < item.submitted.compute_ms
         assert each.slash_rate == (rate if item.reason in SLASHED else 0)
         assert each.slash_rate == 0 or each.credited_ms == 0
+
+
+def test_lines_stand_in_the_order_of_submission_with_claim_and_samples() -> None:
+    greedy = examined(1, compute_ms=100 * FLOOR_MS)
+    lines = judge([examined(3), greedy, examined(2)], PLAN)
+    assert [int(line.client, 16) for line in lines] == [3, 1, 2]
+    assert [line.claimed_ms for line in lines] == [FLOOR_MS, 100 * FLOOR_MS, FLOOR_MS]
+    assert [line.weight for line in lines] == [13, 11, 12]
+
+
+def test_a_weight_is_the_samples_up_to_the_plans_most() -> None:
+    modest = replace(PLAN, aggregation=replace(PLAN.aggregation, max_weight=12))
+    assert [line.weight for line in judge([examined(1), examined(2), examined(3)], modest)] == [11, 12, 12]

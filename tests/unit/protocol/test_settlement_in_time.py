@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,8 @@ from processor.errors import StorageError
 from processor.privacy.sealing import generate_key_pair
 from processor.protocol.settlement import UNAVAILABLE, Identity, settle
 from processor.storage import GatewayStorage, LocalStorage, SeveralStorage, get_bytes, put_bytes
-from processor.types import Cid, ClientView, Release
-from tests.unit.artifacts.examples import FEDERATION, MODEL_HEADER, PARAMETERS, PLAN
-from tests.unit.protocol.views import CID, client_view, round_view
+from processor.types import Cid, Submitted
+from tests.unit.artifacts.examples import FEDERATION, MODEL_HEADER, OPENING, PARAMETERS, PLAN
 from tests.unit.storage.servers import Server, honest
 
 LONG = 3_600
@@ -47,11 +47,8 @@ def base_in(store: LocalStorage, folder: Path) -> Cid:
     return store.put(folder / "base")
 
 
-def clients(*updates: bytes) -> list[ClientView]:
-    return [
-        client_view(client=f"0x{number:040x}", update=cid_of(data), samples=10, compute_ms=1)
-        for number, data in enumerate(updates, start=1)
-    ]
+def submitted(*updates: bytes) -> list[Submitted]:
+    return [Submitted(f"0x{number:040x}", cid_of(data), number) for number, data in enumerate(updates, start=1)]
 
 
 @pytest.mark.timeout(60)
@@ -61,9 +58,9 @@ def test_an_update_that_comes_too_slowly_is_unavailable_and_the_round_goes_on(
 ) -> None:
     slow = Server(SLOW, cid_of(SLOW), silent=trouble == "silent", dribbles=trouble == "dribbles")
     storage = storage_of(run, [store], honest(SERVED), slow)
-    view = round_view(base=Release(base_in(store, tmp_path), None), plan=CID)
-    work, parties = tmp_path / "work", clients(SERVED, SLOW)
-    with settle(view, parties, PLAN, KEYS.secret, IDENTITY, storage, work, budget=1) as settlement:
+    opening = replace(OPENING, base_model=base_in(store, tmp_path))
+    work, lines = tmp_path / "work", submitted(SERVED, SLOW)
+    with settle(opening, lines, PLAN, KEYS.secret, IDENTITY, storage, work, budget=1) as settlement:
         assert [update.reason for update in settlement.updates] == ["sealed_wrong", UNAVAILABLE]
         assert settlement.unavailable == 1
     assert not [path for path in work.iterdir() if path.name.startswith("round-")]
@@ -74,21 +71,21 @@ def test_more_slow_updates_than_are_fetched_at_a_time_end_in_the_same_time(
     run: ExitStack, store: LocalStorage, tmp_path: Path
 ) -> None:
     storage = storage_of(run, [store], Server(SLOW, cid_of(SLOW), silent=True))
-    view = round_view(base=Release(base_in(store, tmp_path), None), plan=CID)
-    parties = clients(*[SLOW] * 80)
-    with settle(view, parties, PLAN, KEYS.secret, IDENTITY, storage, tmp_path / "work", budget=1) as settlement:
+    opening = replace(OPENING, base_model=base_in(store, tmp_path))
+    lines = submitted(*[SLOW] * 80)
+    with settle(opening, lines, PLAN, KEYS.secret, IDENTITY, storage, tmp_path / "work", budget=1) as settlement:
         assert settlement.unavailable == 80
 
 
 def test_an_update_that_one_node_of_the_quorum_has_is_kept_on_all(run: ExitStack, tmp_path: Path) -> None:
     """Also where it is rejected: the audit has to see why."""
     stores = [LocalStorage(tmp_path / name) for name in ("one", "two")]
-    view = round_view(base=Release(base_in(stores[0], tmp_path), None), plan=CID)
+    opening = replace(OPENING, base_model=base_in(stores[0], tmp_path))
     put_bytes(stores[0], SERVED)
     storage = storage_of(run, stores, honest(SLOW))
-    parties = clients(SERVED, SLOW, b"nobody's")
+    lines = submitted(SERVED, SLOW, b"nobody's")
     kept = storage.put
-    with settle(view, parties, PLAN, KEYS.secret, IDENTITY, storage, tmp_path / "work", keep=kept) as settlement:
+    with settle(opening, lines, PLAN, KEYS.secret, IDENTITY, storage, tmp_path / "work", keep=kept) as settlement:
         assert [update.reason for update in settlement.updates] == ["sealed_wrong", "sealed_wrong", UNAVAILABLE]
     for store in stores:
         for data in (SERVED, SLOW):
@@ -97,26 +94,26 @@ def test_an_update_that_one_node_of_the_quorum_has_is_kept_on_all(run: ExitStack
 
 def test_nothing_is_kept_unless_it_is_asked_for(run: ExitStack, tmp_path: Path) -> None:
     stores = [LocalStorage(tmp_path / name) for name in ("one", "two")]
-    view = round_view(base=Release(base_in(stores[0], tmp_path), None), plan=CID)
+    opening = replace(OPENING, base_model=base_in(stores[0], tmp_path))
     put_bytes(stores[0], SERVED)
-    parties = clients(SERVED)
-    with settle(view, parties, PLAN, KEYS.secret, IDENTITY, storage_of(run, stores), tmp_path / "work") as settlement:
+    lines = submitted(SERVED)
+    with settle(opening, lines, PLAN, KEYS.secret, IDENTITY, storage_of(run, stores), tmp_path / "work") as settlement:
         assert settlement.unavailable == 0
     assert list(stores[1].directory.iterdir()) == []
 
 
 def test_what_cannot_be_kept_ends_the_settlement_and_leaves_nothing(store: LocalStorage, tmp_path: Path) -> None:
-    view = round_view(base=Release(base_in(store, tmp_path), None), plan=CID)
+    opening = replace(OPENING, base_model=base_in(store, tmp_path))
     put_bytes(store, SERVED)
 
     def keep(path: Path) -> None:
         assert path.read_bytes() == SERVED
         raise StorageError("no room on any node")
 
-    work, parties = tmp_path / "work", clients(SERVED)
+    work, lines = tmp_path / "work", submitted(SERVED)
     with (
         pytest.raises(StorageError, match="no room"),
-        settle(view, parties, PLAN, KEYS.secret, IDENTITY, store, work, keep=keep),
+        settle(opening, lines, PLAN, KEYS.secret, IDENTITY, store, work, keep=keep),
     ):
         raise AssertionError("settled")
     assert list(work.iterdir()) == []

@@ -1,0 +1,180 @@
+"""A relay's HTTP server: POST /registration, /update and /leaving, and GET /status.
+
+Anybody may ask, so everything is small and takes no time: a request that is large, slow, or one of too many is cut off
+before anything is read into it. Bodies and answers are JSON; a body says by its content type that it is, so that no
+website can make a browser send one.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
+from typing import Any, BinaryIO, Protocol, cast
+
+from structlog.typing import FilteringBoundLogger
+
+from processor.daemons.relay_limits import Rates, neighbourhood
+from processor.daemons.serving import BoundedServer, refusal_to_listen, running
+from processor.errors import KoinonError
+from processor.protocol.relaying import HANDED_LIMIT, LEAVING, REGISTRATION, UPDATE
+
+MOST_CONNECTIONS = 32
+"""Answered at a time."""
+HEAD_LIMIT = 4 * 1024
+"""Bytes of a request without its body."""
+WHOLE_REQUEST = 10.0
+"""Seconds in which a request must have arrived."""
+SILENCE = 5.0
+"""Seconds that somebody who asks may be silent, or not take the answer."""
+JSON = "application/json"
+KINDS = {"/update": UPDATE, "/registration": REGISTRATION, "/leaving": LEAVING}
+
+
+class Refused(Exception):
+    """What was asked for is not done; `status` is HTTP's, the text says why and what to do."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Desk(Protocol):
+    """Who answers (`processor.daemons.relay_desk`)."""
+
+    def take(self, kind: str, body: bytes) -> bytes:
+        """The receipt for what was handed over. Raises Refused, or KoinonError where it cannot be judged now."""
+
+    def status(self) -> dict[str, Any]: ...
+
+
+@contextmanager
+def answering(desk: Desk, endpoint: tuple[str, int], rates: Rates, log: FilteringBoundLogger) -> Iterator[int]:
+    """Serves the desk at host and port during the block, and gives the port. `rates` bounds what one address asks.
+
+    Raises ConfigurationError where nobody can listen there.
+    """
+    host, port = endpoint
+    with refusal_to_listen(f"the relay cannot listen at {host}:{port}: {{}}. Name another address as relay.listen"):
+        server = _Server(host, port, desk, rates, log)
+    with running(server, "relay") as found:
+        yield found
+
+
+class _Server(BoundedServer):
+    def __init__(self, host: str, port: int, desk: Desk, rates: Rates, log: FilteringBoundLogger) -> None:
+        self.desk, self.rates, self.log = desk, rates, log
+        super().__init__(host, port, _Handler, MOST_CONNECTIONS)
+
+
+class _Bounded:
+    """Reads no more of a request than it may have."""
+
+    def __init__(self, file: BinaryIO, limit: int) -> None:
+        self._file, self._left = file, limit
+
+    def readline(self, size: int = -1) -> bytes:
+        most = self._left if size < 0 else min(size, self._left)
+        return self._counted(self._file.readline(most + 1), most)
+
+    def read(self, size: int) -> bytes:
+        return self._counted(self._file.read(size), self._left)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _counted(self, data: bytes, most: int) -> bytes:
+        if len(data) > most:
+            raise http.client.HTTPException("the request is too large")
+        self._left -= len(data)
+        return data
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = SILENCE
+    server_version = "koinon"
+    sys_version = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = cast(Any, _Bounded(cast(BinaryIO, self.rfile), HEAD_LIMIT + HANDED_LIMIT))
+        self._cut = threading.Timer(WHOLE_REQUEST, self._cut_off)
+        self._cut.daemon = True
+        self._cut.start()
+
+    def finish(self) -> None:
+        self._cut.cancel()
+        super().finish()
+
+    def _cut_off(self) -> None:
+        """Who sends a byte now and then is never silent, and never finished either."""
+        with suppress(OSError):  # it has gone already
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def do_GET(self) -> None:
+        self._answer(self._status)
+
+    def do_POST(self) -> None:
+        self._answer(self._take)
+
+    def _status(self) -> bytes:
+        if self.path != "/status":
+            raise Refused(404, "here is /status")
+        return json.dumps(self.server.desk.status(), sort_keys=True).encode()
+
+    def _take(self) -> bytes:
+        kind = KINDS.get(self.path)
+        if kind is None:
+            raise Refused(404, f"here are {', '.join(KINDS)}")
+        if self.headers.get_content_type() != JSON:
+            raise Refused(415, f"expected the content type {JSON}")
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdecimal() and len(length) < 10) or "Transfer-Encoding" in self.headers:
+            raise Refused(411, "expected the length of the body as Content-Length")
+        if int(length) > HANDED_LIMIT:
+            raise Refused(413, f"a body has at most {HANDED_LIMIT} bytes")
+        body = self.rfile.read(int(length))
+        if len(body) != int(length):
+            raise Refused(400, "the body has another length than announced")
+        self._cut.cancel()
+        return self.server.desk.take(kind, body)
+
+    def _answer(self, find: Any) -> None:
+        try:
+            if not self.server.rates.allows(neighbourhood(str(self.client_address[0]))):
+                raise Refused(429, "too many requests from this address: wait a minute")
+            self._send(200, find())
+        except Refused as refused:
+            self._send(refused.status, _error(str(refused)))
+        except KoinonError as error:  # of a node, or a disk; what it says is for whoever runs the relay
+            self.server.log.warning("nothing can be taken now", error=str(error))
+            self._send(503, _error("this relay cannot judge that now: try again later, or ask another relay"))
+        except (OSError, http.client.HTTPException):  # it was cut off, or has gone
+            self.close_connection = True
+        except Exception as error:
+            self.server.log.error("a request failed", exc_info=error)
+            self._send(500, _error("this relay has failed: ask another one"))
+
+    def _send(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", JSON)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the standard library refuses by itself, in our words and form."""
+        self.close_connection = True
+        self._send(int(code), _error(message or "this is no request that a relay knows"))
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Requests are not logged: anybody may send any number."""
+
+
+def _error(words: str) -> bytes:
+    return json.dumps({"error": words}).encode()

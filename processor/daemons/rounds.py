@@ -1,0 +1,161 @@
+"""What an organization keeps of its rounds as they go by, and says of them in its reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from structlog.typing import FilteringBoundLogger
+
+from processor.artifacts.report import Report
+from processor.artifacts.round import RoundFile
+from processor.chain.federation import Federation
+from processor.daemons.kept import KeptRounds
+from processor.errors import ArtifactError, ChainError
+from processor.protocol.audit.sources import logged_rounds
+from processor.protocol.history import (
+    Published,
+    ReportHistory,
+    digest_of_file,
+    file_of_report,
+    record_of_file,
+    report_history,
+)
+from processor.types import Block, Cid, Opening, Phase, RoundView, Submitted
+
+PATIENCE = 3
+"""Attempts to read the list of an abandoned round from the chain, before it counts as lost there."""
+
+
+@dataclass
+class RoundKeeper:
+    """Keeps the rounds of a federation as they go by, and says of them what the next report has to.
+
+    `report_at` reads a report by its CID, `secret_of` gives the secret of a sealing key that is our own, None of any
+    other.
+    """
+
+    federation: Federation
+    kept: KeptRounds
+    report_at: Callable[[Cid], Report]
+    secret_of: Callable[[bytes], bytes | None]
+    log: FilteringBoundLogger
+    _done: tuple[bytes, bool] | None = None
+    _failures: int = 0
+
+    def keep(self, view: RoundView, block: Block) -> None:
+        """Keeps the latest round once its training is over, and its outcome once it is finalized: before clients submit
+        again, and rewrite what the chain holds of it.
+
+        Raises ChainError and StorageError where that cannot be read now. A list that the chain lost before it was kept
+        is looked for in the node's logs; where it is in none of them, that is said, and the federation goes on.
+        """
+        finalized = view.phase is Phase.FINALIZED
+        if not (view.phase is Phase.AGGREGATING or view.phase.over) or self._done == (view.digest, finalized):
+            return
+        known = self.kept.read(view.round)
+        file = known if known is not None and digest_of_file(known) == view.digest else None
+        if finalized:
+            file = self._finalized(view, file, block)
+        elif file is None:
+            file = self._over(view, block)
+        else:
+            file = replace(file, outcome=None)  # a reorganization may have undone its finalization
+        if file is not None and file != known:
+            self.kept.write(file)
+        if file is not None or finalized:
+            self._done = (view.digest, finalized)
+
+    def submitted(self, view: RoundView, block: Block) -> tuple[Submitted, ...]:
+        """The list of the latest round. Raises ChainError where it is neither kept nor on chain."""
+        known = self.kept.read(view.round)
+        if known is not None and digest_of_file(known) == view.digest:
+            return known.submitted
+        return tuple(self.federation.updates(at=block))
+
+    def before(self, opening: Opening, block: Block) -> tuple[bytes, ReportHistory]:
+        """The record of all rounds before a live one, and what its report says of them.
+
+        A report from which nobody could walk back is better than none, since clients wait for it: then the audit needs
+        logs, or the folder of somebody who kept the rounds.
+        """
+        record, last = self.federation.record(at=block), self._last(opening, block)
+        first = 1 if last is None else last.report.round + 1
+        history = report_history(last, self._abandoned(map(self.kept.read, range(first, opening.round))))
+        if history.record() == record:
+            return record, history
+        logged = [file for file in self._logged(block) if first <= file.round < opening.round]
+        found = report_history(last, self._abandoned(logged))
+        if found.record() != record:
+            self.log.error(
+                "the report cannot lead back to the rounds before it",
+                round=opening.round,
+                advice="put what was kept of them into the folder of rounds; else an audit needs the logs of a node",
+            )
+            return record, history
+        for file in logged:
+            self.kept.write(file)
+        return record, found
+
+    def _finalized(self, view: RoundView, file: RoundFile | None, block: Block) -> RoundFile | None:
+        cid = view.released.report
+        if cid is None or (file is not None and file.outcome is not None and file.outcome.report == cid):
+            return file
+        try:
+            told = file_of_report(self.report_at(cid), cid, view.secret)
+        except ArtifactError as error:
+            self.log.warning("the outcome of a round is not kept", round=view.round, report=cid, error=str(error))
+            return file
+        if file is None:
+            file = told if digest_of_file(told) == view.digest else None
+        file = None if file is None else replace(file, outcome=told.outcome)
+        if file is None or record_of_file(file) != self.federation.record(at=block):
+            self.log.error("the report of a round is not what the chain says of it", round=view.round, report=cid)
+            return None
+        return file
+
+    def _over(self, view: RoundView, block: Block) -> RoundFile | None:
+        federation = self.federation
+        try:
+            updates = federation.updates(at=block)
+        except ChainError:
+            self._failures += 1
+            if view.phase.live or self._failures < PATIENCE:
+                raise
+            found = [file for file in self._logged(block) if digest_of_file(file) == view.digest]
+            if not found:
+                self.log.error(
+                    "the list of a round is lost",
+                    round=view.round,
+                    advice="reports cannot lead back to it: an audit needs the logs of a node",
+                )
+                self._done = (view.digest, False)
+            return replace(found[0], outcome=None) if found else None
+        self._failures = 0
+        before = federation.record(at=block)
+        return RoundFile.of(federation.chain_id, federation.address, view.opening, updates, before)
+
+    def _last(self, opening: Opening, block: Block) -> Published | None:
+        """The report of the last round that was finalized, with the secret that is public since."""
+        cid = opening.base_report
+        if cid is None:
+            return None
+        report = self.report_at(cid)
+        kept = self.kept.read(report.round)
+        if kept is not None and kept.outcome is not None and kept.outcome.report == cid:
+            return Published(report, cid, bytes.fromhex(kept.outcome.secret))
+        secret = self.secret_of(report.opening.value().sealing_key)
+        if secret is None:
+            outcomes = [file.outcome for file in self._logged(block) if file.round == report.round]
+            secret = next((bytes.fromhex(each.secret) for each in outcomes if each is not None), bytes(32))
+        return Published(report, cid, secret)
+
+    def _logged(self, block: Block) -> list[RoundFile]:
+        files, why = logged_rounds(self.federation, 0, block)
+        if why is not None:
+            self.log.warning("the node gives no logs", error=why)
+        return files
+
+    @staticmethod
+    def _abandoned(files: Iterable[RoundFile | None]) -> list[RoundFile]:
+        return [file for file in files if file is not None and file.outcome is None]

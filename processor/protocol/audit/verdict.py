@@ -1,0 +1,143 @@
+"""What an audit finds: checks that held, violations, and what no source proves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from processor.artifacts.round import RoundFile
+from processor.chain.asset import Asset
+from processor.errors import ArtifactError, ArtifactUnavailable, ConfigurationError
+from processor.types import Address, Phase
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that is not as it should be. `round` is 0 for what concerns the whole federation."""
+
+    round: int
+    subject: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True)
+class Unproved:
+    """A round of which the sources do not show what the chain's record says. That is no violation: somebody may still
+    have it."""
+
+    round: int
+    because: str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """An update that is credited less than was claimed, 0 if it was rejected, with the reason that the report gives.
+
+    `slash_rate` is what it cost as well, in basis points of what was left of the client's stake.
+    """
+
+    client: Address
+    claimed_ms: int
+    credited_ms: int
+    slash_rate: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class RoundAudit:
+    """What the audit found out about one round; None for what no source says.
+
+    `paid` is what its clients share, whether they have claimed it or not. `proved` means that the chain's record says
+    so, `recomputed` that every update was opened and averaged again.
+    """
+
+    round: int
+    phase: Phase | None
+    updates: int | None
+    rejected: int | None
+    metric: float | None
+    pool: int | None
+    paid: int | None
+    carried: int | None
+    forfeited: int | None
+    lowered: tuple[Lowered, ...]
+    checks: int
+    proved: bool
+    recomputed: bool
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The verdict: `ok` means that every check held, `complete` that nothing was left without a proof.
+
+    Amounts are in the smallest unit of `asset`, which is None where the contract's word on it could not be taken.
+    `files` are the rounds that were proved, in order; the list of a live round is that of the audit's block.
+    """
+
+    federation: str
+    chain_id: int
+    block: int
+    asset: Asset | None
+    rounds: tuple[RoundAudit, ...]
+    checks: int
+    violations: tuple[Violation, ...]
+    unproved: tuple[Unproved, ...] = ()
+    files: tuple[RoundFile, ...] = field(default=(), repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return not self.violations
+
+    @property
+    def complete(self) -> bool:
+        return not self.unproved
+
+
+@dataclass
+class Checks:
+    """Counts checks and keeps the violations. Amounts are said in the federation's asset."""
+
+    asset: Asset
+    count: int = 0
+    violations: list[Violation] = field(default_factory=list)
+
+    def equal(self, round: int, subject: str, expected: object, found: object) -> bool:
+        self.count += 1
+        if expected != found:
+            self.violations.append(Violation(round, subject, _text(expected), _text(found)))
+        return expected == found
+
+    def amount(self, round: int, subject: str, expected: int, found: int) -> bool:
+        return self.equal(round, subject, self.asset.format(expected), self.asset.format(found))
+
+    def holds(self, round: int, subject: str, holds: bool, expected: str, found: str) -> bool:
+        self.count += 1
+        if not holds:
+            self.violations.append(Violation(round, subject, expected, found))
+        return holds
+
+    def artifact(self, round: int, subject: str, use: Callable[[], T]) -> T | None:
+        """What `use` makes of artifacts that must be there and be what they say; None, and a violation, otherwise."""
+        self.count += 1
+        try:
+            return use()
+        except (ArtifactError, ArtifactUnavailable, ConfigurationError) as error:
+            self.broken(round, subject, str(error))
+            return None
+
+    def broken(self, round: int, subject: str, why: str) -> None:
+        self.violations.append(Violation(round, subject, "an artifact that is available and intact", why))
+
+
+def _text(value: object) -> str:
+    return "nothing" if value is None else value.hex() if isinstance(value, bytes) else str(value)
+
+
+def describe(violation: Violation) -> str:
+    """A violation as one sentence."""
+    where = f"round {violation.round}" if violation.round else "federation"
+    return f"{where}: {violation.subject}: expected {violation.expected}, found {violation.found}"
