@@ -2,7 +2,6 @@
 pragma solidity 0.8.30;
 
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
-import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
 
 import {Federation} from "./Federation.sol";
 import {IFederation} from "./interfaces/IFederation.sol";
@@ -12,11 +11,11 @@ import {Terms} from "./libraries/Terms.sol";
 /// @title Makes federations, and keeps nothing: an address proves its code, its constructor, its owner and its terms.
 /// @notice A federation is a clone of one implementation with its terms as immutable arguments, at the CREATE2 address
 /// over both. Comparing code would not do: whoever deploys the same code by a constructor of their own may have written
-/// storage first. So that nobody can have another implementation write storage before this one is there (made, used and
-/// destroyed in one transaction), a federation's creation code first asks for the hash of the implementation's code.
+/// storage first. The implementation is at a CREATE2 address too, which no other code can ever have had: not even a
+/// factory that was another one before, made, used and destroyed in one transaction, can have written into a federation.
 contract FederationFactory {
     /// @notice The code that every federation of this factory runs.
-    address public immutable IMPLEMENTATION = address(new Federation());
+    address public immutable IMPLEMENTATION = address(new Federation{salt: 0}());
 
     uint256 private constant BASIS_POINTS = 10_000;
 
@@ -50,7 +49,7 @@ contract FederationFactory {
         if (terms.maxSlashRate > maximum) revert IFederation.SlashRateTooHigh(maximum, terms.maxSlashRate);
         if (terms.maxSpread == 0) revert ZeroSpread();
 
-        federation = Create2.deploy(0, 0, _creationCode(Terms.pack(msg.sender, terms, salt)));
+        federation = Clones.cloneDeterministicWithImmutableArgs(IMPLEMENTATION, Terms.pack(msg.sender, terms, salt), 0);
         emit FederationCreated(federation, msg.sender, terms, salt);
     }
 
@@ -64,7 +63,7 @@ contract FederationFactory {
         view
         returns (address)
     {
-        return _addressOf(Terms.pack(owner, terms, salt));
+        return Clones.predictDeterministicAddressWithImmutableArgs(IMPLEMENTATION, Terms.pack(owner, terms, salt), 0);
     }
 
     /// @notice Whether this factory made the federation.
@@ -72,29 +71,7 @@ contract FederationFactory {
     /// @return Whether.
     function isFederation(address federation) external view returns (bool) {
         if (federation.code.length != Terms.CODE_LENGTH) return false;
-        return _addressOf(Clones.fetchCloneArgs(federation)) == federation;
-    }
-
-    function _addressOf(bytes memory packed) private view returns (address) {
-        return Create2.computeAddress(0, keccak256(_creationCode(packed)));
-    }
-
-    /// @dev Reverts unless the implementation's code has this hash: push20 implementation, extcodehash, push32 hash, eq,
-    /// push1 62, jumpi, push0, push0, revert, jumpdest. Then leaves the clone (ERC-1167): push1 size, dup1, push1 72,
-    /// push0, codecopy, push0, return.
-    function _creationCode(bytes memory packed) private view returns (bytes memory) {
-        return abi.encodePacked(
-            hex"73",
-            IMPLEMENTATION,
-            hex"3f7f",
-            IMPLEMENTATION.codehash,
-            hex"14603e575f5ffd5b60",
-            uint8(Terms.CODE_LENGTH),
-            hex"8060485f395ff3",
-            hex"363d3d373d3d3d363d73",
-            IMPLEMENTATION,
-            hex"5af43d82803e903d91602b57fd5bf3",
-            packed
-        );
+        bytes memory packed = Clones.fetchCloneArgs(federation);
+        return Clones.predictDeterministicAddressWithImmutableArgs(IMPLEMENTATION, packed, 0) == federation;
     }
 }

@@ -1,11 +1,11 @@
 """Whether a contract is a federation that the shipped factory made, with the terms that its own code says.
 
 A federation is a clone: a proxy of 45 bytes to the code that all federations of a factory share, and behind it its
-first owner, terms and salt (`contracts/libraries/Terms.sol`). Its address is that of CREATE2 over its factory and its
-creation code, which leaves these very bytes, and only where the shared code has the right hash already: whatever was at
-the addresses of factory and shared code before, none of it can have written into the federation's storage. Three codes
-are compared with what is shipped, the clone's, the shared one's and the factory's, and both addresses are recomputed;
-no contract is asked anything.
+first owner, terms and salt (`contracts/libraries/Terms.sol`). Its address is that of CREATE2 over its factory and these
+very bytes, so no constructor of its own wrote storage; that of the shared code is that of CREATE2 over the factory and
+the shipped creation code, so nothing else was ever there that could have. Whatever stood at the factory's address
+before, made and destroyed in one transaction, changes neither. Three codes are compared with what is shipped, the
+clone's, the shared one's and the factory's, and both addresses are recomputed; no contract is asked anything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ _BEFORE, _BEHIND = bytes.fromhex("363d3d373d3d3d363d73"), bytes.fromhex("5af43d8
 _PROXY = len(_BEFORE) + 20 + len(_BEHIND)
 _WIDTHS = {"owner": 20, "asset": 20, "stake": 16, "slash": 2, "admission": 1, "policy": 1, "spread": 2, "idle": 2}
 _SALT_WIDTH = 8
-SALT_LIMIT = 2 ** (8 * _SALT_WIDTH)
 CODE_LENGTH = _PROXY + sum(_WIDTHS.values()) + _SALT_WIDTH
 
 
@@ -74,24 +73,8 @@ def clone_in(code: bytes) -> Clone | None:
 
 
 def implementation_of(factory: Address) -> Address:
-    """Where a factory's constructor puts the code that its federations share: the first contract that it makes."""
-    rlp = b"\xd6\x94" + bytes.fromhex(factory.removeprefix("0x")) + b"\x01"
-    return _address(int.from_bytes(Web3.keccak(rlp)[12:]))
-
-
-def creation_code(factory: Address, owner: Address, terms: FederationTerms, salt: int) -> bytes:
-    """What a factory makes the federation of this owner with, with these terms and this salt.
-
-    Raises OverflowError for terms or a salt that do not fit.
-    """
-    implementation = implementation_of(factory)
-    shared = _written("Federation", FACTORY=int(factory, 16), SELF=int(implementation, 16))
-    code = Clone(implementation, owner, terms, salt).code()
-    # push20 implementation, extcodehash, push32 hash, eq, push1 62, jumpi, push0, push0, revert, jumpdest
-    asked = b"\x73" + bytes.fromhex(implementation.removeprefix("0x")) + b"\x3f\x7f" + Web3.keccak(shared)
-    asked += bytes.fromhex("14603e575f5ffd5b")
-    # push1 size, dup1, push1 72, push0, codecopy, push0, return
-    return asked + b"\x60" + len(code).to_bytes(1) + bytes.fromhex("8060485f395ff3") + code
+    """Where a factory's constructor puts the code that its federations share."""
+    return _create2(factory, bytes.fromhex(contracts.load("Federation").bytecode.removeprefix("0x")))
 
 
 def address_of(factory: Address, owner: Address, terms: FederationTerms, salt: int) -> Address:
@@ -99,9 +82,10 @@ def address_of(factory: Address, owner: Address, terms: FederationTerms, salt: i
 
     Raises OverflowError for terms or a salt that do not fit.
     """
-    made_by = bytes.fromhex(factory.removeprefix("0x"))
-    creation = Web3.keccak(creation_code(factory, owner, terms, salt))
-    return _address(int.from_bytes(Web3.keccak(b"\xff" + made_by + bytes(32) + creation)[12:]))
+    code = Clone(implementation_of(factory), owner, terms, salt).code()
+    # push2 length, returndatasize, dup2, push1 10, returndatasize, codecopy, returndatasize, return
+    creation = b"\x61" + len(code).to_bytes(2) + bytes.fromhex("3d81600a3d39f3") + code
+    return _create2(factory, creation)
 
 
 def maker_named_in(code: bytes, implementation: Address) -> Address | None:
@@ -132,6 +116,12 @@ def maker_of(federation: Address, code: bytes, shared: bytes, maker: bytes) -> A
         return None
     made_here = address_of(factory, clone.owner, clone.terms, clone.salt) == federation
     return factory if made_here and is_factory(maker, factory) else None
+
+
+def _create2(maker: Address, creation: bytes) -> Address:
+    """Where a contract puts what it makes with this creation code and no salt (EIP-1014)."""
+    made_by = bytes.fromhex(maker.removeprefix("0x"))
+    return _address(int.from_bytes(Web3.keccak(b"\xff" + made_by + bytes(32) + Web3.keccak(creation))[12:]))
 
 
 def _written(contract: str, **values: int) -> bytes:

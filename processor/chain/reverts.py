@@ -205,6 +205,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "FailedDeployment": lambda: (
         "there is a federation of this owner with these terms and this salt already: choose another salt"
     ),
+    "CloneArgumentsTooLong": lambda: "the factory is damaged: the terms do not fit into a federation's code",
     "Create2EmptyBytecode": lambda: "the factory is damaged: it would make a federation without code",
     "SafeERC20FailedOperation": lambda token: (
         f"the token {token} refused the transfer: check the balance, and what the federation may take of it"

@@ -22,7 +22,7 @@ from processor.cli.options import (
     print_json,
     progress,
 )
-from processor.protocol.receipts import check_receipts
+from processor.protocol.receipts import check_receipts, unkept
 from processor.types import Phase
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 INCOMPLETE = 3
-"""The status where nothing is wrong, and something could not be proved."""
+"""The status where nothing is wrong, and something could not be proved: a round, or that a relay kept its word."""
 
 Keep = Annotated[
     Path | None,
@@ -74,7 +74,7 @@ def audit(
 ) -> None:
     """Recompute every round of a federation from the chain and the artifacts.
 
-    Status 1 on any violation, 3 where there is none but something could not be proved.
+    Status 1 on any violation, 3 where there is none but a round could not be proved, or a receipt has no update.
     """
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
     reader = Federation(web3, federation)
@@ -93,7 +93,7 @@ def audit(
         print("\n".join([audit_page.as_text(result), *audit_page.receipts_as_text(kept)]))
     if not result.ok:
         raise typer.Exit(1)
-    if not result.complete:
+    if not result.complete or unkept(kept):
         raise typer.Exit(INCOMPLETE)
 
 

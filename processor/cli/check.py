@@ -36,7 +36,6 @@ from processor.config import (
     CONFIG_VARIABLE,
     ClientSettings,
     OrganizationSettings,
-    RoundSettings,
     load_client,
     load_organization,
 )
@@ -121,7 +120,7 @@ class _Checks:
         yield "balance", self._balance
         yield "asset", self._asset
         if isinstance(self._settings, OrganizationSettings):
-            yield "pool", partial(self._pool, self._settings.round)
+            yield "pool", partial(self._pool, self._settings)
         yield "clock", lambda: checks.clock(time.time(), latest_block(self._web3).timestamp)
         yield "plan", self._plan_found
         yield "model", self._model
@@ -301,13 +300,13 @@ class _Checks:
             )
         return ok("asset", f"the wallet holds {asset.format(held)}" + (f", and {what} fits in" if wanted else ""))
 
-    def _pool(self, terms: RoundSettings) -> Result:
-        """Whether the contract would open the next round with its pool."""
-        federation = self._federation
-        members, spread = federation.member_count(), federation.terms().max_spread
-        selected = selected_of(members, terms.selection_rate, terms.max_updates)
-        least = least_pool(terms.reward_rate_cap, selected, terms.max_compute_ms, spread)
-        return checks.pool(federation.asset(), federation.carried() + terms.reward, least, selected, spread)
+    def _pool(self, settings: OrganizationSettings) -> Result:
+        """Whether the pool of the next round pays the fewest that it may open for."""
+        federation, terms = self._federation, settings.round
+        spread = federation.terms().max_spread
+        fewest = selected_of(settings.min_members, terms.selection_rate, terms.max_updates)
+        least = least_pool(terms.reward_rate_cap, fewest, terms.max_compute_ms, spread)
+        return checks.pool(federation.asset(), federation.carried() + terms.reward, least, fewest, spread)
 
     def _plan_found(self) -> Result:
         if isinstance(self._settings, OrganizationSettings):

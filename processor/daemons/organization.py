@@ -188,20 +188,19 @@ class OrganizationDaemon:
         release = self.federation.latest_release(at=block)
         may_open = view is None or view.phase.over
         report = self._report(release.report)
-        members = self.federation.member_count(at=block) if may_open else 0
-        selected = self._selected(members)
+        fewest = self._selected(self.settings.min_members)
         return OrganizationSituation(
             closed=self.federation.closed(at=block),
             has_initial_model=release.model is not None,
             round=view,
-            members=members,
+            members=self.federation.member_count(at=block) if may_open else 0,
             min_members=self.settings.min_members,
             paused=self.federation.paused(at=block),
             purse=purse_of(self.federation, self.address, block),
             reward=self.settings.round.reward,
             carried=self.federation.carried(at=block) if may_open else 0,
-            selected=selected,
-            least_pool=self._least_pool(selected),
+            selected=fewest,
+            least_pool=self._least_pool(fewest),
             stop=self._stop_reason(report),
             transaction_pending=self.transactions.pending(),
             unconfirmed=self.transactions.unconfirmed(),

@@ -2,7 +2,7 @@
 
 A plan asks equal work of every client, so honest claims lie close together. A claim above `tolerance_percent` of the
 median of the accepted claims is lowered to that ceiling, but never below `floor_ms`: otherwise a majority of cheap
-wallets with tiny claims could take the others' pay. Integers only, so that every machine agrees to the
+wallets with tiny claims could lower what the others are credited. Integers only, so that every machine agrees to the
 millisecond.
 """
 

@@ -11,7 +11,7 @@ quarter is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
@@ -376,9 +376,3 @@ def decide_relay(situation: RelaySituation) -> RelayAction:
     if updates:
         return Wait(f"{len(updates)} updates of round {updates[0].handed.round} wait for more")
     return Wait("nothing was handed over")
-
-
-def not_in(taken: Sequence[Taken], done: Iterable[Address]) -> tuple[Taken, ...]:
-    """What still has to be sent, where the chain has updates or declines of the clients `done`."""
-    over = frozenset(done)
-    return tuple(each for each in taken if each.handed.client not in over)

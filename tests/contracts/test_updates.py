@@ -196,6 +196,7 @@ def test_work_of_less_than_a_second_passes(federation, clients):
     open_round(federation, wait=0)
     mine_at(now() + 1)
     submit(federation, clients[0], 800)
+    assert view(federation)["claimedMs"] == 800
 
 
 # ------------------------------------------------------------------------------------------------------- booking

@@ -126,6 +126,7 @@ def test_a_voucher_is_good_until_the_second_before_its_expiry(vouchered, clients
     signature = sign_voucher(vouchered, clients[0], ID, expiry)
     mine_at(expiry - 1)
     register_with_voucher(vouchered, clients[0], ID, expiry, signature)
+    assert vouchered.voucherSpent(ID) and vouchered.memberCount() == 1
 
 
 @pytest.mark.parametrize("late", [0, 1])

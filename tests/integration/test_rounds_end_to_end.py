@@ -12,6 +12,7 @@ from web3 import Web3
 
 from processor.artifacts.plan import Factory
 from processor.chain.provider import connect
+from processor.chain.transactions import Sender
 from processor.daemons.updates import saved_updates
 from processor.errors import ConfigurationError, Interrupted, TrainingError
 from processor.protocol.decide import Claim, OpenRound, Publish, Register, Stop, Submit, Train, Wait
@@ -20,6 +21,7 @@ from processor.types import Phase
 from tests.chaos.hostile import KINDS, Forge
 from tests.integration.hostile import Hostile, reasons
 from tests.integration.local_federation import LOG, LocalFederation
+from tests.integration.parties import wallet
 from tests.nodes import start_anvil
 
 MINUTE = 60
@@ -374,6 +376,19 @@ def test_organization_does_not_open_a_round_whose_pool_would_be_too_small_and_sa
     assert f"{opened.federation.asset().format(2 * terms.reward)} is missing" in action.reason
     opened.owner.send(opened.federation.fund(2 * terms.reward))
     assert isinstance(organization.cycle(), OpenRound)
+
+
+def test_strangers_that_register_make_a_round_select_no_more_than_its_pool_pays(
+    opened: LocalFederation, web3: Web3
+) -> None:
+    opened.pass_time(opened.training_period)
+    organization = opened.organization
+    organization.settings = replace(organization.settings, round=replace(organization.settings.round, max_updates=10))
+    for number in range(5):
+        Sender(web3, wallet(web3, f"stranger-{number}")).send(opened.federation.register())
+    assert isinstance(organization.cycle(), OpenRound)
+    view = opened.federation.round_view()  # with what the first round left, the pool pays six
+    assert (view.member_count, view.selected_count) == (8, 6)
 
 
 def test_organization_does_not_start_with_a_round_that_no_pool_could_pay(opened: LocalFederation) -> None:

@@ -21,7 +21,7 @@ contract Writer {
 /// @notice Stands for the factory, in the same transaction.
 contract Maker {
     function make(bytes memory creation, address operator) external {
-        Writer writer = new Writer(); // the first contract that it makes, like the implementation
+        Writer writer = new Writer(); // the first contract that it makes
         address federation;
         assembly {
             federation := create2(0, add(creation, 32), mload(creation), 0)
@@ -39,7 +39,7 @@ contract Changeling {
         if (first.length != 0) {
             address made;
             assembly {
-                made := create(0, add(first, 32), mload(first))
+                made := create2(0, add(first, 32), mload(first), 0)
             }
             require(made != address(0), "nothing was made");
         }

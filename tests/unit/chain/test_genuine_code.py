@@ -11,15 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from web3 import Web3
-from web3.types import Nonce
-from web3.utils import get_create_address
 
 from processor.chain import contracts
 from processor.chain.genuine import CODE_LENGTH, Clone, address_of, clone_in, implementation_of, is_factory, maker_of
 from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
 
 FACTORY, OWNER, TOKEN = (Web3.to_checksum_address("0x" + word * 10) for word in ("fac7", "09e7", "70c3"))
-IMPLEMENTATION = get_create_address(FACTORY, Nonce(1))
+
+
+def create2(maker: str, creation: bytes) -> str:
+    """An address without a salt, written here as EIP-1014 has it."""
+    hashed = Web3.keccak(b"\xff" + bytes.fromhex(maker[2:]) + bytes(32) + Web3.keccak(creation))
+    return Web3.to_checksum_address(hashed[12:].hex())
+
+
+SHARED = bytes.fromhex(contracts.load("Federation").bytecode[2:])
+IMPLEMENTATION = create2(FACTORY, SHARED)
 TERMS = FederationTerms(TOKEN, 10**18, 2_500, Admission.VOUCHER, AuditPolicy.APPOINTED, 3, 12)
 SALT = 2**63 + 5
 
@@ -48,13 +55,9 @@ def clone_code(arguments: bytes, implementation: str = IMPLEMENTATION) -> bytes:
 
 
 def made_at(arguments: bytes, implementation: str = IMPLEMENTATION, factory: str = FACTORY) -> str:
-    """Where CREATE2 puts a clone, written here as EIP-1014 and the factory have it."""
+    """Where a factory puts a clone, written here as OpenZeppelin's Clones have it."""
     code = clone_code(arguments, implementation)
-    shared = shared_code({"FACTORY": int(factory, 16), "SELF": int(implementation, 16)})
-    target, hashed = bytes.fromhex(implementation[2:]), Web3.keccak(shared)
-    creation = b"\x73" + target + b"\x3f\x7f" + hashed + bytes.fromhex("14603e575f5ffd5b60758060485f395ff3") + code
-    hashed = Web3.keccak(b"\xff" + bytes.fromhex(factory[2:]) + bytes(32) + Web3.keccak(creation))
-    return Web3.to_checksum_address(hashed[12:].hex())
+    return create2(factory, b"\x61" + len(code).to_bytes(2) + bytes.fromhex("3d81600a3d39f3") + code)
 
 
 def deployed(contract: str, values: Mapping[str, int]) -> bytes:
@@ -165,7 +168,7 @@ def test_a_clone_that_another_contract_made_is_not() -> None:
     stranger = made_at(packed(), factory=TOKEN)
     assert maker(federation=stranger) is None
     # It can name itself as the factory, but then its own code has to be a factory's.
-    lying = get_create_address(TOKEN, Nonce(1))
+    lying = create2(TOKEN, SHARED)
     shared = shared_code({"FACTORY": int(TOKEN, 16), "SELF": int(lying, 16)})
     found = {"federation": made_at(packed(), lying, TOKEN), "code": clone_code(packed(), lying), "shared": shared}
     assert maker(**found, maker=b"\x60\x01\x5f\x52\x60\x20\x5f\xf3") is None
