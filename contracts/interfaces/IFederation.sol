@@ -627,7 +627,7 @@ interface IFederation {
     /// @notice Takes over the ownership that was offered. The operator and all vouchers of before end with it.
     function acceptOwnership() external;
 
-    /// @notice Makes the operator, who may set the initial model, open rounds and finalize them beside the owner; 0 for
+    /// @notice Makes the operator, who may set the initial model, open rounds and finalize them as the owner may; 0 for
     /// none. A new owner begins with none.
     /// @param operator The operator.
     function setOperator(address operator) external;
@@ -660,7 +660,7 @@ interface IFederation {
     /// @param amount How much.
     function fund(uint112 amount) external payable;
 
-    /// @notice Ends registration, funding and openings for good, also beside a live round, which goes on. What is owed
+    /// @notice Ends registration, funding and openings for good, also during a live round, which goes on. What is owed
     /// stays reserved and never expires.
     function close() external;
 
@@ -703,7 +703,7 @@ interface IFederation {
     /// @return The nonce.
     function ownerNonce() external view returns (uint32);
 
-    /// @notice Who may open and finalize rounds beside the owner.
+    /// @notice Who may open and finalize rounds as well as the owner.
     /// @return The address, or 0.
     function operator() external view returns (address);
 

@@ -1,4 +1,4 @@
-"""The rounds that an organization keeps beside its journal: what the chain forgets, and only hashes ever after.
+"""The rounds that an organization keeps next to its journal: what the chain forgets, and only hashes ever after.
 
 A folder with one file for each round, `<state>/rounds/<number>.json`, an artifact of the kind `round`. It is as good as
 what the chain's record says of it; whoever audits the federation may be given the folder.

@@ -50,7 +50,7 @@ def open_journal(
 
 
 def keep_secret(state: Path, secret: SavedSecret) -> None:
-    """Writes a round's secret, which is encrypted already, beside the journal; again where it was broadcast since."""
+    """Writes a round's secret, which is encrypted already, next to the journal; again where it was broadcast since."""
     content = {
         "public_key": secret.public_key.hex(),
         "round": secret.round,

@@ -1,4 +1,4 @@
-"""A small HTTP server in a thread beside a daemon, which no crowd of askers can exhaust."""
+"""A small HTTP server in a thread of a daemon, which no crowd of askers can exhaust."""
 
 from __future__ import annotations
 

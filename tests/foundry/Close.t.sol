@@ -5,7 +5,7 @@ import {IFederation} from "../../contracts/interfaces/IFederation.sol";
 import {Receiver} from "../../contracts/mocks/Receiver.sol";
 import {Base} from "./Base.sol";
 
-/// @title Closing a federation, also beside a live round, and who gets what is left.
+/// @title Closing a federation, also during a live round, and who gets what is left.
 contract CloseTest is Base {
     uint256 private constant SURPLUS = REWARD - 3 gwei;
 
