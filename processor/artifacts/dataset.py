@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from processor.artifacts.artifact_file import ArtifactFile
 from processor.artifacts.canonical import Fields
-from processor.artifacts.files import ArtifactFile
 from processor.artifacts.plan import Identifier
 from processor.cid import cid_of_file
 from processor.errors import ArtifactError

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from processor.artifacts.artifact_file import BUFFER, FISHER, ArtifactFile, check_fisher, check_groups, grouped
 from processor.artifacts.canonical import CidField, Fields, RoundNumber
-from processor.artifacts.files import BUFFER, FISHER, ArtifactFile, check_fisher, check_groups, grouped
 from processor.cid import cid_of_file
 from processor.errors import ArtifactError
 from processor.tensors import Array, Layout, Shape, Tensors, TensorWriter

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from processor.artifacts.artifact_file import ArtifactFile
 from processor.artifacts.canonical import CidField, Count, Fields, Metric, RoundNumber
-from processor.artifacts.files import ArtifactFile
 from processor.cid import cid_of_file
 from processor.tensors import Array, Layout, Tensors
 from processor.types import Cid

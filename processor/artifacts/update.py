@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import Field
 
 from processor import jcs
+from processor.artifacts.artifact_file import BUFFER, FISHER, ArtifactFile, check_groups, check_shapes, grouped
 from processor.artifacts.canonical import AddressField, ChainId, CidField, Fields, RoundNumber
-from processor.artifacts.files import BUFFER, FISHER, ArtifactFile, check_groups, check_shapes, grouped
 from processor.artifacts.model import ModelFile
 from processor.errors import ArtifactError
 from processor.tensors import Array, Layout, Tensors, all_finite

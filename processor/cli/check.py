@@ -40,7 +40,7 @@ from processor.config import (
     load_organization,
 )
 from processor.daemons.consents import agreed
-from processor.daemons.rehearsal import copy_of_state
+from processor.daemons.dry_run import copy_of_state
 from processor.errors import ChainError, ConfigurationError, DatasetError, KoinonError, StorageError
 from processor.observability import shown
 from processor.protocol.consent import Agreement

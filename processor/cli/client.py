@@ -27,8 +27,8 @@ from processor.cli.running import (
     without_key,
 )
 from processor.config import ClientSettings, client_template, load_client
-from processor.daemons.rehearsal import UnpublishedStorage, rehearse
-from processor.daemons.watch import FundsWatch
+from processor.daemons.dry_run import UnpublishedStorage, next_step
+from processor.daemons.funds_watch import FundsWatch
 from processor.errors import DatasetError
 from processor.protocol.funds import CLIENT_GAS
 from processor.storage import Measured
@@ -62,7 +62,7 @@ def run_(
     if not settings.data.is_file():  # what is in it is judged by the task of each round's plan
         raise DatasetError(f"there is no data at {settings.data}: name the file that you train on as client.data")
     if dry_run:
-        _rehearse(settings, address)
+        _dry_run(settings, address)
         return
     account = unlock(settings.wallet, settings.passphrase_file)
     stopping = stop_on_signals()
@@ -98,7 +98,7 @@ def _run(settings: ClientSettings, account: LocalAccount, once: bool, stopping: 
         keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping)
 
 
-def _rehearse(settings: ClientSettings, address: str | None) -> None:
+def _dry_run(settings: ClientSettings, address: str | None) -> None:
     federation = federation_of(settings)
 
     from processor.daemons.client import ClientDaemon
@@ -114,4 +114,4 @@ def _rehearse(settings: ClientSettings, address: str | None) -> None:
             journal=transactions.journal,
             log=log,
         )
-        say(rehearse(daemon), who, federation)
+        say(next_step(daemon), who, federation)

@@ -17,7 +17,7 @@ from processor import observability
 from processor.chain.federation import Federation
 from processor.chain.finality import confirmation_depth
 from processor.chain.transactions import Sender
-from processor.cli.files import new_file
+from processor.cli.new_file import new_file
 from processor.config import PartySettings
 from processor.daemons.base import journal_path
 from processor.daemons.recovery import open_journal

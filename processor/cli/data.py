@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from processor.cli.files import new_file
+from processor.cli.new_file import new_file
 from processor.cli.options import AsJson, Out, print_json
 from processor.errors import ConfigurationError
 

@@ -14,7 +14,7 @@ from processor.artifacts.plan import PLAN_LIMIT, Factory, Plan
 from processor.artifacts.report import REPORT_LIMIT, Report
 from processor.chain.federation import Federation
 from processor.cli.connections import open_chain_and_storage
-from processor.cli.files import new_file
+from processor.cli.new_file import new_file
 from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Out, Rpc, Store, print_json, progress, table
 from processor.errors import ArtifactError, ConfigurationError, KoinonError, StorageError
 from processor.observability import printable

@@ -27,8 +27,8 @@ from processor.cli.running import (
     without_key,
 )
 from processor.config import OrganizationSettings, load_organization, organization_template
-from processor.daemons.rehearsal import UnpublishedStorage, rehearse, throwaway_key
-from processor.daemons.watch import FundsWatch
+from processor.daemons.dry_run import UnpublishedStorage, next_step, throwaway_key
+from processor.daemons.funds_watch import FundsWatch
 from processor.keystore import state_key
 from processor.protocol.funds import ORGANIZATION_GAS
 from processor.storage import Measured
@@ -64,7 +64,7 @@ def run_(
     settings = load_as(load_organization, {"rpc": rpc, "ipfs": ipfs, "store": store}, config, address)
     plan = Plan.from_table(settings.plan)
     if dry_run:
-        _rehearse(settings, plan, address)
+        _dry_run(settings, plan, address)
         return
     account = unlock(settings.wallet, settings.passphrase_file)
     stopping = stop_on_signals()
@@ -101,7 +101,7 @@ def _run(
         keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping)
 
 
-def _rehearse(settings: OrganizationSettings, plan: Plan, address: str | None) -> None:
+def _dry_run(settings: OrganizationSettings, plan: Plan, address: str | None) -> None:
     federation = federation_of(settings)
 
     from processor.daemons.organization import OrganizationDaemon
@@ -120,4 +120,4 @@ def _rehearse(settings: OrganizationSettings, plan: Plan, address: str | None) -
             state_key=throwaway_key(),
         )
         daemon.prepare()
-        say(rehearse(daemon), who, federation)
+        say(next_step(daemon), who, federation)

@@ -27,12 +27,12 @@ from processor.cli.daemon import logger, only_daemon, stop_on_signals, transacti
 from processor.cli.options import AsJson, Config, Out, Rpc
 from processor.cli.running import Once, begin, keep_running, metrics_of
 from processor.config_relay import RelaySettings, load_relay, relay_template
+from processor.daemons.funds_watch import FundsWatch
 from processor.daemons.relay import RelayDaemon
 from processor.daemons.relay_desk import RelayDesk
 from processor.daemons.relay_limits import Rates
 from processor.daemons.relay_queue import Queue, queue_path
 from processor.daemons.relay_server import answering
-from processor.daemons.watch import FundsWatch
 from processor.errors import KoinonError
 from processor.observability import shown
 from processor.protocol.funds import ROUNDS_AHEAD

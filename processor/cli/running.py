@@ -18,11 +18,11 @@ from processor.chain.federation import Federation
 from processor.chain.heads import Heads
 from processor.cli.connections import address_of
 from processor.config import DaemonSettings
+from processor.daemons.dry_run import NextStep, UnsentTransactions, copy_of_state
+from processor.daemons.funds_watch import FundsWatch
 from processor.daemons.health import served
 from processor.daemons.loop import outlast, run
 from processor.daemons.recovery import open_journal
-from processor.daemons.rehearsal import Rehearsal, UnsentTransactions, copy_of_state
-from processor.daemons.watch import FundsWatch
 from processor.errors import ConfigurationError
 from processor.metrics import PATIENCE, Metrics
 from processor.types import Address
@@ -114,12 +114,12 @@ def without_key(
         yield who, replace(settings, state=state), UnsentTransactions(federation.web3, who, journal, log, ceiling)
 
 
-def say(rehearsal: Rehearsal, address: Address, federation: Federation) -> None:
+def say(step: NextStep, address: Address, federation: Federation) -> None:
     """Prints what a dry run found."""
-    print(f"dry run at block {rehearsal.block.number}: nothing is sent, published or written")
+    print(f"dry run at block {step.block.number}: nothing is sent, published or written")
     print(f"{address} in the federation {federation.address}")
-    print(rehearsal.in_words())
-    if rehearsal.call is not None and rehearsal.price is not None:
-        print(f"  gas: {format_ether(rehearsal.price.cost)} ETH at most")
-        if rehearsal.call.value:
-            print(f"  sends: {format_ether(rehearsal.call.value)} ETH")
+    print(step.in_words())
+    if step.call is not None and step.price is not None:
+        print(f"  gas: {format_ether(step.price.cost)} ETH at most")
+        if step.call.value:
+            print(f"  sends: {format_ether(step.call.value)} ETH")

@@ -13,7 +13,7 @@ import typer
 from processor.chain.contracts import to_address
 from processor.chain.vouchers import Voucher, load_voucher, sign_voucher, typed_data
 from processor.cli.connections import Party, party_of
-from processor.cli.files import new_file
+from processor.cli.new_file import new_file
 from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
 from processor.cli.proposal import DryRun, Manner, Step, carry_out, send_as
 from processor.config import load_owner

@@ -8,8 +8,8 @@ from pathlib import Path
 from processor.chain.asset import allowance, balance_of
 from processor.chain.blocks import hash_of_block
 from processor.chain.federation import Federation
+from processor.chain.reorganizations import Reorganization, observe
 from processor.daemons.outbox import Outbox
-from processor.daemons.reorganizations import Reorganization, observe
 from processor.journal import Journal
 from processor.keystore import private_directory
 from processor.metrics import Metrics

@@ -1,4 +1,4 @@
-"""What the daemons ask of whoever sends their transactions: the wallet itself, or a rehearsal that sends none."""
+"""What the daemons ask of whoever sends their transactions: the wallet itself, or a dry run that sends none."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from processor.artifacts.files import FISHER
+from processor.artifacts.artifact_file import FISHER
 from processor.artifacts.model import PARAMETER, ModelFile, ModelHeader, model_writer, open_model
 from processor.artifacts.plan import Ewc, Plan, Stopping
 from processor.artifacts.state import StateHeader

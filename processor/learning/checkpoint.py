@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from processor import jcs
+from processor.artifacts.artifact_file import BUFFER, FISHER, grouped, naming
 from processor.artifacts.canonical import CidField, Count, Fields, Hex32, RoundNumber, read, tagged, untagged
-from processor.artifacts.files import BUFFER, FISHER, grouped, naming
 from processor.errors import ArtifactError
 from processor.files import PRIVATE
 from processor.learning.ewc import FisherSums

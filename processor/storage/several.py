@@ -16,9 +16,9 @@ from processor.cid import digest_of
 from processor.errors import ArtifactError, ConfigurationError, StorageError
 from processor.storage.background import begin
 from processor.storage.base import Storage
+from processor.storage.cooldown import Cooldowns
 from processor.storage.download import Download, Source, fetch
 from processor.storage.patience import patient, together
-from processor.storage.rests import Rests
 from processor.types import Cid
 
 GRACE = 1.0
@@ -48,7 +48,7 @@ class SeveralStorage:
         self._sources = (*nodes, *gateways)
         self._quorum = quorum or len(nodes) // 2 + 1
         self._patience = patience
-        self._reading, self._writing = Rests[Source](), Rests[Node]()
+        self._reading, self._writing = Cooldowns[Source](), Cooldowns[Node]()
         if nodes and self._quorum > len(nodes):
             raise ConfigurationError(
                 f"the quorum is {quorum}, but {len(nodes)} IPFS nodes are named: lower network.quorum, or name more"
@@ -95,7 +95,7 @@ class SeveralStorage:
 
         def on_those_left() -> None:
             left = [node for node in self._nodes if node not in done]
-            ready = [node for node in left if not self._writing.resting(node)]
+            ready = [node for node in left if not self._writing.cooling(node)]
             if len(done) + len(ready) < self._quorum:
                 ready = left
             resting = [node for node in left if node not in ready]
@@ -116,17 +116,17 @@ class SeveralStorage:
 
 @dataclass(frozen=True)
 class _Watched:
-    """A source that rests after it let us wait in vain."""
+    """A source that is left alone after it let us wait for nothing."""
 
     source: Source
-    rests: Rests[Source]
+    cooldowns: Cooldowns[Source]
 
     @property
     def name(self) -> str:
         return self.source.name
 
     def supply(self, download: Download) -> None:
-        with self.rests.watching(self.source):
+        with self.cooldowns.watching(self.source):
             self.source.supply(download)
 
 

@@ -30,7 +30,7 @@ from processor.chain.federation import Federation
 from processor.chain.provider import connect
 from processor.chain.transactions import Sender
 from processor.daemons.base import journal_path
-from processor.daemons.watch import FundsWatch
+from processor.daemons.funds_watch import FundsWatch
 from processor.demo.nodes import CHAIN_ID, CHECKOUT
 from processor.demo.processes import environment, koinon
 from processor.demo.settings import DemoSettings

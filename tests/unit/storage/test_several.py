@@ -26,8 +26,8 @@ from processor.errors import (
     StorageError,
 )
 from processor.storage import LocalStorage, SeveralStorage, Storage, get_bytes, open_storage, put_bytes
+from processor.storage import cooldown as cooldown_module
 from processor.storage import patience as patience_module
-from processor.storage import rests as rests_module
 from tests.unit.storage.servers import Server, honest
 
 Ask = Callable[..., Storage]
@@ -174,7 +174,7 @@ def test_what_is_final_is_not_tried_again(run: ExitStack) -> None:
 
 
 def test_a_source_that_let_us_wait_in_vain_is_read_from_last(run: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rests_module, "SLOW", 0.2)
+    monkeypatch.setattr(cooldown_module, "SLOW", 0.2)
     silent, good = start(run, Server(DATA, CID, silent=True), honest(DATA))
     storage = open_storage(ipfs=[silent.node, good.node], timeout=0.3)
     assert [read(storage) for _ in range(3)] == [DATA] * 3
@@ -336,7 +336,7 @@ def test_a_slower_node_has_it_too_after_all(run: ExitStack) -> None:
 def test_a_node_that_let_us_wait_in_vain_is_written_to_where_it_is_needed(
     run: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rests_module, "SLOW", 0.2)
+    monkeypatch.setattr(cooldown_module, "SLOW", 0.2)
     silent, first, second = start(run, Server(DATA, CID, silent=True), honest(DATA), honest(DATA))
     storage = nodes(silent, first, second, timeout=0.3)
     with capture_logs() as logs:

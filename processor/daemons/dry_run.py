@@ -37,7 +37,7 @@ View = TypeVar("View")
 
 
 class Daemon(Protocol[View]):
-    """What a rehearsal asks of a daemon."""
+    """What a dry run asks of a daemon."""
 
     federation: Federation
 
@@ -49,7 +49,7 @@ class Daemon(Protocol[View]):
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class NextStep:
     """What a daemon would do at a block; with the transaction and its price where it would send one."""
 
     block: Block
@@ -73,7 +73,7 @@ class Rehearsal:
         return f"would {self.call.description}" if self.call else "would send nothing"
 
 
-def rehearse(daemon: Daemon[View]) -> Rehearsal:
+def next_step(daemon: Daemon[View]) -> NextStep:
     """Reads a block, decides, and goes as far as the first transaction. Work of minutes is named and not begun.
 
     Raises Reverted where the contract would refuse the transaction, ChainError where it could not be paid.
@@ -82,12 +82,12 @@ def rehearse(daemon: Daemon[View]) -> Rehearsal:
     view = daemon.latest_round(block)
     action = daemon.decide(view, block)
     if isinstance(action, Wait | Stop | Train | Publish | Finalize):
-        return Rehearsal(block, action)
+        return NextStep(block, action)
     try:
         daemon.act(action, view, block)
     except _Unsent as unsent:
-        return Rehearsal(block, action, unsent.call, unsent.price)
-    return Rehearsal(block, action)
+        return NextStep(block, action, unsent.call, unsent.price)
+    return NextStep(block, action)
 
 
 class _Unsent(Exception):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processor.daemons.reorganizations import Reorganization, observe
+from processor.chain.reorganizations import Reorganization, observe
 from processor.journal import Journal, SavedUpdate
 from processor.types import Block
 

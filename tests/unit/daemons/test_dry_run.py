@@ -14,8 +14,8 @@ from web3 import Web3
 from processor.cid import cid_of_file
 from processor.daemons.base import journal_path
 from processor.daemons.consents import agree, agreed
+from processor.daemons.dry_run import NextStep, UnpublishedStorage, UnsentTransactions, copy_of_state
 from processor.daemons.outbox import Outbox
-from processor.daemons.rehearsal import Rehearsal, UnpublishedStorage, UnsentTransactions, copy_of_state
 from processor.daemons.transactions import Transactions
 from processor.journal import Journal, SavedUpdate
 from processor.protocol.decide import Finalize, OpenRound, Publish, Stop, Train, Wait
@@ -102,7 +102,7 @@ def test_what_is_published_stays_in_the_folder_and_what_others_published_is_read
     ],
 )
 def test_it_is_said_in_words_what_would_be_done(action: object, words: str) -> None:
-    assert Rehearsal(Block(1, "0x", 2), action).in_words() == words
+    assert NextStep(Block(1, "0x", 2), action).in_words() == words
 
 
 def test_whoever_sends_nothing_is_asked_like_whoever_sends(tmp_path: Path) -> None:
