@@ -1,0 +1,177 @@
+"""What was made when Koinon landed stays good: every later version audits it, and goes on with its journals."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor.artifacts.committed import UpdateLine
+from processor.chain.federation import Federation
+from processor.demo.processes import Party
+from processor.journal import MINED
+from processor.protocol.audit import Audit, audit
+from processor.types import Address, Phase
+from tests.chaos.daemon import Start, run
+from tests.integration.command_line import succeeds
+from tests.landed.relocate import MOMENTS, Landed, expected, relocate
+from tests.landed.said import said, sha256
+from tests.warm import server
+
+PATIENCE = 120.0
+PARTIES = tuple(expected()["wallets"])
+
+
+def test_every_round_to_the_end_is_proved_and_recomputed(tmp_path: Path) -> None:
+    landed = relocate("end", tmp_path)
+    with landed.start_chain() as chain:
+        result = audited(landed, landed.federation(chain))
+        where = ["--rpc", chain.rpc_url, "--store", str(landed.store.directory)]
+        printed = succeeds("audit", expected()["federation"], *where, "--no-logs", "--json", folder=tmp_path)
+
+    assert [row.phase for row in result.rounds] == [Phase.FINALIZED] * 4
+    assert released(result) == [(row["base_model"], row["model"], row["report"]) for row in expected()["rounds"]]
+    page = json.loads(printed)
+    assert (page["ok"], page["violations"], page["unproved"], len(page["rounds"])) == (True, [], [], 4)
+
+
+@pytest.mark.parametrize("name", PARTIES)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_every_journal_says_what_it_said(moment: str, name: str, tmp_path: Path) -> None:
+    landed = relocate(moment, tmp_path)
+    assert says(landed, name) == landed.said(name)
+
+
+def test_the_round_that_was_under_way_goes_on_with_what_was_on_disk(tmp_path: Path) -> None:
+    landed = relocate("mid", tmp_path)
+    with landed.start_chain() as chain:
+        federation = landed.federation(chain)
+        is_in_the_middle_of_its_third_round(federation)
+        landed.configure(chain)
+        with daemons(landed):
+            until(lambda: over(federation, 3))
+        result = audited(landed, federation)
+
+    assert result.rounds[2].phase is Phase.FINALIZED
+    submitted = {row.client: row for row in result.files[2].updates}
+    assert set(submitted) == {landed.parties[name].address for name in PARTIES if name != "organization"}
+    sealed_update_was_submitted_as_it_is(landed, "client-1", submitted)
+    training_went_on(landed, "client-3", submitted)
+    for name in PARTIES:
+        forgot_nothing(landed, name)
+        assert logged(landed.parties[name], "the chain was reorganized") == []
+
+
+# --------------------------------------------------------------------------------------------------- what must be true
+
+
+def is_in_the_middle_of_its_third_round(federation: Federation) -> None:
+    view, passed = federation.round_view(), federation.block().timestamp - expected()["mid"]["chain"]["timestamp"]
+    assert (view.phase, view.round, view.update_count) == (Phase.TRAINING, 3, 1)
+    assert 0 <= passed < PATIENCE, "the chain goes on by its own time"
+
+
+def sealed_update_was_submitted_as_it_is(landed: Landed, name: str, submitted: dict[Address, UpdateLine]) -> None:
+    """The same update by the same transaction, and the same bytes in the store."""
+    then = landed.said(name)
+    [update], intent = [row for row in then["updates"] if row["round"] == 3], then["intents"][-1]
+    [form] = intent["broadcasts"]
+    assert (intent["kind"], intent["status"], update["published"]) == ("submitted", None, False)
+    assert submitted[landed.parties[name].address].update == update["cid"]
+    assert sha256(landed.store.directory / update["cid"]) == update["sha256"]
+    with landed.journal(name) as journal:
+        now = journal.intent(intent["id"])
+    assert (now.status, now.tx_hash) == (MINED, form["tx_hash"])
+
+
+def training_went_on(landed: Landed, name: str, submitted: dict[Address, UpdateLine]) -> None:
+    """From the checkpoint, with the compute time that was metered before."""
+    [metered] = [row for row in landed.said(name)["metered"] if row["round"] == 3]
+    assert [line["step"] > 0 for line in logged(landed.parties[name], "resumed") if line["round"] == 3] == [True]
+    assert [line for line in logged(landed.parties[name], "training") if line["round"] == 3] == []
+    with landed.journal(name) as journal:
+        update = journal.update_in(3, bytes.fromhex(metered["sealing_key"]))
+    assert update is not None and update.compute_ms > metered["ms"] > 0
+    assert submitted[landed.parties[name].address].update == update.cid
+
+
+def forgot_nothing(landed: Landed, name: str) -> None:
+    """What was signed, sealed, metered and kept secret is there, the same but for what became of it since."""
+    then, now = landed.said(name), says(landed, name)
+    same = {
+        "intents": ("id", "kind", "round", "nonce", "broadcasts"),
+        "updates": ("round", "sealing_key", "base", "cid", "path", "compute_ms", "samples", "ends_at"),
+        "secrets": ("public_key", "round", "base", "plan"),
+        "metered": ("round", "sealing_key"),
+    }
+    for table, fields in same.items():
+        before = [[row[field] for field in fields] for row in then[table]]
+        assert [[row[field] for field in fields] for row in now[table]][: len(before)] == before, table
+    assert all(old["ms"] <= new["ms"] for old, new in zip(then["metered"], now["metered"], strict=True))
+
+
+# ------------------------------------------------------------------------------------------------------------- helpers
+
+
+def audited(landed: Landed, federation: Federation) -> Audit:
+    """The audit, which finds nothing wrong and leaves nothing without a proof."""
+    work = landed.folder / "audit"
+    work.mkdir()
+    result = audit(federation, landed.store, work, logs_from=None)
+    assert (result.violations, result.unproved) == ((), ())
+    return result
+
+
+def released(result: Audit) -> list[tuple[str | None, str, str]]:
+    """Base model, model and report of every round."""
+    rounds = [(file.opening.base_model, file.outcome) for file in result.files]
+    return [(base, outcome.model, outcome.report) for base, outcome in rounds if outcome is not None]
+
+
+def says(landed: Landed, name: str) -> dict[str, Any]:
+    then = landed.said(name)
+    metered = [(row["round"], bytes.fromhex(row["sealing_key"])) for row in then["metered"]]
+    keys = [bytes.fromhex(row["public_key"]) for row in then["secrets"]]
+    with landed.journal(name) as journal:
+        return said(journal, landed.parties[name].state, metered, keys)
+
+
+@contextmanager
+def daemons(landed: Landed) -> Iterator[None]:
+    """The daemon of every party runs during the block, and ends well."""
+    processes = []
+    for party in landed.parties.values():
+        start = Start((party.config.stem, "run", "--config", str(party.config)), party.folder / "log.jsonl")
+        processes.append(server().Process(target=run, args=(start,), daemon=True))
+        processes[-1].start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(PATIENCE)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
+
+
+def logged(party: Party, event: str) -> list[dict[str, Any]]:
+    """Every line of a party's log about this event."""
+    lines = [json.loads(line) for line in (party.folder / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def over(federation: Federation, round: int) -> bool:
+    view = federation.round_view()
+    return view.round > round or view.phase.over
+
+
+def until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"did not happen within {PATIENCE:.0f} s"
+        time.sleep(0.2)
