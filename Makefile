@@ -79,7 +79,7 @@ format: setup ## put Python and Solidity into the one format
 	.venv/bin/ruff format $(PYTHON_FILES)
 	$(NODE_TOOLS) forge fmt contracts
 
-gas-update: setup ## write the gas snapshot anew
+gas-update: setup ## write the gas snapshot again
 	.venv/bin/python -m tools.gas --update
 
 abi: setup ## compile the contracts into processor/chain/abi, which the package ships

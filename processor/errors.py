@@ -24,8 +24,21 @@ class ArtifactError(KoinonError):
         self.code = code
 
 
+class NewerVersion(ArtifactError):
+    """A file of a version that this program does not know: it is whole, and a newer program reads it."""
+
+
 class IntegrityError(ArtifactError):
     """Bytes do not hash to the CID they were asked for by."""
+
+
+class Unreadable(KoinonError):
+    """A file on this machine is not there, or changes while it is read: nothing is said about the bytes that it was to
+    hold, and nobody else is to blame."""
+
+
+class MachineError(KoinonError):
+    """This machine, the way it is set up, cannot do a step as everybody has to do it."""
 
 
 class StorageError(KoinonError):
@@ -84,7 +97,7 @@ class JournalError(KoinonError):
 
 
 class JournalDamaged(JournalError):
-    """The journal's file is damaged, or is no journal: what it knew has to be found out anew."""
+    """The journal's file is damaged, or is no journal: what it knew has to be found out again."""
 
 
 class JournalBusy(JournalError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 PRIVATE = 0o600
+PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE})
+"""Errors of the system that end without us: somebody makes room on the disk, or closes files."""
 
 
 @contextmanager

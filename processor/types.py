@@ -8,7 +8,7 @@ Addresses are EIP-55 checksummed strings, CIDs are CIDv0 strings ("Qm..."), `Non
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 Address = str
@@ -81,11 +81,16 @@ class FederationTerms:
 
 @dataclass(frozen=True)
 class Block:
-    """The block that a cycle reads; every contract read of the cycle names its hash."""
+    """The block that a cycle reads; every contract read of the cycle names its hash.
+
+    `parent` is the hash of the block before, `base_fee` what a unit of gas burns in wei: None where nobody looked.
+    """
 
     number: int
     hash: str
     timestamp: int
+    parent: str | None = field(default=None, compare=False)
+    base_fee: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

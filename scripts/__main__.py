@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import tempfile
 from pathlib import Path
 
-from brownie import network, project
-from brownie._config import CONFIG
+from brownie import network
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__main__", "common"))
-DEVELOPMENT_CHAINS = ("1337", "31337")
+SHARED = ("__main__", "arguments", "common")
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 
 
 def main() -> None:
@@ -25,16 +23,8 @@ def main() -> None:
     parser.add_argument("--network", default="development")
     given = parser.parse_args()
 
-    loaded = project.load(FOLDER.parent, "Koinon")
-    loaded.load_config()
-    with tempfile.TemporaryDirectory() as records:
-        if str(CONFIG.networks[given.network].get("chainid")) in DEVELOPMENT_CHAINS:
-            # brownie keeps a record of what it deployed for every chain id, and refuses a chain that lacks it, as does
-            # every new development chain.
-            loaded._build_path = Path(records)
-            (loaded._build_path / "deployments").mkdir()
-        network.connect(given.network)
-        importlib.import_module(f"scripts.{given.name}").main(*given.arguments)
+    network.connect(given.network)
+    importlib.import_module(f"scripts.{given.name}").main(*given.arguments)
 
 
 main()

@@ -6,12 +6,14 @@ what is carried can then be withdrawn, and what the live round leaves once that 
 
 from __future__ import annotations
 
-from scripts.common import asset_of, confirm, find_federation, read_arguments, transact
+from processor.cli import actions
+from scripts.arguments import read_arguments
+from scripts.common import find_federation, script, send
 
 
+@script
 def main(*arguments: str) -> None:
-    federation = find_federation(read_arguments(arguments, federation="")["federation"])
-    carried = asset_of(federation).format(federation.carried())
-    confirm(f"Close {federation.address}, with {carried} carried, for good?")
-    transact(federation.close)
-    print(f"closed; {carried} can be withdrawn")
+    values = read_arguments(arguments, federation="")
+    proposal = actions.close(find_federation(values["federation"]))
+    send(proposal)
+    print(proposal.done)

@@ -17,28 +17,16 @@ Its address follows from factory, owner, terms and salt: one that exists already
 
 from __future__ import annotations
 
-from brownie import ZERO_ADDRESS, chain
-
 from processor.chain.asset import asset_at
-from processor.types import Admission, AuditPolicy, FederationTerms
-from scripts.common import (
-    amount_of,
-    choice,
-    confirm,
-    fail,
-    find_factory,
-    make_federation,
-    node,
-    number,
-    on_chain,
-    or_fail,
-    read_arguments,
-    signer,
-)
+from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
+from scripts.arguments import amount_of, choice, number, read_arguments
+from scripts.common import find_factory, make_federation, node, script
 
-SHORT, LONG = 2**16 - 1, 2**64 - 1  # the largest numbers in two and in eight bytes
+SHORT, LONG = 2**16 - 1, 2**64 - 1
+"""The largest numbers in two and in eight bytes."""
 
 
+@script
 def main(*arguments: str) -> None:
     values = read_arguments(
         arguments,
@@ -52,35 +40,15 @@ def main(*arguments: str) -> None:
         idle_rounds="0",
         salt="0",
     )
-    asset = or_fail(asset_at, node(), values["asset"])
+    asset = asset_at(node(), values["asset"])
     terms = FederationTerms(
         asset.address,
         amount_of(asset, values["stake"], 2**128 - 1),
-        read_rate(values["max_slash_rate"]),
+        number("max_slash_rate", values["max_slash_rate"], 0, 10_000, "basis points,"),
         choice("admission", values["admission"], Admission),
         choice("audit_policy", values["audit_policy"], AuditPolicy),
         number("max_spread", values["max_spread"], 1, SHORT),
         number("idle_rounds", values["idle_rounds"], 0, SHORT),
     )
     salt = number("salt", values["salt"], 0, LONG)
-    factory = find_factory(values["factory"])
-    maker = or_fail(on_chain.Factory, node(), factory.address)
-    address = or_fail(maker.address_of, signer().address, terms, salt)
-    if or_fail(maker.exists, signer().address, terms, salt):
-        fail(f"the federation {address} with these terms exists already: use it, or say another salt=NUMBER")
-    print(f"asset            {asset.symbol} ({'the coin of the chain' if asset.native else asset.address})")
-    print(f"stake            {asset.format(terms.stake)}, of which {terms.max_slash_rate} basis points can be slashed")
-    print(f"admission        {values['admission']}")
-    print(f"audit policy     {values['audit_policy']}")
-    print(f"spread           {terms.max_spread}-fold at most what a pool pays may be claimed")
-    print(f"retired          {f'after {terms.idle_rounds} rounds of silence' if terms.idle_rounds else 'nobody'}")
-    print(f"address          {address}")
-    confirm("Make a federation with these terms, for good?")
-    federation = make_federation(factory, terms, salt)
-    print(f"federation {federation.address} of {federation.owner()} on chain {chain.id}, made by {factory.address}")
-
-
-def read_rate(text: str) -> int:
-    if not text.isdecimal() or len(text) > 5 or int(text) > 10_000:
-        fail(f"max_slash_rate={text} is not a share of a stake: expected basis points, 0 to 10000")
-    return int(text)
+    make_federation(find_factory(values["factory"]), terms, salt)

@@ -5,13 +5,15 @@ Its address goes to deployments/<chain id>.json (scripts/common.py says what els
 
 from __future__ import annotations
 
-from brownie import chain
+from processor.errors import ConfigurationError
+from scripts.common import DEVELOPMENT_CHAINS, deploy_factory, deployment_file, node, script
 
-from scripts.common import DEVELOPMENT_CHAINS, deploy_factory, deployment_file, fail
 
-
+@script
 def main() -> None:
-    file = deployment_file()
-    if file and file.exists() and chain.id not in DEVELOPMENT_CHAINS:
-        fail(f"{file} names the factory of chain {chain.id} already; remove the file to deploy another one")
-    print(f"factory {deploy_factory().address} on chain {chain.id}")
+    file, chain_id = deployment_file(), node().eth.chain_id
+    if file and file.exists() and chain_id not in DEVELOPMENT_CHAINS:
+        raise ConfigurationError(
+            f"{file} names the factory of chain {chain_id} already; remove the file to deploy another one"
+        )
+    print(f"factory {deploy_factory().address} on chain {chain_id}")

@@ -6,15 +6,15 @@ Anyone may. Nobody gets it back but the owner, after `close`, and only what no r
 
 from __future__ import annotations
 
-from scripts.common import REQUIRED, amount_of, asset_of, confirm, escrow, find_federation, read_arguments, transact
+from processor.cli import actions
+from scripts.arguments import REQUIRED, amount_of, read_arguments
+from scripts.common import find_federation, script, send, signer
 
 
+@script
 def main(*arguments: str) -> None:
     values = read_arguments(arguments, federation="", amount=REQUIRED)
     federation = find_federation(values["federation"])
-    asset = asset_of(federation)
-    amount = amount_of(asset, values["amount"])
-    confirm(f"Fund {federation.address} with {asset.format(amount)}?")
-    coins = escrow(federation, asset, amount)
-    transact(federation.fund, amount, value=coins)
-    print(f"funded {asset.format(amount)}; {asset.format(federation.carried())} carried to the next round")
+    proposal = actions.fund(federation, signer().address, amount_of(federation.asset(), values["amount"]))
+    send(proposal)
+    print(proposal.done)

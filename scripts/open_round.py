@@ -18,29 +18,22 @@ The organization's daemon does the same by itself. scripts/common.py says who si
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from processor.chain.amounts import format_moment
 from processor.chain.asset import Asset
+from processor.chain.federation import Federation
+from processor.chain.snapshot import Snapshot, Snapshots
+from processor.cli.proposal import Proposal, Step, with_approval
+from processor.errors import ConfigurationError
 from processor.protocol.rewards import least_pool, selected_of
-from scripts.common import (
-    REQUIRED,
-    amount_of,
-    asset_of,
-    confirm,
-    digest,
-    escrow,
-    fail,
-    find_federation,
-    on_chain,
-    or_fail,
-    rate_of,
-    read_arguments,
-    read_federation,
-    transact,
-)
+from processor.types import RoundTerms
+from scripts.arguments import REQUIRED, amount_of, rate_of, read_arguments
+from scripts.common import find_federation, script, send, signer
 
 
+@script
 def main(*arguments: str) -> None:
     values = read_arguments(
         arguments,
@@ -57,73 +50,71 @@ def main(*arguments: str) -> None:
         model="",
     )
     federation = find_federation(values["federation"])
-    reader, asset = read_federation(federation), asset_of(federation)
+    asset, before = federation.asset(), Snapshots(federation).latest()
     terms = read_terms(values, asset)
-    has_model = or_fail(reader.latest_release).model is not None
-    if not has_model and not values["model"]:
-        fail(f"federation {federation.address} has no model to start from: say model=CID")
-    before = or_fail(reader.round_view)
-    check_key(reader, terms["sealing_key"])
+    check_key(before, terms.sealing_key)
+    check_pool(before, terms)
+    carried = before.carried
+    print(f"round {before.head + 1} of {federation.address}")
+    for name in RoundTerms.__dataclass_fields__:
+        print(f"  {name:19} {values[name] if name in ('plan', 'sealing_key') else getattr(terms, name)}")
+    print(f"  pool                {asset.format(carried + terms.reward)}, {asset.format(carried)} of it carried")
+    print(f"  previous digest     0x{before.view.digest.hex()}")
 
-    carried, reward = federation.carried(), terms["reward"]
-    check_pool(reader, terms, carried + reward, asset)
-    print(f"round {before.round + 1} of {federation.address}")
-    for name, value in terms.items():
-        print(f"  {name:19} {values[name] if isinstance(value, bytes) else value}")
-    print(f"  pool                {asset.format(carried + reward)}, {asset.format(carried)} of it carried")
-    print(f"  previous digest     0x{before.digest.hex()}")
-    confirm(f"Open it and escrow {asset.format(reward)}?")
-
-    if not has_model:
-        transact(federation.setInitialModel, digest(values["model"]))
-    coins = escrow(federation, asset, reward)
-    transact(federation.openRound, tuple(terms.values()), before.digest, value=coins)
-    view = or_fail(reader.round_view)
+    call = federation.open_round(terms, before.view.digest)
+    steps = with_approval(federation, signer().address, terms.reward, "round opened", call)
+    if before.release.model is None:
+        steps = [first_model(federation, values["model"]), *(replace(step, blocked=True) for step in steps)]
+    send(Proposal(steps))
+    view = federation.round_view()
     until = format_moment(view.training_deadline)
     print(f"round {view.round} is open until {until}, {view.selected_count} of {view.member_count} selected")
 
 
-def check_key(reader: on_chain.Federation, sealing_key: bytes) -> None:
+def first_model(federation: Federation, cid: str) -> Step:
+    if not cid:
+        raise ConfigurationError(f"federation {federation.address} has no model to start from: say model=CID")
+    return Step("initial model set", federation.set_initial_model(cid))
+
+
+def check_key(before: Snapshot, sealing_key: bytes) -> None:
     """The contract refuses the key of the round before, and anybody can open what is sealed to an older one."""
-    for number, result in enumerate(or_fail(reader.results), start=1):
-        if any(result.sealing_key) and sealing_key.startswith(result.sealing_key):
-            fail(f"the sealing key was that of round {number}, whose secret is known: make another one")
+    if number := before.round_with_key(sealing_key):
+        raise ConfigurationError(f"the sealing key was that of round {number}, whose secret is known: make another one")
 
 
-def check_pool(reader: on_chain.Federation, terms: dict[str, Any], pool: int, asset: Asset) -> None:
-    members, spread = or_fail(reader.member_count), reader.terms().max_spread
-    selected = selected_of(members, terms["selection_rate"], terms["max_updates"])
-    least = least_pool(terms["reward_rate_cap"], selected, terms["max_compute_ms"], spread)
+def check_pool(before: Snapshot, terms: RoundTerms) -> None:
+    asset, pool = before.federation.asset(), before.carried + terms.reward
+    selected = selected_of(before.member_count, terms.selection_rate, terms.max_updates)
+    least = least_pool(terms.reward_rate_cap, selected, terms.max_compute_ms, before.terms.max_spread)
     if 0 < pool < least:
-        fail(
-            f"the pool of {asset.format(pool)} is too small: {selected} client(s) may claim {terms['max_compute_ms']} "
-            f"ms each, which at this rate cap takes {asset.format(least)}; say more reward, or less of the others"
+        raise ConfigurationError(
+            f"the pool of {asset.format(pool)} is too small: {selected} client(s) may claim {terms.max_compute_ms} ms "
+            f"each, which at this rate cap takes {asset.format(least)}; say more reward, or less of the others"
         )
 
 
-def read_terms(values: dict[str, str], asset: Asset) -> dict[str, Any]:
-    """The fields of `IFederation.RoundTerms`, in their order."""
+def read_terms(values: dict[str, Any], asset: Asset) -> RoundTerms:
     try:
         sealing_key = bytes.fromhex(values["sealing_key"].removeprefix("0x"))
-        numbers = {
-            name: int(values[name])
-            for name in ("training_period", "aggregation_period", "max_updates", "selection_rate")
-        }
-        numbers["max_compute_ms"] = int(values["max_compute_ms"] or numbers["training_period"] * 1000)
-    except ValueError as error:
-        fail(
-            f"periods, max_updates, max_compute_ms and selection_rate are numbers, sealing_key is hexadecimal: {error}"
+        training, aggregation, updates, selection = (
+            int(values[name]) for name in ("training_period", "aggregation_period", "max_updates", "selection_rate")
         )
+        compute_ms = int(values["max_compute_ms"] or training * 1000)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"periods, max_updates, max_compute_ms and selection_rate are numbers, sealing_key is hexadecimal: {error}"
+        ) from None
     if len(sealing_key) != 32:
-        fail(f"sealing_key has {len(sealing_key)} bytes, an X25519 key has 32")
-    return {
-        "plan": digest(values["plan"]),
-        "sealing_key": sealing_key,
-        "training_period": numbers["training_period"],
-        "aggregation_period": numbers["aggregation_period"],
-        "max_updates": numbers["max_updates"],
-        "max_compute_ms": numbers["max_compute_ms"],
-        "selection_rate": numbers["selection_rate"],
-        "reward_rate_cap": rate_of(asset, values["reward_rate_cap"]),
-        "reward": amount_of(asset, values["reward"]),
-    }
+        raise ConfigurationError(f"sealing_key has {len(sealing_key)} bytes, an X25519 key has 32")
+    return RoundTerms(
+        plan=values["plan"],
+        sealing_key=sealing_key,
+        training_period=training,
+        aggregation_period=aggregation,
+        max_updates=updates,
+        max_compute_ms=compute_ms,
+        selection_rate=selection,
+        reward_rate_cap=rate_of(asset, values["reward_rate_cap"]),
+        reward=amount_of(asset, values["reward"]),
+    )

@@ -6,17 +6,14 @@ Its key, stolen, can cost at most the live pool, what is carried, and each round
 
 from __future__ import annotations
 
-from brownie import ZERO_ADDRESS
+from processor.cli import actions
+from scripts.arguments import read_arguments
+from scripts.common import find_federation, script, send
 
-from processor.chain.contracts import to_address
-from scripts.common import confirm, find_federation, or_fail, read_arguments, transact
 
-
+@script
 def main(*arguments: str) -> None:
-    values = read_arguments(arguments, federation="", operator=ZERO_ADDRESS)
-    operator = or_fail(to_address, values["operator"])
-    named = "nobody" if operator == ZERO_ADDRESS else operator
-    federation = find_federation(values["federation"])
-    confirm(f"Let {named} open and finalize rounds of {federation.address}, as its owner does?")
-    transact(federation.setOperator, operator)
-    print(f"operator {named}")
+    values = read_arguments(arguments, federation="", operator="")
+    proposal = actions.name_operator(find_federation(values["federation"]), values["operator"] or None)
+    send(proposal)
+    print(proposal.done)

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
-from scripts.common import confirm, confirmed, find_federation, read_arguments, transact
+from processor.cli import actions
+from scripts.arguments import confirmed, read_arguments
+from scripts.common import find_federation, script, send
 
 
+@script
 def main(*arguments: str) -> None:
     values = read_arguments(arguments, federation="", resume="")
     resume = confirmed("resume", values["resume"])
     federation = find_federation(values["federation"])
-    confirm(f"{'Let rounds open again' if resume else 'Let no new round open'} in {federation.address}?")
-    transact(federation.unpause if resume else federation.pause)
-    print("resumed" if resume else "paused: no round opens until `pause resume=yes`")
+    proposal = actions.resume(federation) if resume else actions.pause(federation)
+    send(proposal)
+    print(proposal.done + ("" if resume else " with `pause resume=yes`"))

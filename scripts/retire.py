@@ -7,12 +7,15 @@ Anyone may, from the end of a round's training until the next opens. Stake and r
 from __future__ import annotations
 
 from processor.chain.contracts import to_address
-from scripts.common import REQUIRED, confirm, find_federation, or_fail, read_arguments, transact
+from processor.cli import actions
+from scripts.arguments import REQUIRED, read_arguments
+from scripts.common import find_federation, script, send
 
 
+@script
 def main(*arguments: str) -> None:
     values = read_arguments(arguments, federation="", client=REQUIRED)
-    federation, client = find_federation(values["federation"]), or_fail(to_address, values["client"])
-    confirm(f"End the membership of {client} in {federation.address}?")
-    transact(federation.retire, client)
-    print(f"{client} is no member any more; {federation.memberCount()} are left")
+    federation = find_federation(values["federation"])
+    proposal = actions.retire(federation, to_address(values["client"]))
+    send(proposal)
+    print(f"{proposal.done}; {federation.member_count()} are left")

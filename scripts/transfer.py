@@ -5,22 +5,20 @@ worthless.
 
 from __future__ import annotations
 
-from processor.chain.contracts import to_address
-from scripts.common import confirm, confirmed, fail, find_federation, or_fail, read_arguments, transact
+from processor.cli import actions
+from scripts.arguments import confirmed, either, read_arguments
+from scripts.common import find_federation, script, send, signer
 
 
+@script
 def main(*arguments: str) -> None:
     values = read_arguments(arguments, federation="", to="", accept="")
-    accept = confirmed("accept", values["accept"])
-    if accept == bool(values["to"]):
-        fail("expected either to=ADDRESS, the new owner, or accept=yes")
-    to = None if accept else or_fail(to_address, values["to"])
+    confirmed("accept", values["accept"])
+    offered = either("to=ADDRESS, the new owner,", values["to"], "accept=yes", values["accept"])
     federation = find_federation(values["federation"])
-    if to is None:
-        confirm(f"Become the owner of {federation.address}?")
-        transact(federation.acceptOwnership)
-        print(f"owner {federation.owner()}")
+    if offered:
+        proposal = actions.offer_ownership(federation, values["to"])
     else:
-        confirm(f"Offer the ownership of {federation.address} to {to}?")
-        transact(federation.transferOwnership, to)
-        print(f"offered to {to}, who takes it with `transfer accept=yes`")
+        proposal = actions.accept_ownership(federation, signer().address)
+    send(proposal)
+    print(proposal.done + (" with `transfer accept=yes`" if offered else ""))

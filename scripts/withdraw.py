@@ -6,15 +6,14 @@ It goes to the signer unless `to` says whom. Where a round was live at the closi
 
 from __future__ import annotations
 
-from processor.chain.contracts import to_address
-from scripts.common import asset_of, confirm, find_federation, or_fail, read_arguments, signer, transact
+from processor.cli import actions
+from scripts.arguments import read_arguments
+from scripts.common import find_federation, script, send, signer
 
 
+@script
 def main(*arguments: str) -> None:
     values = read_arguments(arguments, federation="", to="")
-    federation = find_federation(values["federation"])
-    to = or_fail(to_address, values["to"] or signer().address)
-    amount = asset_of(federation).format(federation.carried())
-    confirm(f"Withdraw {amount} from {federation.address} to {to}?")
-    transact(federation.withdraw, to)
-    print(f"withdrew {amount} to {to}")
+    proposal = actions.withdraw(find_federation(values["federation"]), values["to"] or signer().address)
+    send(proposal)
+    print(proposal.done)

@@ -10,63 +10,72 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from processor.artifacts.canonical import Fields, read, tagged, untagged
+from processor.artifacts.canonical import Fields
+from processor.artifacts.versions import Group, Kind
 from processor.errors import ArtifactError
 from processor.tensors import Array, Layout, Shape, TensorFile, Tensors, TensorWriter, all_finite
+from processor.types import Cid
 
 FISHER = "fisher/"
 BUFFER = "buffer/"
-FLOAT = np.dtype(np.float32)
+FLOATS, NUMBERS = ("float32",), ("float32", "int64")
+BUFFERS, FISHERS = Group(BUFFER, NUMBERS), Group(FISHER, FLOATS)
 
 Header = TypeVar("Header", bound=Fields)
 
 
 class ArtifactFile(Generic[Header]):
-    """An artifact's file, checked whole when it is opened and read one tensor at a time.
+    """An artifact's file, whose form is checked whole when it is opened, and its values as they are read.
 
-    Opening raises ArtifactError, or ArtifactTooLarge over the limit of its kind. Reading a tensor raises ArtifactError
-    with code `not_finite` for NaN or infinity, `negative_fisher` for Fisher information below zero.
+    Opening raises ArtifactError, or ArtifactTooLarge over the limit of its kind. One of a version above `newest`, if
+    that is given, is malformed, whatever else it is. Reading a tensor raises ArtifactError with code `not_finite` for
+    NaN or infinity, `negative_fisher` for Fisher information below zero. Ranges come as they are: whoever reads a file
+    by ranges does so once, and looks at the values along the way.
+
+    `version` is the one that the header named.
     """
 
-    KIND: ClassVar[str]
-    LIMIT: ClassVar[int]
-    HEADER: ClassVar[type[Fields]]
+    KIND: ClassVar[Kind[Any]]
 
     header: Header
+    version: int
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, newest: int | None = None) -> None:
         self.path = path
-        self._file = TensorFile(path, self.LIMIT)
+        self._file = TensorFile(path, self.KIND.limit)
         try:
             with naming(path):
-                self.header = self._check_header(self._file.header)
+                self.header = self.KIND.value_of(self._file.header)
+                self.version = self.KIND.version_of(self.header)
+                if newest is not None and self.version > newest:
+                    raise ArtifactError(
+                        f"this {self.KIND.name} has version {self.version}: expected at most {newest} here"
+                    )
                 self.check_layout(self.layout)
-        except ArtifactError:
+        except BaseException:
             self.close()
             raise
 
     @classmethod
-    def _check_header(cls, header: object) -> Header:
-        return read(cls.HEADER, cls.KIND, untagged(header, cls.KIND, cls.HEADER.VERSION))  # type: ignore[return-value]
-
-    @classmethod
     def check_layout(cls, layout: Layout) -> None:
-        """ArtifactError if these are not the tensors of such an artifact."""
-        raise NotImplementedError
+        """ArtifactError if these are not the tensors of such an artifact; each has to be in a group of its kind."""
+        check_groups(cls.KIND, layout)
 
     @classmethod
     def writer(cls, path: Path, header: Header, layout: Layout) -> TensorWriter:
-        """Writes such a file tensor by tensor, refusing what could not be read back."""
-        cls._check_header(tagged(cls.KIND, header))
+        """Writes such a file tensor by tensor or by ranges, refusing what could not be read back."""
+        tagged = cls.KIND.tagged(header)
+        cls.KIND.value_of(tagged)
         cls.check_layout(layout)
-        return _CheckedWriter(path, tagged(cls.KIND, header), layout)
+        return _CheckedWriter(path, tagged, layout)
 
     @classmethod
-    def write(cls, path: Path, header: Header, tensors: Tensors) -> None:
-        """Writes such a file from tensors in memory."""
+    def write(cls, path: Path, header: Header, tensors: Tensors) -> Cid:
+        """Writes such a file from tensors in memory and returns its CID."""
         with cls.writer(path, header, {name: (array.dtype, array.shape) for name, array in tensors.items()}) as writer:
             for name in writer.names:
                 writer.write(name, tensors[name])
+        return writer.cid
 
     @property
     def layout(self) -> dict[str, tuple[np.dtype[Any], Shape]]:
@@ -79,6 +88,14 @@ class ArtifactFile(Generic[Header]):
         with naming(self.path):
             check_values(name, array)
         return array
+
+    def count(self, name: str) -> int:
+        """How many elements the tensor of this full name has."""
+        return self._file.count(name)
+
+    def read_range(self, name: str, start: int, stop: int, into: Array | None = None) -> Array:
+        """Elements of the tensor of this full name, as `TensorFile.read_range` gives them, their values unchecked."""
+        return self._file.read_range(name, start, stop, into)
 
     def group(self, group: str) -> Tensors:
         """The tensors whose names start with `group`, by the rest of their names; each is read when it is asked for."""
@@ -98,9 +115,9 @@ class ArtifactFile(Generic[Header]):
 
 
 class _CheckedWriter(TensorWriter):
-    def write(self, name: str, array: Array) -> None:
-        check_values(name, array)
-        super().write(name, array)
+    def append(self, name: str, values: Array) -> None:
+        check_values(name, values)
+        super().append(name, values)
 
 
 class _Group(Mapping[str, Array]):
@@ -136,18 +153,18 @@ def grouped(**groups: Tensors) -> dict[str, Array]:
     return {f"{group}/{name}": array for group, tensors in groups.items() for name, array in tensors.items()}
 
 
-def check_groups(kind: str, layout: Layout, groups: tuple[str, ...]) -> None:
-    """ArtifactError for a tensor outside `groups`, or of another type than its group may have.
-
-    Everything is float32; buffers may be int64, as counters are.
-    """
+def check_groups(kind: Kind[Any], layout: Layout) -> None:
+    """ArtifactError for a tensor outside the kind's groups, or (code `dtype`) of a type that its group may not have."""
     for name, (dtype, _) in layout.items():
-        if not name.startswith(groups):
-            raise ArtifactError(f"tensor {name!r} is in no group of {kind}: expected one of {', '.join(groups)}")
-        if np.dtype(dtype) != FLOAT and not name.startswith(BUFFER):
-            raise ArtifactError(f"tensor {name!r} is {np.dtype(dtype)}: expected float32", code="dtype")
-        if np.dtype(dtype) == np.float64:
-            raise ArtifactError(f"buffer {name!r} is float64: expected float32 or int64", code="dtype")
+        group = next((group for group in kind.groups if name.startswith(group.prefix)), None)
+        if group is None:
+            prefixes = ", ".join(group.prefix for group in kind.groups)
+            article = "an" if kind.name[0] in "aeiou" else "a"
+            raise ArtifactError(f"tensor {name!r} is in no group of {article} {kind.name}: expected one of {prefixes}")
+        if np.dtype(dtype).name not in group.types:
+            raise ArtifactError(
+                f"tensor {name!r} is {np.dtype(dtype)}: expected {' or '.join(group.types)}", code="dtype"
+            )
 
 
 def check_fisher(layout: Layout, like: str) -> None:

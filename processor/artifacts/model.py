@@ -8,9 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from processor.artifacts.artifact_file import BUFFER, FISHER, ArtifactFile, check_fisher, check_groups, grouped
+from processor.artifacts.artifact_file import (
+    BUFFER,
+    BUFFERS,
+    FISHER,
+    FISHERS,
+    FLOATS,
+    ArtifactFile,
+    check_fisher,
+    grouped,
+)
 from processor.artifacts.canonical import CidField, Fields, RoundNumber
-from processor.cid import cid_of_file
+from processor.artifacts.versions import Group, Kind
 from processor.errors import ArtifactError
 from processor.tensors import Array, Layout, Shape, Tensors, TensorWriter
 from processor.types import Cid
@@ -28,6 +37,9 @@ class ModelHeader(Fields):
     plan: CidField
 
 
+MODEL = Kind("model", MODEL_LIMIT, ModelHeader, groups=(Group(PARAMETER, FLOATS), BUFFERS, FISHERS))
+
+
 @dataclass(frozen=True)
 class Model:
     """A model in memory: float32 (buffers also int64), finite, Fisher information not negative, or empty."""
@@ -41,13 +53,11 @@ class Model:
 class ModelFile(ArtifactFile[ModelHeader]):
     """A model's file, read one tensor at a time; `layout` is what a writer of its successor starts from."""
 
-    KIND = "model"
-    LIMIT = MODEL_LIMIT
-    HEADER = ModelHeader
+    KIND = MODEL
 
     @classmethod
     def check_layout(cls, layout: Layout) -> None:
-        check_groups("a model", layout, (PARAMETER, BUFFER, FISHER))
+        super().check_layout(layout)
         if not any(name.startswith(PARAMETER) for name in layout):
             raise ArtifactError("a model has at least one parameter, this one has none", code="shape")
         check_fisher(layout, like=PARAMETER)
@@ -90,8 +100,7 @@ def write_model(path: Path, header: ModelHeader, parameters: Tensors, buffers: T
 
     Raises ArtifactError for what could not be read back.
     """
-    ModelFile.write(path, header, grouped(param=parameters, buffer=buffers, fisher=fisher))
-    return cid_of_file(path)
+    return ModelFile.write(path, header, grouped(param=parameters, buffer=buffers, fisher=fisher))
 
 
 def model_writer(path: Path, header: ModelHeader, layout: Layout) -> TensorWriter:

@@ -7,16 +7,19 @@ and model exist is for the learning code to say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, ValidationInfo
 
-from processor.artifacts.canonical import Count, Fields, checked_cid, decode, encode, read, tagged
+from processor.artifacts.buffers import Buffers
+from processor.artifacts.canonical import Count, Fields, checked_cid, read
+from processor.artifacts.versions import Kind, Older
 from processor.errors import ArtifactError, ConfigurationError
 
-KIND = "plan"
-PLAN_LIMIT = 64 << 10
+PLAN_LIMIT = 256 << 10
+PRIVATE = "private"
+"""What a plan says of validation data that is not published."""
 
 Argument = int | float | str | bool | list[int]
 
@@ -40,14 +43,6 @@ def _not_below_min_rounds(max_rounds: int, info: ValidationInfo) -> int:
     return max_rounds
 
 
-def _where(where: str) -> str:
-    if where in ("client", "organization"):
-        raise ValueError("noise is not supported by this version: should be 'none', with public_data true")
-    if where != "none":
-        raise ValueError("should be 'none'")
-    return where
-
-
 def _public(public_data: bool) -> bool:
     if not public_data:
         raise ValueError("should be true: without noise, updates may only come from data that is public anyway")
@@ -55,7 +50,7 @@ def _public(public_data: bool) -> bool:
 
 
 def _validation(value: str) -> str:
-    return value if value == "private" else checked_cid(value)
+    return value if value == PRIVATE else checked_cid(value)
 
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
@@ -118,7 +113,20 @@ class Ewc(Fields):
 class Privacy(Fields):
     """Where noise is added: nowhere, which only public data allows."""
 
-    where: Annotated[str, AfterValidator(_where)]
+    where: Literal["none"]
+
+
+@dataclass(frozen=True)
+class FedAvg(Fields):
+    """Federated averaging (McMahan et al. 2017): the mean of all updates, weighted by their samples."""
+
+    kind: Literal["fedavg"]
+
+
+FEDAVG = FedAvg("fedavg")
+
+Rule = FedAvg
+"""The rules that a plan can name, each with its own arguments."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,7 @@ class Aggregation(Fields):
     `max_norm` is rejected: one that is absurdly large would destroy the model for good.
     """
 
-    rule: Literal["fedavg"]
+    rule: Rule
     max_weight: Annotated[int, Field(ge=1, le=1_000_000_000)]
     max_norm: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
     min_updates: Annotated[int, Field(ge=1, le=1_000)]
@@ -165,7 +173,11 @@ class Stopping(Fields):
 
 @dataclass(frozen=True)
 class Plan(Fields):
-    """All rules of the learning; `validation` is `private` or the CID of the validation data."""
+    """All rules of the learning; `validation` is `private` or the CID of the validation data.
+
+    `buffers` declares each of the model's buffers by its name. None, as in every plan of version 1, leaves them
+    unchecked: those of integers become the largest of all, the others the weighted mean.
+    """
 
     task: Factory
     model: Factory
@@ -180,27 +192,97 @@ class Plan(Fields):
     stopping: Stopping
     validation: Annotated[str, AfterValidator(_validation)]
     public_data: Annotated[bool, AfterValidator(_public)]
+    buffers: Buffers | None
+
+    @property
+    def anchored(self) -> bool:
+        """Whether a round's training is anchored to its base model, weighted by the Fisher information of that."""
+        return self.ewc.strength > 0
+
+    @property
+    def measures_fisher(self) -> bool:
+        """Whether a client measures the Fisher information of its data once it has trained."""
+        return self.ewc.strength > 0
+
+    @property
+    def sends_fisher(self) -> bool:
+        """Whether an update, and so the next model, carries Fisher information."""
+        return self.ewc.strength > 0
 
     def encode(self) -> bytes:
         """The plan's bytes; ArtifactError, as from `decode`, for a plan that could not be read back."""
-        data = encode(tagged(KIND, self))
-        Plan.decode(data)
-        return data
+        return PLAN.encode(self)
 
     @staticmethod
     def decode(data: bytes) -> Plan:
         """The plan in `data`; one ArtifactError names all mistakes."""
-        return read(Plan, KIND, decode(data, KIND, PLAN_LIMIT))
+        return PLAN.decode(data)
 
     @staticmethod
     def from_table(table: Mapping[str, Any]) -> Plan:
-        """The plan of a configuration file, which has no null: of steps and epochs it names one.
+        """The plan of a configuration file, which has no null: of steps and epochs it names one, and it may have no
+        buffers. A rule without arguments may be its name alone.
 
         Raises ConfigurationError for all mistakes together.
         """
-        local = table.get("local")
-        complete = {**table, "local": {"steps": None, "epochs": None, **local}} if isinstance(local, Mapping) else table
+        complete = {"buffers": None, **table}
+        local, aggregation = table.get("local"), table.get("aggregation")
+        if isinstance(local, Mapping):
+            complete["local"] = {"steps": None, "epochs": None, **local}
+        if isinstance(aggregation, Mapping) and isinstance(aggregation.get("rule"), str):
+            complete["aggregation"] = {**aggregation, "rule": {"kind": aggregation["rule"]}}
         try:
-            return read(Plan, KIND, dict(complete))
+            return read(Plan, PLAN.name, complete)
         except ArtifactError as error:
             raise ConfigurationError(f"the [plan] of the configuration cannot be used: {error}") from None
+
+
+@dataclass(frozen=True)
+class Aggregation1(Fields):
+    """The aggregation of a plan of version 1, which knows one rule."""
+
+    rule: Literal["fedavg"]
+    max_weight: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    max_norm: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+    min_updates: Annotated[int, Field(ge=1, le=1_000)]
+
+
+@dataclass(frozen=True)
+class Plan1(Fields):
+    """A plan of version 1, which says nothing of buffers."""
+
+    task: Factory
+    model: Factory
+    initialization_seed: Count
+    optimizer: Optimizer
+    local: LocalWork
+    ewc: Ewc
+    privacy: Privacy
+    aggregation: Aggregation1
+    metering: Metering
+    slashing: Slashing
+    stopping: Stopping
+    validation: Annotated[str, AfterValidator(_validation)]
+    public_data: Annotated[bool, AfterValidator(_public)]
+
+
+def _from_1(plan: Plan1) -> Plan:
+    old = plan.aggregation
+    aggregation = Aggregation(FEDAVG, old.max_weight, old.max_norm, old.min_updates)
+    return Plan(**{**_values(plan), "aggregation": aggregation, "buffers": None})
+
+
+def _to_1(plan: Plan) -> Plan1 | None:
+    if plan.buffers is not None:
+        return None
+    new = plan.aggregation
+    values = {**_values(plan), "aggregation": Aggregation1("fedavg", new.max_weight, new.max_norm, new.min_updates)}
+    del values["buffers"]
+    return Plan1(**values)
+
+
+def _values(plan: Fields) -> dict[str, Any]:
+    return {field.name: getattr(plan, field.name) for field in fields(plan)}
+
+
+PLAN = Kind("plan", PLAN_LIMIT, Plan, version=2, older=(Older(Plan1, up=_from_1, down=_to_1),))

@@ -21,10 +21,6 @@ from processor.artifacts.canonical import (
     Hex20,
     Hex32,
     Metric,
-    decode,
-    encode,
-    read,
-    tagged,
 )
 from processor.artifacts.committed import (
     MAX_UPDATES,
@@ -36,9 +32,9 @@ from processor.artifacts.committed import (
     UpdateCount,
     each_client_once,
 )
+from processor.artifacts.versions import Kind
 from processor.types import Adjustment, Cid, Outcome, Submitted
 
-KIND = "report"
 REPORT_LIMIT = 2 << 20
 MAX_ABANDONED = 1_000
 """Rounds that one report names; of more, the latest."""
@@ -173,7 +169,6 @@ class Report(Fields):
     since. `stop` says why no round follows, if none does.
     """
 
-    VERSION = 2
     chain_id: ChainId
     federation: AddressField
     opening: OpeningFields
@@ -225,11 +220,12 @@ class Report(Fields):
 
     def encode(self) -> bytes:
         """The report's bytes; ArtifactError, as from `decode`, for a report that could not be read back."""
-        data = encode(tagged(KIND, self))
-        Report.decode(data)
-        return data
+        return REPORT.encode(self)
 
     @staticmethod
     def decode(data: bytes) -> Report:
         """The report in `data`; one ArtifactError names all mistakes."""
-        return read(Report, KIND, decode(data, KIND, REPORT_LIMIT, Report.VERSION))
+        return REPORT.decode(data)
+
+
+REPORT = Kind("report", REPORT_LIMIT, Report, version=2)

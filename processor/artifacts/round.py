@@ -12,11 +12,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from processor.artifacts.canonical import AddressField, ChainId, Fields, Hex32, decode, encode, read, tagged
+from processor.artifacts.canonical import AddressField, ChainId, Fields, Hex32
 from processor.artifacts.committed import MAX_UPDATES, OpeningFields, OutcomeFields, UpdateLine, each_client_once
+from processor.artifacts.versions import Kind
 from processor.types import Address, Opening, Outcome, Submitted
 
-KIND = "round"
 ROUND_LIMIT = 1 << 20
 
 
@@ -66,11 +66,12 @@ class RoundFile(Fields):
 
     def encode(self) -> bytes:
         """The round's bytes; ArtifactError, as from `decode`, for a round that could not be read back."""
-        data = encode(tagged(KIND, self))
-        RoundFile.decode(data)
-        return data
+        return ROUND.encode(self)
 
     @staticmethod
     def decode(data: bytes) -> RoundFile:
         """The round in `data`; one ArtifactError names all mistakes."""
-        return read(RoundFile, KIND, decode(data, KIND, ROUND_LIMIT))
+        return ROUND.decode(data)
+
+
+ROUND = Kind("round", ROUND_LIMIT, RoundFile)

@@ -10,15 +10,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from processor import jcs
-from processor.artifacts.artifact_file import BUFFER, FISHER, ArtifactFile, check_groups, check_shapes, grouped
+from processor.artifacts.artifact_file import BUFFER, BUFFERS, FISHER, FISHERS, FLOATS, ArtifactFile, grouped
 from processor.artifacts.canonical import AddressField, ChainId, CidField, Fields, RoundNumber
-from processor.artifacts.model import ModelFile
+from processor.artifacts.versions import Group, Kind
 from processor.errors import ArtifactError
-from processor.tensors import Array, Layout, Tensors, all_finite
+from processor.tensors import Array, Tensors
 
 UPDATE_LIMIT = 4 << 30
 DELTA = "delta/"
@@ -39,20 +38,20 @@ class Binding(Fields):
 class UpdateHeader(Binding):
     """What binds an update, and on how many samples its sender says that it trained."""
 
-    VERSION = 2
     samples: Annotated[int, Field(ge=1, le=jcs.INTEGER_LIMIT)]
+
+
+UPDATE = Kind("update", UPDATE_LIMIT, UpdateHeader, version=2, groups=(Group(DELTA, FLOATS), BUFFERS, FISHERS))
+
+NEWEST_UNDER_PLAN = {1: 2, 2: 2}
+"""The newest version of an update that a plan of each version allows. What a round rejected stays rejected, however
+many versions of updates are known by then."""
 
 
 class UpdateFile(ArtifactFile[UpdateHeader]):
     """An opened update's file, read one tensor at a time."""
 
-    KIND = "update"
-    LIMIT = UPDATE_LIMIT
-    HEADER = UpdateHeader
-
-    @classmethod
-    def check_layout(cls, layout: Layout) -> None:
-        check_groups("an update", layout, (DELTA, BUFFER, FISHER))
+    KIND = UPDATE
 
     @property
     def has_fisher(self) -> bool:
@@ -68,9 +67,9 @@ class UpdateFile(ArtifactFile[UpdateHeader]):
         return self.read(FISHER + name)
 
 
-def open_update(path: Path) -> UpdateFile:
-    """Opens an update's file, to be closed; ArtifactError if it is none."""
-    return UpdateFile(path)
+def open_update(path: Path, newest: int | None = None) -> UpdateFile:
+    """Opens an update's file, to be closed; ArtifactError if it is none, or of a version above `newest`."""
+    return UpdateFile(path, newest)
 
 
 def write_update(path: Path, header: UpdateHeader, delta: Tensors, buffers: Tensors, fisher: Tensors) -> None:
@@ -78,30 +77,9 @@ def write_update(path: Path, header: UpdateHeader, delta: Tensors, buffers: Tens
     UpdateFile.write(path, header, grouped(delta=delta, buffer=buffers, fisher=fisher))
 
 
-def check_update(update: UpdateFile, expected: Binding, base: ModelFile, wants_fisher: bool) -> None:
-    """Reads all of an update and raises ArtifactError, with the reason code, for what cannot be averaged into `base`.
-
-    `header`: made for something else than `expected`. `shape`: other tensors than the base model's. `dtype`: other
-    types. `not_finite`: NaN or infinity, also where base plus delta leaves float32: what accepted updates make, a
-    weighted mean of such sums, is then finite. `negative_fisher`: Fisher information below zero.
-    """
+def check_binding(header: UpdateHeader, expected: Binding) -> None:
+    """ArtifactError (code `header`) for an update that was made for something else than `expected`."""
     for field in fields(Binding):
-        found, wanted = getattr(update.header, field.name), getattr(expected, field.name)
+        found, wanted = getattr(header, field.name), getattr(expected, field.name)
         if found != wanted:
             raise ArtifactError(f"the update's {field.name} is {found}: expected {wanted}", code="header")
-    check_shapes(DELTA, update.shapes(DELTA), base.parameters)
-    check_shapes(BUFFER, update.shapes(BUFFER), base.buffers)
-    check_shapes(FISHER, update.shapes(FISHER), base.parameters if wants_fisher else {})
-    base_layout = base.layout
-    for name, (dtype, _) in update.layout.items():
-        if name.startswith(BUFFER) and dtype != base_layout[name][0]:
-            raise ArtifactError(f"tensor {name!r} is {dtype}: expected {base_layout[name][0]}", code="dtype")
-    for name in update.layout:
-        array = update.read(name)
-        if name.startswith(DELTA) and not _stays_finite(base.parameter(name.removeprefix(DELTA)), array):
-            raise ArtifactError(f"tensor {name!r} leads out of what float32 holds", code="not_finite")
-
-
-def _stays_finite(base: Array, delta: Array) -> bool:
-    with np.errstate(over="ignore"):
-        return all_finite(base + delta)

@@ -13,7 +13,14 @@ def latest_block(web3: Web3) -> Block:
     """The head of the chain. Raises ChainError."""
     with node_errors("give its latest block"):
         latest = web3.eth.get_block("latest")
-        return Block(int(latest["number"]), "0x" + latest["hash"].hex(), int(latest["timestamp"]))
+        parent, base_fee = latest.get("parentHash"), latest.get("baseFeePerGas")
+        return Block(
+            number=int(latest["number"]),
+            hash="0x" + latest["hash"].hex(),
+            timestamp=int(latest["timestamp"]),
+            parent=None if parent is None else "0x" + parent.hex(),
+            base_fee=None if base_fee is None else int(base_fee),
+        )
 
 
 def hash_of_block(web3: Web3, number: int) -> str | None:

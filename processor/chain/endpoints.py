@@ -133,7 +133,7 @@ class HttpEndpoint:
 
 
 class WebSocketEndpoint:
-    """Keeps one connection, on which one question at a time is asked; a connection that failed is made anew."""
+    """Keeps one connection, on which one question at a time is asked; a connection that failed is made again."""
 
     def __init__(self, rpc: str, timeout: float) -> None:
         self.shown = shown(rpc)

@@ -185,7 +185,7 @@ class Failover(JSONBaseProvider):
             message = f"the node at {node.shown} is on chain {chain}; chain {self._chain_id} was expected"
             self._log.error("Ethereum node barred", reason=message)
             raise NoAnswer(message)
-        if not any_head and self._look(node) < self._best_beside(node) - SMALL_LAG:
+        if not any_head and self._look(node) < self._best_of_others(node) - SMALL_LAG:
             self._rest(node)
             return False
         node.admitted = True
@@ -198,7 +198,7 @@ class Failover(JSONBaseProvider):
             return False
         self._note(node, head)
         stale = self._clock() - node.moved_at >= STALE_AFTER
-        if not stale and head >= self._best_beside(node) - SMALL_LAG:
+        if not stale and head >= self._best_of_others(node) - SMALL_LAG:
             return False
         others = [each for each in self._nodes if each is not node and self._is_ready(each)]
         best, ahead = max(((self._head_now(each), each.shown) for each in others), default=(0, ""))
@@ -263,7 +263,7 @@ class Failover(JSONBaseProvider):
             if node.head != head:
                 node.head, node.moved_at = head, self._clock()
 
-    def _best_beside(self, node: _Node) -> int:
+    def _best_of_others(self, node: _Node) -> int:
         """The highest head that another node was at when it was last asked."""
         return max((each.head or 0 for each in self._nodes if each is not node), default=0)
 

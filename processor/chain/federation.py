@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from web3 import Web3
-from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3Exception
+from web3.exceptions import BadFunctionCallOutput, ContractLogicError
 
 from processor.chain import commitments, contracts, genuine
 from processor.chain.asset import Asset, asset_at, balance_of
-from processor.chain.blocks import latest_block
 from processor.chain.contracts import to_address
-from processor.chain.provider import block_named, call_at, node_errors
+from processor.chain.deployed import Deployed
+from processor.chain.provider import node_errors
 from processor.chain.signed import SignedUpdate, halves
 from processor.chain.transactions import Call, Receipt, Sender
 from processor.chain.vouchers import Voucher
-from processor.cid import cid_from_digest, digest_of
+from processor.cid import digest_of
 from processor.errors import ArtifactError, ChainError, WrongAddress
 from processor.types import (
     ZERO_ADDRESS,
     Address,
     Adjustment,
-    Admission,
-    AuditPolicy,
     Block,
     Cid,
-    ClientView,
     FederationTerms,
     Phase,
     Release,
@@ -40,79 +36,32 @@ from processor.types import (
 
 PAGE = 200  # entries of a list in one read
 
-_TYPES: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (Admission, AuditPolicy, ClientView, FederationTerms, Phase, Release, RoundView, UpdateView)
-}
 _NO_VOUCHER = (0, 0, b"")
 
 
-class _Deployed:
-    """A contract at an address: encoding, decoding and errors."""
+@dataclass(frozen=True)
+class Standing:
+    """What of a federation may change with any block, whether a round goes on or not; `carried` is what the next
+    round's pool starts with."""
 
-    def __init__(self, web3: Web3, address: str, artifact: str) -> None:
-        self.address: Address = to_address(address)
-        self.web3 = web3
-        self._artifact = artifact
-        self._contract = web3.eth.contract(address=Web3.to_checksum_address(address), abi=contracts.load(artifact).abi)
-        with node_errors("name its chain"):
-            self.chain_id: int = web3.eth.chain_id
-
-    def block(self) -> Block:
-        """The latest block."""
-        return latest_block(self.web3)
-
-    @property
-    def _place(self) -> str:
-        return f"{self.address} on chain {self.chain_id}"
-
-    def _code(self, address: Address, at: Block | None = None) -> bytes:
-        with node_errors("read a contract", at):
-            return bytes(self.web3.eth.get_code(Web3.to_checksum_address(address), block_named(at)))
-
-    def _existing_code(self) -> bytes:
-        code = self._code(self.address)
-        if not code:
-            raise WrongAddress(f"there is no contract at {self._place}: check the address and the node")
-        return code
-
-    def _maker_of(self, federation: Address, at: Block | None = None) -> Address | None:
-        """The factory that made the contract at `federation`, by nobody's word; None where that is not genuine."""
-        code = self._code(federation, at)
-        clone = genuine.clone_in(code)
-        if clone is None:
-            return None
-        shared = self._code(clone.implementation, at)
-        factory = genuine.maker_named_in(shared, clone.implementation)
-        if factory is None:
-            return None
-        return genuine.maker_of(federation, code, shared, self._code(factory, at))
-
-    def _read(self, name: str, *arguments: Any, at: Block | None = None) -> Any:
-        """What a view gives: one value, or a list of several."""
-        try:
-            function = self._contract.get_function_by_name(name)(*arguments)
-        except (Web3Exception, ValueError, TypeError):
-            raise ChainError(f"cannot read {name}: a value is negative or larger than the contract can hold") from None
-        with node_errors(f"read {name}", at):
-            try:
-                values = call_at(function, at)
-            except BadFunctionCallOutput:
-                when = "now" if at is None else f"at block {at.number}"
-                raise ChainError(
-                    f"there is no contract at {self.address} {when} that answers {name}: it was deployed later, or the "
-                    "node is not synchronized"
-                ) from None
-            outputs = function.abi["outputs"]
-            if len(outputs) == 1:
-                return _typed(outputs[0], values)
-            return [_typed(output, value) for output, value in zip(outputs, values, strict=True)]
-
-    def _call(self, name: str, *arguments: Any, description: str, value: int = 0) -> Call:
-        return Call(self.address, contracts.encode(self._artifact, name, *arguments), value, description)
+    closed: bool
+    paused: bool
+    carried: int
+    member_count: int
 
 
-class Federation(_Deployed):
+_STANDING = (("closed",), ("paused",), ("carried",), ("memberCount",))
+
+
+@dataclass(frozen=True)
+class VoucherStanding:
+    """Whether a voucher's id was used or revoked, and the nonce of the owner that vouchers have to name."""
+
+    spent: bool
+    owner_nonce: int
+
+
+class Federation(Deployed):
     """One federation.
 
     A read names its block with `at`; without it, it reads the latest. Every read raises ChainError where the node does
@@ -181,7 +130,7 @@ class Federation(_Deployed):
         return int(self._read("ownerNonce", at=at))
 
     def operator(self, at: Block | None = None) -> Address | None:
-        """Who may open and finalize rounds beside the owner."""
+        """Who may open and finalize rounds as well as the owner."""
         return _somebody(self._read("operator", at=at))
 
     def paused(self, at: Block | None = None) -> bool:
@@ -225,10 +174,21 @@ class Federation(_Deployed):
         """What a round left for ever."""
         return Result(*self._read("results", round, at=at))
 
-    def results(self, at: Block | None = None, first: int = 1) -> list[Result]:
-        """What every round from `first` on left, in order: a request each, so that callers keep what is final."""
+    def results(self, at: Block | None = None, first: int = 1, last: int | None = None) -> list[Result]:
+        """What the rounds from `first` to `last`, the latest unless it is given, left, in order and in pages."""
         at = at or self.block()
-        return [self.result(number, at) for number in range(first, self.round_count(at) + 1)]
+        last = self.round_count(at) if last is None else last
+        return [Result(*found) for found in self._read_each([("results", n) for n in range(first, last + 1)], at)]
+
+    def standing(self, at: Block | None = None) -> Standing:
+        """What the views of the same names say, in one request."""
+        return Standing(*self._read_each(_STANDING, at or self.block()))
+
+    def standing_with_voucher(self, id: int, at: Block | None = None) -> tuple[Standing, VoucherStanding]:
+        """As `standing`, and what becomes of the voucher with this id, in one request."""
+        reads = [*_STANDING, ("voucherSpent", id), ("ownerNonce",)]
+        *standing, spent, nonce = self._read_each(reads, at or self.block())
+        return Standing(*standing), VoucherStanding(spent, nonce)
 
     def round_view(self, client: Address | None = None, at: Block | None = None) -> RoundView:
         """The latest round and one client in it; before the first the phase is NONE."""
@@ -239,6 +199,12 @@ class Federation(_Deployed):
         """What a client could claim now, and what is left of its stake."""
         owed, stake = self._read("balanceOf", to_address(client), at=at)
         return owed, stake
+
+    def balances_of(self, clients: Iterable[Address], at: Block | None = None) -> dict[Address, tuple[int, int]]:
+        """The same of several clients, in pages."""
+        clients = [to_address(client) for client in clients]
+        found = self._read_each([("balanceOf", client) for client in clients], at or self.block())
+        return {client: (owed, stake) for client, (owed, stake) in zip(clients, found, strict=True)}
 
     def member_count(self, at: Block | None = None) -> int:
         return int(self._read("memberCount", at=at))
@@ -255,24 +221,25 @@ class Federation(_Deployed):
         """The members, and those who left with an update in the live round."""
         return int(self._read("seatCount", at=at))
 
-    def update_views(self, at: Block | None = None) -> list[UpdateView]:
-        """The updates of the latest round as state still holds them, in the order of seats.
+    def update_views(self, at: Block | None = None, view: RoundView | None = None) -> list[UpdateView]:
+        """The updates of the latest round as state still holds them, in the order of seats; `view` is the round's at
+        that block, where the caller has it.
 
         Raises ChainError where they are not as many, or do not claim as much compute time, as the contract counts at
         that very block: what a node mixed of two blocks must not settle a round. Once a round is over there may be
         fewer, because whoever leaves then takes its line along.
         """
         at = at or self.block()
-        return self._update_views(self.round_view(at=at), at)
+        return self._update_views(view or self.round_view(at=at), at)
 
-    def updates(self, at: Block | None = None) -> list[Submitted]:
-        """The list of the latest round in the order of submission; it gives the round's digest.
+    def updates(self, at: Block | None = None, view: RoundView | None = None) -> list[Submitted]:
+        """The list of the latest round in the order of submission; it gives the round's digest. `view` as above.
 
         Raises ChainError where what the node gave does not, and of a finalized round, whose list its report has: state
         no longer holds what was claimed.
         """
         at = at or self.block()
-        view = self.round_view(at=at)
+        view = view or self.round_view(at=at)
         if view.phase is Phase.NONE:
             return []
         if view.phase is Phase.FINALIZED:
@@ -486,7 +453,7 @@ class Federation(_Deployed):
         return amount if self.asset().native else 0
 
 
-class Factory(_Deployed):
+class Factory(Deployed):
     """The contract that makes federations. It keeps nothing: whether it made one follows from addresses and codes, and
     is computed here."""
 
@@ -575,20 +542,3 @@ def _other_updates(view: RoundView, found: Sequence[UpdateView], at: Block, hint
         f"the node gave {len(found)} updates of round {view.round} with {given} ms at block {at.number}, where the "
         f"contract counts {view.update_count} with {view.credited_ms} ms{hint}: ask again, or another node"
     )
-
-
-def _typed(output: dict[str, Any], value: Any) -> Any:
-    """A decoded value as `processor.types` has it: its dataclasses carry the fields of the ABI's structs in order.
-
-    Raises ValueError for a number that an enum does not have.
-    """
-    internal = output.get("internalType", "")
-    if internal.endswith("[]"):
-        element = {**output, "type": output["type"][:-2], "internalType": internal[:-2]}
-        return [_typed(element, item) for item in value]
-    kind = _TYPES.get(internal.rpartition(".")[2])
-    if internal.startswith("struct ") and kind is not None:
-        return kind(*(_typed(component, item) for component, item in zip(output["components"], value, strict=True)))
-    if internal.startswith("enum ") and kind is not None:
-        return kind(value)
-    return cid_from_digest(value) if output["name"].endswith("Cid") else value

@@ -9,6 +9,7 @@ from web3 import Web3
 
 from processor.chain.provider import node_errors
 from processor.errors import ChainError
+from processor.types import Block
 
 STEP_PERCENT = 13
 """How much more a replacement offers: nodes ask for 10 %, some for an eighth."""
@@ -22,24 +23,35 @@ class Fees:
     priority_fee: int
 
 
-def market_fees(web3: Web3, ceiling: int | None) -> Fees:
-    """What gets a transaction into one of the next blocks. Raises ChainError where that is above the ceiling."""
-    return offered(*_prices(web3), ceiling)
+def market_fees(web3: Web3, ceiling: int | None, head: Block | None = None) -> Fees:
+    """What gets a transaction into one of the next blocks. Raises ChainError where that is above the ceiling.
+
+    The base fee is that of the `head`, where the caller has just read it.
+    """
+    return offered(*_prices(web3, head), ceiling)
 
 
-def gas_price(web3: Web3) -> int:
+def gas_price(web3: Web3, head: Block | None = None) -> int:
     """What a unit of gas costs in the latest block, in wei."""
-    return sum(_prices(web3))
+    return sum(_prices(web3, head))
 
 
-def _prices(web3: Web3) -> tuple[int, int]:
+def _prices(web3: Web3, head: Block | None) -> tuple[int, int]:
     """The base fee and the part for the block's proposer."""
+    base_fee = None if head is None else head.base_fee
     with node_errors("name the price of gas"):
-        base_fee = web3.eth.get_block("latest").get("baseFeePerGas")
-        priority_fee = web3.eth.max_priority_fee
+        if base_fee is None:
+            base_fee = web3.eth.get_block("latest").get("baseFeePerGas")
+    tip = priority_fee(web3)
     if base_fee is None:
         raise ChainError("the chain has no fee market (EIP-1559), which transactions here rely on")
-    return base_fee, priority_fee
+    return base_fee, tip
+
+
+def priority_fee(web3: Web3) -> int:
+    """What gets a unit of gas into one of the next blocks, in wei on top of the base fee. Raises ChainError."""
+    with node_errors("name the price of gas"):
+        return web3.eth.max_priority_fee
 
 
 def offered(base_fee: int, priority_fee: int, ceiling: int | None) -> Fees:

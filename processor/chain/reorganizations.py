@@ -29,8 +29,9 @@ def observe(
     """Remembers the head, and says what became of the blocks that were seen before; None where all of them stand. What
     the journal took for final in blocks that are gone is so no more.
 
-    `hash_of` gives the hash of the block of a number, None where the chain has no such block. A chain whose head went
-    back was reorganized too: what it loses may return with other content.
+    `hash_of` gives the hash of the block of a number, None where the chain has no such block; it is not asked for the
+    block before the head, whose hash the head names. A chain whose head went back was reorganized too: what it loses
+    may return with other content.
     """
     seen = journal.blocks()
     common = next((number for number, hash in seen if _stands(number, hash, head, hash_of)), None)
@@ -49,4 +50,6 @@ def observe(
 def _stands(number: int, hash: str, head: Block, hash_of: Callable[[int], str | None]) -> bool:
     if number >= head.number:
         return (number, hash) == (head.number, head.hash)
+    if number == head.number - 1 and head.parent is not None:
+        return hash == head.parent
     return hash_of(number) == hash

@@ -74,7 +74,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Quote:
-    """What a transaction may cost beside the value it carries; `gas` is its limit, with a margin over what it needs."""
+    """What a transaction may cost over the value it carries; `gas` is its limit, with a margin over what it needs."""
 
     gas: int
     fees: Fees

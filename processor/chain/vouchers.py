@@ -11,24 +11,32 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 
 from processor import jcs
+from processor.artifacts.canonical import Fields
+from processor.artifacts.versions import Kind
 from processor.chain.amounts import format_moment
 from processor.chain.contracts import to_address
 from processor.chain.signed import DOMAIN_NAME, DOMAIN_VERSION
-from processor.errors import ArtifactError, ChainError
+from processor.errors import ArtifactError, ChainError, NewerVersion
 from processor.types import Address
 
-_VERSION = 2
 _SIZE_LIMIT = 64 * 1024  # a contract wallet's signature is one for each of its owners
 _ID_LIMIT, _EXPIRY_LIMIT, _NONCE_LIMIT = 2**256, 2**40, 2**32
-_FIELDS = {
-    "chain_id": int,
-    "federation": str,
-    "client": str,
-    "id": str,
-    "expiry": int,
-    "owner_nonce": int,
-    "signature": str,
-}
+
+
+@dataclass(frozen=True)
+class VoucherFile(Fields):
+    """A voucher as a file; `id` in decimal digits, `signature` in hexadecimal ones after 0x."""
+
+    chain_id: int
+    federation: str
+    client: str
+    id: str
+    expiry: int
+    owner_nonce: int
+    signature: str
+
+
+VOUCHER = Kind("voucher", _SIZE_LIMIT, VoucherFile, version=2)
 
 
 @dataclass(frozen=True)
@@ -46,18 +54,16 @@ class Voucher:
 
     def encode(self) -> bytes:
         """The voucher as a file."""
-        return jcs.dumps(
-            {
-                "kind": "voucher",
-                "version": _VERSION,
-                "chain_id": self.chain_id,
-                "federation": self.federation,
-                "client": self.client,
-                "id": str(self.id),
-                "expiry": self.expiry,
-                "owner_nonce": self.owner_nonce,
-                "signature": "0x" + self.signature.hex(),
-            }
+        return VOUCHER.encode(
+            VoucherFile(
+                chain_id=self.chain_id,
+                federation=self.federation,
+                client=self.client,
+                id=str(self.id),
+                expiry=self.expiry,
+                owner_nonce=self.owner_nonce,
+                signature="0x" + self.signature.hex(),
+            )
         )
 
     @classmethod
@@ -66,28 +72,23 @@ class Voucher:
         if len(data) > _SIZE_LIMIT:
             raise ChainError(f"this is not a voucher: it is larger than {_SIZE_LIMIT} bytes")
         try:
-            fields = jcs.parse(data)
+            document = jcs.parse(data)
         except ArtifactError as error:
             raise ChainError(f"this is not a voucher: it {error}") from None
-        if not isinstance(fields, dict) or fields.get("kind") != "voucher":
-            raise ChainError('this is not a voucher: expected a JSON object with "kind": "voucher"')
-        if fields.get("version") != _VERSION:
-            raise ChainError(f'the voucher has another format than this version reads: expected "version": {_VERSION}')
-        wrong = [name for name, kind in _FIELDS.items() if type(fields.get(name)) is not kind]
-        wrong += [name for name in fields if name not in (*_FIELDS, "kind", "version")]
-        if wrong:
-            raise ChainError(
-                f"the voucher is damaged at {', '.join(repr(name[:64]) for name in wrong)}: expected exactly the "
-                f"fields {', '.join(_FIELDS)}; ask the organization for the file again"
-            )
+        try:
+            found = VOUCHER.value_of(document)
+        except NewerVersion as error:
+            raise ChainError(str(error)) from None
+        except ArtifactError as error:
+            raise ChainError(f"{error}\nAsk the organization for the file again") from None
         return cls(
-            fields["chain_id"],
-            to_address(fields["federation"]),
-            to_address(fields["client"]),
-            _id(fields["id"]),
-            _expiry(fields["expiry"]),
-            _nonce(fields["owner_nonce"]),
-            _signature(fields["signature"]),
+            found.chain_id,
+            to_address(found.federation),
+            to_address(found.client),
+            _id(found.id),
+            _expiry(found.expiry),
+            _nonce(found.owner_nonce),
+            _signature(found.signature),
         )
 
     def check(self, chain_id: int, federation: Address, client: Address, now: int, owner_nonce: int) -> None:

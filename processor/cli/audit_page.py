@@ -11,8 +11,8 @@ from processor.chain.asset import Asset
 from processor.cli.options import asset_as_json, table
 from processor.observability import printable
 from processor.protocol.audit import Audit, Lowered, RoundAudit, Unproved, describe
+from processor.protocol.judge import REASONS
 from processor.protocol.receipts import Finding, unkept
-from processor.protocol.settlement import REASONS
 
 HEADERS = ["round", "phase", "updates", "rejected", "metric*", "pool", "paid", "carried", "forfeited", "checks"]
 UNKNOWN = "?"
@@ -60,12 +60,15 @@ def as_text(result: Audit) -> str:
     for row in result.rounds:
         lines += [f"round {row.round}: {_lowered(lowered)}" for lowered in row.lowered]
     over = [row for row in result.rounds if row.phase is not None and row.phase.over]
-    settled_on_claims = [str(row.round) for row in over if row.proved and not row.recomputed]
+    unproved = {one.round for one in result.unproved}
+    settled_on_claims = [
+        str(row.round) for row in over if row.proved and not row.recomputed and row.round not in unproved
+    ]
     if settled_on_claims:
         lines.append(f"settled on claims, not recomputed: round {', '.join(settled_on_claims)}")
     lines += [printable(line) for line in _not_proved(result.unproved)]
-    unproved = f", {len(result.unproved)} rounds not proved" if result.unproved else ""
-    lines.append(f"{result.checks} checks, {len(result.violations)} violations{unproved}")
+    also = f", {len(unproved)} rounds not proved" if unproved else ""
+    lines.append(f"{result.checks} checks, {len(result.violations)} violations{also}")
     lines += [f"VIOLATION {printable(describe(violation))}" for violation in result.violations]
     return "\n".join(lines)
 

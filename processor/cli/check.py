@@ -48,6 +48,7 @@ from processor.protocol.funds import CLIENT_GAS, ORGANIZATION_GAS
 from processor.protocol.limits import artifact_bytes
 from processor.protocol.rewards import least_pool, selected_of
 from processor.storage import GatewayStorage, IpfsStorage, LocalStorage, get_bytes, put_bytes
+from processor.storage.library import Library
 from processor.types import ZERO_ADDRESS, Address, Phase, RoundView
 
 if TYPE_CHECKING:
@@ -189,9 +190,9 @@ class _Checks:
         if not isinstance(settings, ClientSettings):
             raise TypeError("an organization has a plan of its own")
         try:
-            storage = storage_of(self._network)
-            plan = current_plan(federation, storage, self._view, settings, federation.block())
-            return agreement_on(federation, storage, plan)
+            library = Library(storage_of(self._network))
+            plan = current_plan(federation, library, self._view, settings, federation.block())
+            return agreement_on(federation, library, plan)
         except KoinonError as error:
             return error
 

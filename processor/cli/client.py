@@ -32,6 +32,7 @@ from processor.daemons.funds_watch import FundsWatch
 from processor.errors import DatasetError
 from processor.protocol.funds import CLIENT_GAS
 from processor.storage import Measured
+from processor.storage.library import Library
 
 app = typer.Typer(
     help="Take part in a federation.", no_args_is_help=True, epilog="Example: koinon client run --config client.toml"
@@ -85,7 +86,7 @@ def _run(settings: ClientSettings, account: LocalAccount, once: bool, stopping: 
             settings=settings,
             federation=federation,
             transactions=transactions,
-            storage=Measured(storage_of(settings.network), metrics),
+            library=Library(Measured(storage_of(settings.network), metrics)),
             journal=transactions.journal,
             log=log,
             stopping=stopping,
@@ -94,7 +95,7 @@ def _run(settings: ClientSettings, account: LocalAccount, once: bool, stopping: 
         )
         log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
         gas = 0 if settings.relays else CLIENT_GAS  # relays pay for what it sends
-        watch = FundsWatch(federation.web3, account.address, gas, 0, metrics, log)
+        watch = FundsWatch(federation, account.address, gas, 0, metrics, log)
         keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping)
 
 
@@ -110,7 +111,7 @@ def _dry_run(settings: ClientSettings, address: str | None) -> None:
             settings=dry,
             federation=federation,
             transactions=transactions,
-            storage=UnpublishedStorage(storage_of(settings.network), dry.state / "store"),
+            library=Library(UnpublishedStorage(storage_of(settings.network), dry.state / "store")),
             journal=transactions.journal,
             log=log,
         )

@@ -73,16 +73,27 @@ def address_of(wallet: Path) -> Address:
 def federation_of(settings: PartySettings) -> Federation:
     """The federation that somebody works with.
 
-    Raises ChainError where no node answers, and WrongAddress where its contract is not the code that we know, or the
-    factory that was named did not make it: any other could take a reward or an update and keep no promise.
+    Raises ChainError where no node answers, and WrongAddress as `federation_at`, or where the factory that was named
+    did not make it.
     """
-    federation = Federation(chain_of(settings.network), settings.federation)
+    federation = federation_at(chain_of(settings.network), settings.federation)
+    require_made_by(settings.factory, federation)
+    return federation
+
+
+def federation_at(web3: Web3, address: str) -> Federation:
+    """The federation at an address.
+
+    Raises WrongAddress where its contract is not the code that we know, made by the factory that we know: any other
+    could take a reward or an update and keep no promise.
+    """
+    federation = Federation(web3, address)
     if not federation.genuine():
         raise WrongAddress(
-            f"the contract at {federation.address} has other code than the federation that this version of Koinon "
-            "ships: check the address, or use the version that it was made with"
+            f"the contract at {federation.address} is no federation that the factory of this version made: it has "
+            "other code than the federation that this version of Koinon ships, or another maker. Check the address, or "
+            "use the version that it was made with"
         )
-    require_made_by(settings.factory, federation)
     return federation
 
 

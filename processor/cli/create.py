@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
 from processor.chain.asset import Asset, asset_at
 from processor.chain.federation import Factory, factory_deployment
-from processor.chain.transactions import Sender
 from processor.cli.connections import address_of, chain_of, unlock
 from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
-from processor.cli.proposal import DryRun, Manner, Step, carry_out
+from processor.cli.proposal import DryRun, Manner, Proposal, Step, carry_out, send_alone
 from processor.config import WalletSettings, load_creator
 from processor.errors import ConfigurationError
-from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
+from processor.types import ZERO_ADDRESS, Address, Admission, AuditPolicy, FederationTerms
 
 app = typer.Typer()
 
@@ -70,49 +70,52 @@ def create(
     """Make a federation that belongs to your wallet. Its terms hold for good, and its address follows from them."""
     settings = load_creator({"rpc": rpc}, config)
     web3 = chain_of(settings.network)
-    terms, unit = _terms(web3, asset, stake, max_slash_rate, admission, audit, max_spread, idle_rounds, salt)
+    terms = _terms(web3, asset, stake, max_slash_rate, admission, audit, max_spread, idle_rounds, salt)
     sender, manner = address_of(settings.wallet), Manner(yes, dry_run, as_json)
     maker = factory or _new_factory(web3, settings, sender, manner)
     if maker is None:
         return
     contract = Factory(web3, maker)
-    address = contract.address_of(sender, terms, salt)
-    if contract.exists(sender, terms, salt):
-        raise ConfigurationError(
-            f"you have made the federation {address} before, with these terms, this factory and this salt: use it, or "
-            "give another number as --salt"
-        )
-    receipts = carry_out(
-        web3,
-        sender,
-        [Step("federation created", contract.create_federation(terms, salt))],
-        manner,
-        lambda: unlock(settings.wallet, settings.passphrase_file),
-        lambda account, _, call: Sender(web3, account).send(call),
-        note=f"{_in_words(terms, unit)}\nIts address will be {address}.",
-    )
+    proposal = creation(contract, sender, terms, salt)
+    receipts = carry_out(web3, sender, proposal, manner, lambda: _unlocked(settings), send_alone(web3))
     if receipts is None:
         return
-    made = contract.created(receipts[0])
     if as_json:
-        facts = {"federation": made, "factory": contract.address, "salt": salt}
+        facts = {"federation": contract.created(receipts[0]), "factory": contract.address, "salt": salt}
         print_json({**facts, "transaction": receipts[0].tx_hash})
     else:
-        print(f"federation {made} of {sender}, made by the factory {contract.address}")
+        print(proposal.done)
+
+
+def creation(factory: Factory, sender: Address, terms: FederationTerms, salt: int) -> Proposal:
+    """A federation that belongs to `sender`.
+
+    Raises ConfigurationError where there is one already, whose address would be the same, and ChainError where the
+    asset of the terms is no token.
+    """
+    address = factory.address_of(sender, terms, salt)
+    if factory.exists(sender, terms, salt):
+        raise ConfigurationError(
+            f"the federation {address} with these terms exists already, made by this account with this factory and "
+            "this salt: use it, or give another number as the salt"
+        )
+    return Proposal(
+        [Step("federation created", factory.create_federation(terms, salt))],
+        f"federation {address} of {sender}, made by the factory {factory.address}",
+        f"{_in_words(terms, asset_at(factory.web3, terms.asset))}\nIts address will be {address}.",
+    )
 
 
 def _new_factory(web3: Web3, settings: WalletSettings, sender: str, manner: Manner) -> str | None:
     """The address of a factory that is deployed now; None after a dry run."""
-    receipts = carry_out(
-        web3,
-        sender,
-        [Step("factory deployed", factory_deployment())],
-        manner,
-        lambda: unlock(settings.wallet, settings.passphrase_file),
-        lambda account, _, call: Sender(web3, account).send(call),
-        note="Then it makes the federation, which is asked about again.",
-    )
+    note = "Then it makes the federation, which is asked about again."
+    proposal = Proposal([Step("factory deployed", factory_deployment())], note=note)
+    receipts = carry_out(web3, sender, proposal, manner, lambda: _unlocked(settings), send_alone(web3))
     return None if receipts is None else receipts[0].contract
+
+
+def _unlocked(settings: WalletSettings) -> LocalAccount:
+    return unlock(settings.wallet, settings.passphrase_file)
 
 
 def _terms(
@@ -125,7 +128,7 @@ def _terms(
     max_spread: int,
     idle_rounds: int,
     salt: int,
-) -> tuple[FederationTerms, Asset]:
+) -> FederationTerms:
     """Raises ConfigurationError for all mistakes together, ChainError for a token that is none."""
     unit = asset_at(web3, asset or ZERO_ADDRESS)
     units = unit.parse(stake)
@@ -149,7 +152,7 @@ def _terms(
     if mistakes:
         raise ConfigurationError("\n".join(["these terms cannot be used:", *mistakes]))
     kinds = (admissions[admission], policies[audit])
-    return FederationTerms(unit.address, units, max_slash_rate, *kinds, max_spread, idle_rounds), unit
+    return FederationTerms(unit.address, units, max_slash_rate, *kinds, max_spread, idle_rounds)
 
 
 def _in_words(terms: FederationTerms, unit: Asset) -> str:

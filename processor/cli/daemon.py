@@ -51,15 +51,15 @@ def stop_on_signals() -> threading.Event:
 
 
 def journal_of(state: Path, federation: Federation, address: Address) -> Journal:
-    """The journal as it is, to read in it."""
-    return Journal(journal_path(state), federation.chain_id, federation.address, address)
+    """The journal as it is, to read in it, whatever program writes it."""
+    return Journal(journal_path(state), federation.chain_id, federation.address, address, read_only=True)
 
 
 @contextmanager
 def transactions_of(
     settings: PartySettings, federation: Federation, account: LocalAccount, metrics: Metrics | None = None
 ) -> Iterator[Transactions]:
-    """What a wallet sends, with its journal; a journal that is damaged is made anew.
+    """What a wallet sends, with its journal; a journal that is damaged is made again.
 
     Raises JournalError where the journal belongs to somebody else.
     """

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from processor.artifacts.model import MODEL_LIMIT, open_model
-from processor.artifacts.plan import PLAN_LIMIT, Plan
+from processor.artifacts.model import MODEL, open_model
+from processor.artifacts.plan import PLAN, Plan
 from processor.chain.amounts import format_units
 from processor.chain.contracts import to_address
 from processor.chain.federation import Federation
@@ -26,7 +26,7 @@ from processor.errors import ConfigurationError, DatasetError, KoinonError
 from processor.protocol.consent import Agreement, in_words
 from processor.protocol.decide import asset_refusal
 from processor.protocol.limits import Limits, ModelSize, artifact_bytes, offer_of, refusals, work_of
-from processor.storage.base import Storage, get_bytes
+from processor.storage.library import Library
 from processor.types import Block, Cid, Phase, RoundView
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def join(
     """
     settings = _settings(federation, {"rpc": rpc, "ipfs": ipfs, "store": store}, config)
     wallet = address_of(settings.wallet)
-    reader, storage = federation_of(settings), storage_of(settings.network, publishing=False)
+    reader, library = federation_of(settings), Library(storage_of(settings.network, publishing=False))
     block = reader.block()
     latest = reader.round_view(wallet, at=block)
     view = None if latest.phase is Phase.NONE else latest
-    agreement = agreement_on(reader, storage, plan or current_plan(reader, storage, view, settings, block))
+    agreement = agreement_on(reader, library, plan or current_plan(reader, library, view, settings, block))
     digest, known = agreement.digest(), agreed(settings.state, logger())
     if accept is not None and accept != digest:
         raise ConfigurationError(
@@ -125,7 +125,7 @@ def _settings(federation: str, options: dict[str, Any], config: Path | None) -> 
 
 
 def current_plan(
-    federation: Federation, storage: Storage, view: RoundView | None, settings: ClientSettings, block: Block
+    federation: Federation, library: Library, view: RoundView | None, settings: ClientSettings, block: Block
 ) -> Cid:
     """The plan of the latest round; before the first, the one that the initial model names."""
     if view is not None and view.plan is not None:
@@ -138,13 +138,13 @@ def current_plan(
         )
     with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
         path = Path(folder) / "model"
-        storage.get(model, path, min(MODEL_LIMIT, settings.max_bytes or MODEL_LIMIT))
+        library.fetch(MODEL, model, path, settings.max_bytes)
         with open_model(path) as file:
             return file.header.plan
 
 
-def agreement_on(federation: Federation, storage: Storage, plan: Cid) -> Agreement:
-    content = Plan.decode(get_bytes(storage, plan, PLAN_LIMIT))
+def agreement_on(federation: Federation, library: Library, plan: Cid) -> Agreement:
+    content = library.read(PLAN, plan)
     return Agreement(federation.chain_id, federation.address, plan, content, federation.terms())
 
 

@@ -9,12 +9,13 @@ import typer
 
 from processor.chain.asset import Asset
 from processor.chain.contracts import to_address
+from processor.chain.snapshot import Snapshot, Snapshots
 from processor.chain.transactions import Receipt
 from processor.chain.vouchers import Voucher, load_voucher
 from processor.cli.connections import Party, party_of
 from processor.cli.daemon import journal_of
 from processor.cli.options import AsJson, Config, Rpc, Yes, asset_as_json, print_json
-from processor.cli.proposal import DryRun, Manner, Step, carry_out, send_as, with_approval
+from processor.cli.proposal import DryRun, Manner, Proposal, Step, carry_out_as, with_approval
 from processor.cli.relayed import decline_by_relay, leave_by_relay, register_by_relay
 from processor.config import MemberSettings, load_member
 from processor.daemons.base import journal_path
@@ -84,7 +85,7 @@ def claim(
     """Claim everything that is owed, of whatever rounds and whatever the threshold."""
     party = party_of(load_member({"rpc": rpc}, config))
     federation = party.federation
-    owed, _ = federation.balance_of(party.address)
+    owed = _seen_by(party).view.client.owed
     said = federation.asset().format(owed)
     receipts: list[Receipt] | None = []
     if owed:
@@ -106,7 +107,7 @@ def decline(
     """Say that you take no part in the round that goes on, so that nobody waits for you. You stay a member."""
     settings = load_member({"rpc": rpc}, config)
     party = party_of(settings)
-    view = party.federation.round_view(party.address)
+    view = _seen_by(party).view
     if view.phase is not Phase.TRAINING or not view.client.selected:
         raise ConfigurationError("no round waits for you: there is nothing to decline")
     if view.client.update is not None or view.client.declined:
@@ -159,6 +160,11 @@ def leave(
         print(f"left the federation {federation.address}." + (f" {note}" if note else ""))
 
 
+def _seen_by(party: Party) -> Snapshot:
+    """The federation at the head of the chain, with this client in it."""
+    return Snapshots(party.federation, party.address).latest()
+
+
 def _voucher_of(settings: MemberSettings, party: Party) -> Voucher | None:
     """What admits the client; None where nobody needs one.
 
@@ -174,17 +180,16 @@ def _voucher_of(settings: MemberSettings, party: Party) -> Voucher | None:
             f"the federation {federation.address} admits clients by voucher: ask its organization for one for "
             f"{party.address}, and give it as --voucher or write it as client.voucher"
         )
-    voucher = load_voucher(settings.voucher)
-    now, nonce = federation.block().timestamp, federation.owner_nonce()
-    voucher.check(federation.chain_id, federation.address, party.address, now, nonce)
+    voucher, block = load_voucher(settings.voucher), federation.block()
+    nonce = federation.owner_nonce(at=block)
+    voucher.check(federation.chain_id, federation.address, party.address, block.timestamp, nonce)
     return voucher
 
 
 def _leaving_in_words(party: Party, to: Address) -> tuple[str, bool]:
     """What becomes of stake and rewards on leaving now, and whether they stay for a while."""
-    federation = party.federation
-    view = federation.round_view(party.address)
-    asset, client = federation.asset(), view.client
+    view, asset = _seen_by(party).view, party.federation.asset()
+    client = view.client
     parts = [f"the stake of {asset.format(client.stake)}"] if client.stake else []
     parts += [f"rewards of {asset.format(client.owed)}"] if client.owed else []
     held = " and ".join(parts)
@@ -202,7 +207,7 @@ def _capital(words: str) -> str:
 
 
 def _carry_out(party: Party, steps: list[Step], manner: Manner, note: str) -> list[Receipt] | None:
-    return carry_out(party.web3, party.address, steps, manner, party.unlock, send_as(party), note)
+    return carry_out_as(party, Proposal(steps, note=note), manner)
 
 
 def _hashes(receipts: list[Receipt]) -> list[str]:
@@ -211,7 +216,7 @@ def _hashes(receipts: list[Receipt]) -> list[str]:
 
 def _summary(party: Party) -> dict[str, Any]:
     settings, federation, address = party.settings, party.federation, party.address
-    view = federation.round_view(address)
+    view = _seen_by(party).view
     metered, saved = 0, None
     if journal_path(settings.state).exists():
         with journal_of(settings.state, federation, address) as journal:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
-from processor.artifacts.plan import PLAN_LIMIT, Factory, Plan
-from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.model import MODEL, ModelHeader, open_model
+from processor.artifacts.plan import PLAN, Factory
+from processor.artifacts.report import REPORT
 from processor.chain.federation import Federation
+from processor.chain.snapshot import Snapshots
 from processor.cli.connections import open_chain_and_storage
 from processor.cli.new_file import new_file
 from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Out, Rpc, Store, print_json, progress, table
 from processor.errors import ArtifactError, ConfigurationError, KoinonError, StorageError
 from processor.observability import printable
-from processor.storage.base import Storage, get_bytes
+from processor.protocol.walk import Walk, walk_back
+from processor.protocol.walk.start import start_of
+from processor.storage.library import Library
 from processor.types import Cid
-
-if TYPE_CHECKING:
-    from processor.protocol.audit.claims import Step
-    from processor.protocol.audit.state import State
 
 EXAMPLE = "Example: koinon model get 0x1234… --rpc … --ipfs /ip4/127.0.0.1/tcp/5001 --out model.safetensors"
 
@@ -54,7 +53,7 @@ def list_(
     record.
     """
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
-    releases = _releases(Federation(web3, federation), storage)
+    releases = _releases(Federation(web3, federation), Library(storage))
     if as_json:
         print_json([asdict(release) for release in releases])
     elif releases:
@@ -77,12 +76,13 @@ def get(
 ) -> None:
     """Fetch a model, verify it against the CID on chain, and write it as safetensors."""
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
-    release = _chosen(_releases(Federation(web3, federation), storage), round)
+    library = Library(storage)
+    release = _chosen(_releases(Federation(web3, federation), library), round)
     with new_file(out):
         progress(f"fetching {release.model}, the model of round {release.round}")
-        storage.get(release.model, out, MODEL_LIMIT)
+        library.fetch(MODEL, release.model, out)
         header = _verified(out)
-    metric, factory = _metric(storage, release.report), _factory(storage, header.plan)
+    metric, factory = _metric(library, release.report), _factory(library, header.plan)
     if as_json:
         made_by = None if factory is None else {"name": factory.name, "arguments": factory.arguments}
         print_json({**asdict(release), "file": str(out), "metric": metric, "factory": made_by})
@@ -90,34 +90,25 @@ def get(
         print(_text(out, release, metric, factory))
 
 
-def _releases(federation: Federation, storage: Storage) -> list[Released]:
+def _releases(federation: Federation, library: Library) -> list[Released]:
     """What the chain's record proves; of the other rounds it is said on standard error that they are missing."""
-    from processor.protocol.audit.claims import Claims, walk  # torch takes seconds; mistakes are said at once
-    from processor.protocol.audit.sources import Sources
-    from processor.protocol.audit.state import read_state
-
-    state = read_state(federation, federation.block())
-    claims = Claims(state.chain_id, state.federation)
-    claims.add_state(state)
-    sources = Sources(state, storage, None, claims)
-    sources.read()
-    steps = sorted(walk(state, claims, sources.missing), key=lambda step: step.round)
-    released = [Released(0, initial, None)] if (initial := _initial(state, steps)) is not None else []
-    for step in steps:
+    found = walk_back(start_of(Snapshots(federation).latest()), library)
+    released = [Released(0, initial, None)] if (initial := _initial(found)) is not None else []
+    for step in found.steps.values():
         if step.link is None or step.record is None:
-            if step.round <= state.chained:
+            if step.round <= found.start.chained:
                 print(f"what round {step.round} released is not known: {step.because}", file=sys.stderr)
         elif step.link.outcome is not None:
             released.append(Released(step.round, step.link.outcome.model, step.link.outcome.report))
     return released
 
 
-def _initial(state: State, steps: list[Step]) -> Cid | None:
+def _initial(found: Walk) -> Cid | None:
     """The model that the first round started from, where that is known."""
-    if state.head == 0:
-        return state.latest.model
-    first = steps[0].list
-    return None if first is None or steps[0].because is not None else first.opening.base_model
+    if found.start.head == 0:
+        return found.start.latest.model
+    first = found.steps[1]
+    return None if first.list is None or first.because is not None else first.list.opening.base_model
 
 
 def _chosen(releases: list[Released], round: int | None) -> Released:
@@ -140,18 +131,18 @@ def _verified(path: Path) -> ModelHeader:
         return model.header
 
 
-def _metric(storage: Storage, report: Cid | None) -> float | None:
+def _metric(library: Library, report: Cid | None) -> float | None:
     """What the organization reports. A model that is intact is of use without its report."""
     try:
-        return None if report is None else Report.decode(get_bytes(storage, report, REPORT_LIMIT)).metrics.after
+        return None if report is None else library.read(REPORT, report).metrics.after
     except (ArtifactError, StorageError):
         return None
 
 
-def _factory(storage: Storage, plan: Cid) -> Factory | None:
+def _factory(library: Library, plan: Cid) -> Factory | None:
     """What builds the module that the parameters fit, as the model's plan names it; None where that is not served."""
     try:
-        return Plan.decode(get_bytes(storage, plan, PLAN_LIMIT)).model
+        return library.read(PLAN, plan).model
     except (ArtifactError, StorageError):
         return None
 

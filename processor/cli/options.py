@@ -47,7 +47,7 @@ def print_json(value: Any) -> None:
 
 
 def asset_as_json(asset: Asset) -> dict[str, Any]:
-    """What the amounts beside it are in: their smallest unit is 10 to the power of -decimals."""
+    """What the amounts next to it are in: their smallest unit is 10 to the power of -decimals."""
     return {"address": asset.address, "symbol": asset.symbol, "decimals": asset.decimals}
 
 

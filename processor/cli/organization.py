@@ -32,6 +32,7 @@ from processor.daemons.funds_watch import FundsWatch
 from processor.keystore import state_key
 from processor.protocol.funds import ORGANIZATION_GAS
 from processor.storage import Measured
+from processor.storage.library import Library
 
 app = typer.Typer(
     help="Run a federation of your own.",
@@ -89,7 +90,7 @@ def _run(
             plan=plan,
             federation=federation,
             transactions=transactions,
-            storage=Measured(storage_of(settings.network), metrics),
+            library=Library(Measured(storage_of(settings.network), metrics)),
             journal=transactions.journal,
             log=log,
             state_key=state_key(account),
@@ -97,7 +98,7 @@ def _run(
         )
         log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
         reward = settings.round.reward if federation.asset().native else 0
-        watch = FundsWatch(federation.web3, account.address, ORGANIZATION_GAS, reward, metrics, log)
+        watch = FundsWatch(federation, account.address, ORGANIZATION_GAS, reward, metrics, log)
         keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping)
 
 
@@ -114,7 +115,7 @@ def _dry_run(settings: OrganizationSettings, plan: Plan, address: str | None) ->
             plan=plan,
             federation=federation,
             transactions=transactions,
-            storage=UnpublishedStorage(storage_of(settings.network), dry.state / "store"),
+            library=Library(UnpublishedStorage(storage_of(settings.network), dry.state / "store")),
             journal=transactions.journal,
             log=log,
             state_key=throwaway_key(),

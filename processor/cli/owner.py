@@ -1,4 +1,4 @@
-"""What an organization does with its federation beside running rounds: money, roles, the end.
+"""What an organization does with its federation as well as running rounds: money, roles, the end.
 
 Every command says what it will do and what that costs before it asks.
 """
@@ -14,15 +14,19 @@ import typer
 
 from processor.chain.contracts import to_address
 from processor.chain.federation import Federation
-from processor.chain.transactions import Receipt, quote
-from processor.cli.connections import Party, party_of
+from processor.chain.snapshot import Snapshot, Snapshots
+from processor.cli import actions
+from processor.cli.connections import Party, party_of, storage_of
 from processor.cli.daemon import logger
 from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
-from processor.cli.proposal import DryRun, Manner, Step, carry_out, send_as, with_approval
+from processor.cli.proposal import DryRun, Manner, Proposal, carry_out_as
 from processor.config import load_owner
 from processor.daemons.kept import KeptRounds, rounds_folder
-from processor.errors import ConfigurationError, Reverted
-from processor.types import ZERO_ADDRESS, Address, Block
+from processor.errors import ConfigurationError, StorageError
+from processor.protocol.walk import walk_back
+from processor.protocol.walk.start import start_of
+from processor.storage.library import Library
+from processor.types import Address
 
 app = typer.Typer()
 
@@ -41,19 +45,16 @@ class _Owner:
     def federation(self) -> Federation:
         return self.party.federation
 
-    def carry_out(self, steps: list[Step], done: str, note: str = "") -> None:
-        """Goes through with the steps and prints what was done."""
-        party = self.party
-        receipts = carry_out(party.web3, party.address, steps, self.manner, party.unlock, send_as(party), note)
-        if receipts is not None:
-            _print_done(done, receipts, self.manner.as_json)
-
-
-def _print_done(done: str, receipts: list[Receipt], as_json: bool) -> None:
-    if as_json:
-        print_json({"done": done, "transactions": [receipt.tx_hash for receipt in receipts]})
-    else:
-        print(done)
+    def carry_out(self, proposal: Proposal, hint: str = "") -> None:
+        """Goes through with a proposal and prints what was done; `hint` completes that."""
+        receipts = carry_out_as(self.party, proposal, self.manner) if proposal.steps else []
+        if receipts is None:
+            return
+        done = proposal.done + hint
+        if self.manner.as_json:
+            print_json({"done": done, "transactions": [receipt.tx_hash for receipt in receipts]})
+        else:
+            print(done)
 
 
 def _owner(
@@ -77,11 +78,8 @@ def fund(
 ) -> None:
     """Add to what the next round's pool starts with. Only `close` gives it back, and only what no round has used."""
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
-    asset = owner.federation.asset()
-    units = asset.parse(amount)
-    call = owner.federation.fund(units)
-    steps = with_approval(owner.federation, owner.party.address, units, "funded", call)
-    owner.carry_out(steps, f"funded {owner.federation.address} with {asset.format(units)}")
+    units = owner.federation.asset().parse(amount)
+    owner.carry_out(actions.fund(owner.federation, owner.party.address, units))
 
 
 @app.command(epilog="Example: koinon organization operator 0x1234… --config organization.toml")
@@ -99,9 +97,7 @@ def operator(
     if (address is None) != remove:
         raise ConfigurationError("expected either the operator's address or --remove")
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
-    step = Step("operator set", owner.federation.set_operator(address or ZERO_ADDRESS))
-    note = "Stolen, its key can cost at most the live pool, what is carried, and each round's bounded slashes."
-    owner.carry_out([step], f"the operator is {address}" if address else "there is no operator", "" if remove else note)
+    owner.carry_out(actions.name_operator(owner.federation, address))
 
 
 @app.command(epilog="Example: koinon organization transfer 0x1234… --config organization.toml")
@@ -120,12 +116,10 @@ def transfer(
         raise ConfigurationError("expected either the new owner's address or --accept")
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
     if address is None:
-        note = "There is no operator then until you set one, and vouchers of the former owner are worthless."
-        step = Step("ownership accepted", owner.federation.accept_ownership())
-        owner.carry_out([step], f"{owner.party.address} owns {owner.federation.address}", note)
+        owner.carry_out(actions.accept_ownership(owner.federation, owner.party.address))
     else:
-        step = Step("ownership offered", owner.federation.transfer_ownership(address))
-        owner.carry_out([step], f"{address} can now accept the ownership with `koinon organization transfer --accept`")
+        hint = " with `koinon organization transfer --accept`"
+        owner.carry_out(actions.offer_ownership(owner.federation, address), hint)
 
 
 @app.command(epilog="Example: koinon organization pause --config organization.toml")
@@ -139,7 +133,7 @@ def pause(
 ) -> None:
     """Let no new round open. A live round goes on; claims and exits are never stopped."""
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
-    owner.carry_out([Step("paused", owner.federation.pause())], "no round opens until `koinon organization resume`")
+    owner.carry_out(actions.pause(owner.federation), ", with `koinon organization resume`")
 
 
 @app.command(epilog="Example: koinon organization resume --config organization.toml")
@@ -153,7 +147,7 @@ def resume(
 ) -> None:
     """Let rounds open again after a pause."""
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
-    owner.carry_out([Step("resumed", owner.federation.unpause())], "rounds can open again")
+    owner.carry_out(actions.resume(owner.federation))
 
 
 @app.command(epilog="Example: koinon organization close --config organization.toml")
@@ -170,9 +164,7 @@ def close(
     At once, also while a round goes on: that one is finalized or abandoned as any other.
     """
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
-    carried = owner.federation.asset().format(owner.federation.carried())
-    note = f"It cannot be opened again. {carried} can then be withdrawn{_more_later(owner.federation)}."
-    owner.carry_out([Step("closed", owner.federation.close())], f"closed; {carried} can be withdrawn", note)
+    owner.carry_out(actions.close(owner.federation))
 
 
 @app.command(epilog="Example: koinon organization withdraw --config organization.toml")
@@ -187,10 +179,7 @@ def withdraw(
 ) -> None:
     """After `close`, take out what is carried; again once the last round is over, for what that left."""
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
-    amount = owner.federation.asset().format(owner.federation.carried())
-    to = to or owner.party.address
-    note = f"It pays {amount} to {to}{_more_later(owner.federation)}."
-    owner.carry_out([Step("withdrawn", owner.federation.withdraw(to))], f"withdrew {amount} to {to}", note)
+    owner.carry_out(actions.withdraw(owner.federation, to or owner.party.address))
 
 
 @app.command(epilog="Example: koinon organization pay --config organization.toml")
@@ -205,14 +194,12 @@ def pay(
 ) -> None:
     """Have the rewards that clients are owed paid to their own addresses: it costs you only the gas."""
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
-    federation = owner.federation
-    owed = _payable(owner.party, _owed(owner.party, [to_address(client) for client in clients or []]))
-    amount = federation.asset().format(sum(owed.values()))
-    steps = [Step("paid", federation.claim_for(client)) for client in owed]
-    if not steps:
-        _print_done("nothing is owed", [], as_json)
-        return
-    owner.carry_out(steps, f"paid {amount} to {len(owed)} clients", f"It pays {amount}, all of it the clients' own.")
+    snapshot = Snapshots(owner.federation).latest()
+    wanted = [to_address(client) for client in clients or []] or _known(owner.party, snapshot)
+    proposal, refusals = actions.pay(snapshot, owner.party.address, wanted)
+    for client, refusal in refusals.items():
+        print(f"{client} is left out: {refusal}", file=sys.stderr)
+    owner.carry_out(proposal)
 
 
 @app.command(epilog="Example: koinon organization retire 0x1234… --config organization.toml")
@@ -230,47 +217,19 @@ def retire(
     From the end of that round's training until the next opens. Anybody may; stake and rewards stay the client's own.
     """
     owner = _owner(rpc, config, yes, dry_run, as_json, sender)
-    client, idle = to_address(client), owner.federation.terms().idle_rounds
-    if not idle:
-        raise ConfigurationError(
-            f"the terms of {owner.federation.address} name no idle_rounds: nobody is retired there, clients leave by "
-            "themselves"
-        )
-    last = owner.federation.round_view(client).client.last
-    note = f"Its last update, decline or registration was in round {last}; it keeps its stake and what it is owed."
-    step = Step("retired", owner.federation.retire(client))
-    owner.carry_out([step], f"{client} is no member any more", note)
+    owner.carry_out(actions.retire(owner.federation, to_address(client)))
 
 
-def _more_later(federation: Federation) -> str:
-    """Completes what is said of what is carried, while a round may still add to it."""
-    return ", and what the round that goes on leaves once it is over" if federation.round_view().phase.live else ""
-
-
-def _owed(party: Party, wanted: list[Address]) -> dict[Address, int]:
-    """What each client could claim: of those wanted, or of all members and everybody in a round that is kept here."""
-    federation = party.federation
-    block = federation.block()
-    found = {client: federation.balance_of(client, at=block)[0] for client in wanted or _known(party, block)}
-    return {client: owed for client, owed in found.items() if owed}
-
-
-def _known(party: Party, block: Block) -> list[Address]:
-    """The members, and the clients of kept rounds: whoever left with an update in the live one may be owed for it."""
-    kept = KeptRounds(rounds_folder(party.settings.state), logger())
+def _known(party: Party, snapshot: Snapshot) -> list[Address]:
+    """Whom state names, and the clients of all rounds that reports and the rounds kept here tell of: whoever left since
+    may be owed for one. Without the reports, where no storage is named or has them, it is only those."""
+    kept, network = KeptRounds(rounds_folder(party.settings.state), logger()), party.settings.network
     files = [file for number in kept.numbers() if (file := kept.read(number)) is not None]
-    clients = [line.client for file in files for line in file.submitted]
-    return list(dict.fromkeys([*party.federation.members(at=block), *clients]))
-
-
-def _payable(party: Party, owed: dict[Address, int]) -> dict[Address, int]:
-    """Without those who take no payment, as a contract may: the others are paid all the same."""
-    payable = {}
-    for client, amount in owed.items():
+    told = [line.client for file in files for line in file.submitted]
+    if network.ipfs or network.gateways or network.store is not None:
         try:
-            quote(party.web3, party.address, party.federation.claim_for(client))
-        except Reverted as refusal:
-            print(f"{client} is left out: {refusal}", file=sys.stderr)
-        else:
-            payable[client] = amount
-    return payable
+            found = walk_back(start_of(snapshot), Library(storage_of(network, publishing=False)), files)
+            told += [line.client for one in found.lists for line in one.updates]
+        except StorageError as error:
+            print(f"without the clients that only reports name: {error}", file=sys.stderr)
+    return list(dict.fromkeys([*snapshot.clients, *told]))

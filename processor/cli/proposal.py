@@ -14,7 +14,7 @@ from web3 import Web3
 from processor.chain.amounts import format_ether
 from processor.chain.asset import allowance, approval_needed, approve
 from processor.chain.federation import Federation
-from processor.chain.transactions import Call, Quote, Receipt, quote
+from processor.chain.transactions import Call, Quote, Receipt, Sender, quote
 from processor.cli.connections import Party
 from processor.cli.daemon import transactions_of
 from processor.cli.options import print_json
@@ -25,17 +25,30 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what it would do and cost; needs no passphrase, sends nothing."),
 ]
-Send = Callable[[LocalAccount, str, Call], Receipt]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One transaction. `kind` names it in the log; one that is `blocked` cannot be simulated before those ahead of it
-    are in a block."""
+    """One transaction. `kind` names it in the log, `done` says what it achieved as part of a proposal; one that
+    is `blocked` cannot be simulated before those ahead of it are in a block."""
 
     kind: str
     call: Call
     blocked: bool = False
+    done: str = ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Transactions one after the other; `done` says what they achieved, `note` what a person should know before they
+    agree."""
+
+    steps: Sequence[Step]
+    done: str = ""
+    note: str = ""
+
+
+Send = Callable[[LocalAccount, Step], Receipt]
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,8 @@ def with_approval(federation: Federation, sender: Address, amount: int, kind: st
     steps: list[Step] = []
     allowed = allowance(federation.web3, asset, sender, federation.address)
     while (needed := approval_needed(allowed, amount)) is not None:
-        steps.append(Step("approved", approve(asset, federation.address, needed), blocked=bool(steps)))
+        done = f"approved {asset.format(needed)} for {federation.address}"
+        steps.append(Step("approved", approve(asset, federation.address, needed), blocked=bool(steps), done=done))
         allowed = needed
     return [*steps, Step(kind, call, blocked=bool(steps))]
 
@@ -63,39 +77,49 @@ def with_approval(federation: Federation, sender: Address, amount: int, kind: st
 def send_as(party: Party) -> Send:
     """Sends as a party of a federation: its journal knows of a transaction before the chain does."""
 
-    def send(account: LocalAccount, kind: str, call: Call) -> Receipt:
+    def send(account: LocalAccount, step: Step) -> Receipt:
         with transactions_of(party.settings, party.federation, account) as transactions:
-            return transactions.complete(kind, call)
+            return transactions.complete(step.kind, step.call)
 
     return send
+
+
+def send_alone(web3: Web3) -> Send:
+    """Sends for an account of which no journal is kept."""
+    return lambda account, step: Sender(web3, account).send(step.call)
+
+
+def carry_out_as(party: Party, proposal: Proposal, manner: Manner) -> list[Receipt] | None:
+    """What `carry_out` does, for a party of a federation."""
+    return carry_out(party.web3, party.address, proposal, manner, party.unlock, send_as(party))
 
 
 def carry_out(
     web3: Web3,
     sender: Address,
-    steps: Sequence[Step],
+    proposal: Proposal,
     manner: Manner,
     unlock: Callable[[], LocalAccount],
     send: Send,
-    note: str = "",
 ) -> list[Receipt] | None:
     """Says what the steps do and cost, asks, and sends them one after the other; None after a dry run.
 
-    `note` says what a person should know before they agree. Raises Reverted or ChainError for what the chain would
-    refuse before anything is asked, KoinonError where the answer is no.
+    Raises Reverted or ChainError for what the chain would refuse before anything is asked, KoinonError where the answer
+    is no.
     """
+    steps = proposal.steps
     quotes = [None if step.blocked else quote(web3, sender, step.call) for step in steps]
     if manner.dry_run and manner.as_json:
         print_json([_as_json(sender, step, price) for step, price in zip(steps, quotes, strict=True)])
         return None
-    said = _as_text(web3, sender, steps, quotes, note)
+    said = _as_text(web3, sender, steps, quotes, proposal.note)
     print(said, file=sys.stdout if manner.dry_run else sys.stderr, flush=True)
     if manner.dry_run:
         return None
     if not manner.yes and not typer.confirm("Go on?", err=True):
         raise KoinonError("nothing was sent")
     account = unlock()
-    return [send(account, step.kind, step.call) for step in steps]
+    return [send(account, step) for step in steps]
 
 
 def _as_text(web3: Web3, sender: Address, steps: Sequence[Step], quotes: Sequence[Quote | None], note: str) -> str:

@@ -91,7 +91,7 @@ def _run(settings: RelaySettings, account: LocalAccount, once: bool, stopping: t
             metrics=metrics,
         )
         rates = Rates(settings.requests_per_minute, burst=settings.requests_per_minute)
-        watch = FundsWatch(federation.web3, account.address, settings.gas_per_day // ROUNDS_AHEAD, 0, metrics, log)
+        watch = FundsWatch(federation, account.address, settings.gas_per_day // ROUNDS_AHEAD, 0, metrics, log)
         with answering(desk, settings.listen, rates, log):
             host, port = settings.listen
             log.info("started", address=account.address, federation=federation.address, listen=f"{host}:{port}")

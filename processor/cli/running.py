@@ -87,7 +87,7 @@ def keep_running(
     once: bool,
     stopping: threading.Event,
 ) -> None:
-    """Runs a daemon until it is told to stop, serving its metrics beside it."""
+    """Runs a daemon until it is told to stop, serving its metrics next to it."""
     with served(metrics, settings.metrics), Heads(settings.network.rpc) as heads:
         run(
             watch.before(cycle),

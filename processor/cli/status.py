@@ -10,11 +10,12 @@ import typer
 from processor.chain.amounts import format_units
 from processor.chain.asset import Asset
 from processor.chain.federation import Federation
+from processor.chain.snapshot import Snapshot, Snapshots
 from processor.cli.connections import open_chain
 from processor.cli.options import AsJson, Config, FederationAddress, Rpc, asset_as_json, print_json
 from processor.config import RATE_DECIMALS
 from processor.protocol.rewards import rate_in_words
-from processor.types import Block, Phase, RoundView
+from processor.types import Phase, RoundView
 
 app = typer.Typer()
 
@@ -23,24 +24,23 @@ app = typer.Typer()
 def status(federation: FederationAddress, rpc: Rpc = None, config: Config = None, as_json: AsJson = False) -> None:
     """Show terms, roles, phase, deadlines, updates, pool, guaranteed floor and current model of a federation."""
     reader = Federation(open_chain(rpc, config), federation)
-    block = reader.block()
-    latest = reader.round_view(at=block)
-    view = None if latest.phase is Phase.NONE else latest
-    summary = _summary(reader, block, view)
+    snapshot = Snapshots(reader).latest()
+    view = None if snapshot.view.phase is Phase.NONE else snapshot.view
+    summary = _summary(snapshot, view)
     if as_json:
         print_json(summary)
     else:
         print(_text(summary, reader.asset(), view))
 
 
-def _summary(reader: Federation, block: Block, view: RoundView | None) -> dict[str, Any]:
-    release, terms = reader.latest_release(at=block), reader.terms()
+def _summary(snapshot: Snapshot, view: RoundView | None) -> dict[str, Any]:
+    reader, release, terms = snapshot.federation, snapshot.release, snapshot.terms
     return {
         "federation": reader.address,
         "chain_id": reader.chain_id,
-        "block": block.number,
-        "owner": reader.owner(at=block),
-        "operator": reader.operator(at=block),
+        "block": snapshot.block.number,
+        "owner": snapshot.owner,
+        "operator": snapshot.operator,
         "asset": asset_as_json(reader.asset()),
         "stake": str(terms.stake),
         "max_slash_rate": terms.max_slash_rate,
@@ -48,12 +48,12 @@ def _summary(reader: Federation, block: Block, view: RoundView | None) -> dict[s
         "audit_policy": terms.audit_policy.name.lower(),
         "max_spread": terms.max_spread,
         "idle_rounds": terms.idle_rounds,
-        "paused": reader.paused(at=block),
-        "closed": reader.closed(at=block),
-        "members": reader.member_count(at=block),
+        "paused": snapshot.paused,
+        "closed": snapshot.closed,
+        "members": snapshot.member_count,
         "model": release.model,
         "report": release.report,
-        "carried": str(reader.carried(at=block)),
+        "carried": str(snapshot.carried),
         "round": None if view is None else _round(view),
     }
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from eth_account.signers.local import LocalAccount
 
 from processor.chain.contracts import to_address
+from processor.chain.federation import Federation
 from processor.chain.vouchers import Voucher, load_voucher, sign_voucher, typed_data
+from processor.cli import actions
 from processor.cli.connections import Party, party_of
 from processor.cli.new_file import new_file
 from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
-from processor.cli.proposal import DryRun, Manner, Step, carry_out, send_as
+from processor.cli.proposal import DryRun, Manner, carry_out_as
 from processor.config import load_owner
 from processor.errors import ConfigurationError
-from processor.types import Admission
+from processor.types import Address, Admission
 
 app = typer.Typer(
     help="Admit clients to a federation whose admission is by voucher.",
@@ -58,10 +62,8 @@ def new(
         raise ConfigurationError("expected --typed-data alone, --signed and --signature together, or none of them")
     party = party_of(load_owner({"rpc": rpc}, config))
     federation = party.federation
-    if federation.terms().admission is not Admission.VOUCHER:
-        raise ConfigurationError(f"anybody can register with the federation {federation.address}: it takes no vouchers")
-    client = to_address(client)
-    until = federation.block().timestamp + _seconds(expiry)
+    require_vouchers(federation)
+    client, until = to_address(client), end_of(federation, expiry)
     with new_file(out):
         if typed:
             nonce = federation.owner_nonce()
@@ -72,7 +74,7 @@ def new(
         if signed is not None and signature is not None:
             voucher = _completed(signed, signature, party, client)
         else:
-            voucher = _signed(party, client, until)
+            voucher = signed_voucher(federation, party.address, party.unlock, client, until)
         out.write_bytes(voucher.encode())
     print(f"{out}: give it to {client}, for `koinon client register --voucher`; its id is {voucher.id}")
 
@@ -89,28 +91,41 @@ def revoke(
     """Make a voucher worthless that has not been used. A client that has registered stays."""
     party = party_of(load_owner({"rpc": rpc}, config))
     id = _id(voucher)
-    note = "It has been used or revoked before: this changes nothing." if party.federation.voucher_spent(id) else ""
-    steps = [Step("voucher revoked", party.federation.revoke_voucher(id))]
-    manner = Manner(yes, dry_run, as_json)
-    receipts = carry_out(party.web3, party.address, steps, manner, party.unlock, send_as(party), note)
+    proposal = actions.revoke_voucher(party.federation, id)
+    receipts = carry_out_as(party, proposal, Manner(yes, dry_run, as_json))
     if receipts is None:
         return
     if as_json:
         print_json({"revoked": str(id), "transactions": [receipt.tx_hash for receipt in receipts]})
     else:
-        print(f"revoked the voucher {id}")
+        print(proposal.done)
 
 
-def _signed(party: Party, client: str, until: int) -> Voucher:
-    """A voucher signed by the wallet. Raises ConfigurationError where the contract would not take it."""
-    owner = party.federation.owner()
-    if owner != party.address:
+def require_vouchers(federation: Federation) -> None:
+    """Raises ConfigurationError where nobody needs one."""
+    if federation.terms().admission is not Admission.VOUCHER:
+        raise ConfigurationError(f"anybody can register with the federation {federation.address}: it takes no vouchers")
+
+
+def end_of(federation: Federation, expiry: str) -> int:
+    """The block time at which a voucher of now ends. Raises ConfigurationError for what is no time."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([hd])", expiry)
+    if match is None:
+        raise ConfigurationError(f"expiry: expected hours or days such as 12h or 30d, found {expiry[:64]!r}")
+    return federation.block().timestamp + int(match[1]) * SECONDS[match[2]]
+
+
+def signed_voucher(
+    federation: Federation, signer: Address, unlock: Callable[[], LocalAccount], client: Address, until: int
+) -> Voucher:
+    """A voucher of the account `signer`. Raises ConfigurationError where the contract would not take it."""
+    owner = federation.owner()
+    if owner != signer:
         raise ConfigurationError(
-            f"vouchers are signed by the owner {owner}, and the wallet is {party.address}: use the owner's wallet, or "
-            "--typed-data where the owner is a contract"
+            f"vouchers are signed by the owner {owner}, and the wallet is {signer}: use the owner's wallet, or "
+            "`koinon organization voucher new --typed-data` where the owner is a contract"
         )
-    federation, nonce = party.federation, party.federation.owner_nonce()
-    return sign_voucher(party.unlock(), federation.chain_id, federation.address, client, until, nonce)
+    return sign_voucher(unlock(), federation.chain_id, federation.address, client, until, federation.owner_nonce())
 
 
 def _completed(file: Path, signature: str, party: Party, client: str) -> Voucher:
@@ -135,13 +150,6 @@ def _completed(file: Path, signature: str, party: Party, client: str) -> Voucher
         federation.chain_id, federation.address, client, federation.block().timestamp, federation.owner_nonce()
     )
     return voucher
-
-
-def _seconds(text: str) -> int:
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([hd])", text)
-    if match is None:
-        raise ConfigurationError(f"--expiry: expected hours or days such as 12h or 30d, found {text[:64]!r}")
-    return int(match[1]) * SECONDS[match[2]]
 
 
 def _id(text: str) -> int:

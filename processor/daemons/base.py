@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from processor.chain.asset import allowance, balance_of
 from processor.chain.blocks import hash_of_block
 from processor.chain.federation import Federation
 from processor.chain.reorganizations import Reorganization, observe
@@ -13,8 +12,7 @@ from processor.daemons.outbox import Outbox
 from processor.journal import Journal
 from processor.keystore import private_directory
 from processor.metrics import Metrics
-from processor.protocol.decide import Purse
-from processor.types import Address, Block
+from processor.types import Block
 
 
 def journal_path(state: Path) -> Path:
@@ -27,14 +25,6 @@ def emptied(folder: Path) -> Path:
     if folder.exists():
         shutil.rmtree(folder)
     return private_directory(folder)
-
-
-def purse_of(federation: Federation, account: Address, block: Block) -> Purse:
-    """What an account can pay the federation with."""
-    web3, asset = federation.web3, federation.asset()
-    balance = balance_of(web3, asset, account, block)
-    allowed = 0 if asset.native else allowance(web3, asset, account, federation.address, block)
-    return Purse(asset, balance, allowed)
 
 
 def keep_up(

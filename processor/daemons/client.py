@@ -11,35 +11,37 @@ from pathlib import Path
 import torch
 from structlog.typing import FilteringBoundLogger
 
-from processor.artifacts.model import MODEL_LIMIT, Model, load_model
-from processor.artifacts.plan import PLAN_LIMIT, Plan
-from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.aggregation.facts import check_base
+from processor.artifacts.model import MODEL, Model, load_model, open_model
+from processor.artifacts.plan import Plan
 from processor.artifacts.update import write_update
 from processor.chain.federation import Federation
 from processor.chain.fees import gas_price
-from processor.chain.vouchers import Voucher, load_voucher
+from processor.chain.snapshot import Snapshot, Snapshots
 from processor.config import ClientSettings
-from processor.daemons.base import emptied, keep_up, purse_of
+from processor.daemons.base import emptied, keep_up
 from processor.daemons.consents import agreed
 from processor.daemons.meter import Meter, claimable_ms
 from processor.daemons.outbox import Outbox
+from processor.daemons.own_reports import OwnReports
 from processor.daemons.relayed import Relayed
 from processor.daemons.retention import release_updates
 from processor.daemons.setbacks import Setbacks
+from processor.daemons.situations import SeenByClient, voucher_in
 from processor.daemons.training import Learned, Training, forget_checkpoints, memory_errors, seconds_to_submit
 from processor.daemons.updates import forget_updates, keep_update, saved_update
 from processor.errors import (
     ArtifactError,
     ArtifactTooLarge,
-    ChainError,
     ConfigurationError,
     DatasetError,
     IntegrityError,
+    NewerVersion,
     OutOfMemory,
     StorageError,
     TrainingError,
 )
-from processor.journal import Journal, SavedUpdate
+from processor.journal import Journal, SavedUpdate, updates_folder
 from processor.learning.device import CPU, device_of
 from processor.learning.tasks import Dataset
 from processor.metrics import Metrics
@@ -49,8 +51,6 @@ from processor.protocol.decide import (
     Approve,
     Claim,
     ClientAction,
-    ClientSituation,
-    Entry,
     Publish,
     Register,
     Submit,
@@ -58,19 +58,13 @@ from processor.protocol.decide import (
     Wait,
     asset_refusal,
     decide_client,
-    voucher_refusal,
 )
+from processor.protocol.examine import content_of, opened
 from processor.protocol.limits import Limits, offer_of, refusal, work_of
-from processor.protocol.own_update import OwnUpdate, reported
+from processor.protocol.opened import Identity, OpenedRound
 from processor.protocol.resolve import check_plan, size_of, task_of
-from processor.protocol.settlement import Identity, check_content, update_header
-from processor.storage.base import Storage, get_bytes
+from processor.storage.library import Library
 from processor.types import Address, Admission, Block, Cid, Phase, RoundView
-
-KEY_PREFIX = 12
-"""Bytes of every sealing key of a finalized round that stand on chain."""
-EVERY = 60.0
-"""Seconds between two attempts to read a report that cannot be had."""
 
 
 @dataclass
@@ -81,36 +75,37 @@ class ClientDaemon:
     settings: ClientSettings
     federation: Federation
     transactions: Outbox
-    storage: Storage
+    library: Library
     journal: Journal
     log: FilteringBoundLogger
     stopping: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
     relayed: Relayed | None = None
-    _plans: dict[Cid, Plan] = field(default_factory=dict)
     _datasets: dict[Cid, Dataset] = field(default_factory=dict)
-    _used_keys: list[bytes] = field(default_factory=list)
-    _checked: Cid | None = None
-    _check_after: float = 0.0
+    _snapshots: Snapshots = field(init=False)
     _hand_over_again: bool = False
+    _reports: OwnReports = field(init=False)
     _setbacks: Setbacks = field(init=False)
     _device: torch.device = field(init=False)
 
     def __post_init__(self) -> None:
+        self._snapshots = Snapshots(self.federation, self.address)
+        self._reports = OwnReports(self.address, self.library, self.journal, self.metrics, self.log)
         self._setbacks = Setbacks(self.settings.poll_interval)
         self._device = device_of(self.settings.device)
 
     def cycle(self) -> ClientAction:
         block = self.federation.block()
         if keep_up(self.federation, self.transactions, self.journal, block, self.metrics):
-            self._used_keys.clear()
+            self._snapshots.forget()
             self._hand_over_again = True
         view = self.latest_round(block)
         self._follow_update(view, block)
         action = self.act(self.decide(view, block), view, block)
         if isinstance(action, Wait):
             self._setbacks.tell()
-            self._check_report(view)
+            if not self._setbacks.passing(view.sealing_key):
+                self._reports.look(view)
             self._release_expired(block)
         return action
 
@@ -118,7 +113,10 @@ class ClientDaemon:
         """What to do next, by what the block says; changes nothing on the chain and in the storage."""
         self.metrics.head(block.number, block.timestamp)
         self.metrics.round(view.round, view.phase.name.lower())
-        return decide_client(self._situation(view, block))
+        snapshot, saved = self._snapshots.at(block), self._saved(view)
+        return decide_client(
+            SeenByClient(snapshot, self.address, self.settings, self.transactions, saved, self._refusal)
+        )
 
     def act(self, action: ClientAction, view: RoundView, block: Block) -> ClientAction:
         """Does what was decided, with one transaction at most, and says what was done: with relays, what is to be sent
@@ -146,7 +144,7 @@ class ClientDaemon:
         match action:
             case Register():
                 by_voucher = self.federation.terms().admission is Admission.VOUCHER
-                return relayed.register(action, view, block, self._voucher() if by_voucher else None)
+                return relayed.register(action, view, block, voucher_in(self.settings.voucher) if by_voucher else None)
             case Submit() if (saved := self._saved(view)) is not None:
                 claimed = claimable_ms(saved.compute_ms, view.max_compute_ms, view.opened_at, block.timestamp)
                 again, self._hand_over_again = self._hand_over_again, False
@@ -159,59 +157,14 @@ class ClientDaemon:
 
     def latest_round(self, block: Block) -> RoundView:
         """The latest round with this client in it; of phase NONE before the first opens."""
-        return self.federation.round_view(self.address, at=block)
+        return self._snapshots.at(block).view
 
-    def _situation(self, view: RoundView, block: Block) -> ClientSituation:
-        closed, saved = self.federation.closed(at=block), self._saved(view)
-        has_update = saved is not None and (saved.published or saved.path.exists())
-        return ClientSituation(
-            closed=closed,
-            asset=self.federation.asset(),
-            stake=view.client.stake,
-            entry=None if closed or view.client.member else self._entry(view, block),
-            round=None if view.phase is Phase.NONE else view,
-            has_update=has_update,
-            unpublished=saved is not None and view.client.update == saved.cid and not saved.published,
-            refusal=None if has_update else self._refusal(view, block),
-            owed=view.client.owed,
-            claim_threshold=self.settings.claim_threshold,
-            transaction_pending=self.transactions.pending(),
-            unconfirmed=self.transactions.unconfirmed(),
-        )
-
-    def _entry(self, view: RoundView, block: Block) -> Entry:
-        return Entry(
-            terms=self.federation.terms(),
-            purse=purse_of(self.federation, self.address, block),
-            accepted_asset=self.settings.asset,
-            max_stake=self.settings.max_stake,
-            stake_held=view.client.stake,
-            update_live=view.phase.live and view.client.update is not None,
-            voucher_refusal=self._voucher_refusal(block),
-        )
-
-    def _voucher_refusal(self, block: Block) -> str | None:
-        """Why the voucher that is configured does not admit us; None where it does, or where none is asked for."""
-        if self.federation.terms().admission is Admission.OPEN:
-            return None
-        try:
-            voucher = self._voucher()
-        except ChainError as error:
-            return str(error)
-        spent = voucher is not None and self.federation.voucher_spent(voucher.id, at=block)
-        federation = self.federation
-        identity, nonce = (federation.chain_id, federation.address, self.address), federation.owner_nonce(at=block)
-        return voucher_refusal(voucher, spent, *identity, block.timestamp, nonce)
-
-    def _voucher(self) -> Voucher | None:
-        """Raises ChainError where the file holds none."""
-        return None if self.settings.voucher is None else load_voucher(self.settings.voucher)
-
-    def _refusal(self, view: RoundView, block: Block) -> str | None:
+    def _refusal(self, snapshot: Snapshot) -> str | None:
         """Why this client takes no part in the round, or not now; looked into only where it is asked to train.
 
         What the chain says comes first, then what the client agreed to, and then what the plan asks for.
         """
+        view, block = snapshot.view, snapshot.block
         if view.phase is not Phase.TRAINING or not view.client.selected or view.client.update is not None:
             return None
         if view.client.declined:
@@ -224,41 +177,39 @@ class ClientDaemon:
         federation, limits = self.federation, Limits.of(self.settings)
         if refused := asset_refusal(federation.terms(), self.settings.asset):
             return refused
-        if refused := self._setbacks.refusal(view.sealing_key) or self._key_refusal(view, block):
+        if refused := self._setbacks.refusal(view.sealing_key) or self._key_refusal(snapshot):
             return refused
-        margin = seconds_to_submit(view)
+        margin = seconds_to_submit(view.opening)
         if view.training_deadline - block.timestamp <= margin:
             return f"the last {margin:g} s of its training period are kept for publishing and submitting an update"
-        offer = offer_of(view, federation.asset(), gas_price(federation.web3))
+        offer = offer_of(view, federation.asset(), gas_price(federation.web3, block))
         if refused := refusal(limits, offer):
             return refused
         try:
-            plan = self._plan(view)
+            round = self._opened(view)
         except (StorageError, IntegrityError) as error:  # wrong bytes are the doing of whoever served them
             return self._setbacks.for_now(view.sealing_key, error)
         except ArtifactError as error:
             return self._setbacks.for_good(view.sealing_key, f"its plan cannot be used: {error}")
-        agreement = Agreement(federation.chain_id, federation.address, view.plan or "", plan, federation.terms())
+        plan, cid = round.plan, round.opening.plan
+        agreement = Agreement(federation.chain_id, federation.address, cid, plan, federation.terms())
         if agreement.digest() not in agreed(self.settings.state, self.log):
             return consent_refusal(agreement)
         try:
             with memory_errors():
-                dataset, task = self._dataset(view, plan), task_of(plan)
+                dataset, task = self._dataset(cid, plan), task_of(plan)
                 return refusal(limits, work_of(plan, size_of(plan), task.features, task.classes, len(dataset)))
         except OutOfMemory as error:
             return self._setbacks.for_now(view.sealing_key, error)
         except (ConfigurationError, DatasetError) as error:
             return str(error)
 
-    def _key_refusal(self, view: RoundView, block: Block) -> str | None:
+    def _key_refusal(self, snapshot: Snapshot) -> str | None:
         """Why nothing is sealed to the round's key: whoever knows the secret of another round with it could open our
         update before the round is over."""
-        known, key = self._used_keys, view.sealing_key
-        if len(known) < view.round - 1:  # of the rounds before, all of which are over, nothing changes any more
-            new = self.federation.results(block, first=len(known) + 1)
-            known += [result.sealing_key for result in new][: view.round - 1 - len(known)]
-        if key[:KEY_PREFIX] in known:
-            number = known.index(key[:KEY_PREFIX]) + 1
+        view, key = snapshot.view, snapshot.view.sealing_key
+        number = snapshot.round_with_key(key)
+        if number is not None:
             return (
                 f"its sealing key is that of round {number}, whose secret may be known: updates would be open to read"
             )
@@ -266,20 +217,13 @@ class ClientDaemon:
             return "we trained for another round with its sealing key, whose secret may be known since"
         return None
 
-    def _plan(self, view: RoundView) -> Plan:
-        if view.plan is None:
-            raise ValueError(f"round {view.round} was never opened")
-        return self._plan_at(view.plan)
+    def _opened(self, view: RoundView) -> OpenedRound:
+        identity = Identity(self.federation.chain_id, self.federation.address)
+        return OpenedRound.read(identity, view.opening, self.library)
 
-    def _plan_at(self, cid: Cid) -> Plan:
-        if cid not in self._plans:
-            self._plans[cid] = Plan.decode(get_bytes(self.storage, cid, PLAN_LIMIT))
-        return self._plans[cid]
-
-    def _dataset(self, view: RoundView, plan: Plan) -> Dataset:
-        """Our data for the plan. Raises ConfigurationError for a plan that cannot be carried out, DatasetError for data
-        that is not its task's."""
-        cid = view.plan or ""
+    def _dataset(self, cid: Cid, plan: Plan) -> Dataset:
+        """Our data for the plan behind a CID. Raises ConfigurationError for a plan that cannot be carried out,
+        DatasetError for data that is not its task's."""
         if cid not in self._datasets:
             check_plan(plan)
             self._datasets = {cid: task_of(plan).load(self.settings.data)}
@@ -289,7 +233,8 @@ class ClientDaemon:
 
     def _register(self) -> None:
         federation = self.federation
-        voucher = self._voucher() if federation.terms().admission is Admission.VOUCHER else None
+        by_voucher = federation.terms().admission is Admission.VOUCHER
+        voucher = voucher_in(self.settings.voucher) if by_voucher else None
         call = federation.register() if voucher is None else federation.register_with_voucher(voucher)
         self.transactions.send("registered", call, stake=federation.asset().format(federation.terms().stake))
 
@@ -301,16 +246,16 @@ class ClientDaemon:
         A round in which training fails is not tried again: its time would only be metered for nothing. Storage and
         memory may be there later, and what was trained so far is kept: then it is tried again.
         """
-        if view.base.model is None:
-            raise ValueError(f"round {view.round} was never opened")
-        updates = self.settings.state / "updates"
-        saved = saved_update(updates, view.round, view.sealing_key, view.base.model, self.log)
+        updates, opening = updates_folder(self.settings.state), view.opening
+        saved = saved_update(updates, opening.round, opening.sealing_key, opening.base_model, self.log)
         if saved is None:
             try:
-                saved = self._sealed(view, view.base.model, block, updates)
+                saved = self._sealed(self._opened(view), block, updates)
             except (StorageError, IntegrityError, OutOfMemory) as error:
                 self._setbacks.for_now(view.sealing_key, error)
                 return
+            except NewerVersion:  # of our own state: the base model's is a TrainingError
+                raise
             except (TrainingError, ArtifactError) as error:  # an artifact's bytes never change
                 self._setbacks.for_good(view.sealing_key, str(error))
                 self.log.warning("training failed", round=view.round, error=str(error))
@@ -322,25 +267,24 @@ class ClientDaemon:
             "trained", round=saved.round, compute_ms=saved.compute_ms, samples=saved.samples, update=saved.cid
         )
 
-    def _sealed(self, view: RoundView, base_model: Cid, block: Block, updates: Path) -> SavedUpdate:
+    def _sealed(self, round: OpenedRound, block: Block, updates: Path) -> SavedUpdate:
         """Trains, and seals what was learned.
 
         Raises TrainingError and ArtifactError where that leads to no usable update; StorageError, IntegrityError and
-        OutOfMemory where it may later.
+        OutOfMemory where it may later; NewerVersion where a newer Koinon began the training.
         """
-        plan = self._plan(view)
-        dataset = self._dataset(view, plan)
+        opening = round.opening
+        dataset = self._dataset(opening.plan, round.plan)
         work = emptied(self.settings.state / "work")
-        ends_at = time.monotonic() + view.training_deadline - block.timestamp - seconds_to_submit(view)
+        ends_at = time.monotonic() + opening.training_deadline - block.timestamp - seconds_to_submit(opening)
         with tempfile.TemporaryDirectory(dir=work) as folder, memory_errors():
             plain, sealed, base_path = (Path(folder) / name for name in ("update", "sealed", "base"))
             training = Training(
-                view=view,
-                plan=plan,
-                base=self._fetch_base(view, base_path),
+                round=round,
+                base=self._fetch_base(round, base_path),
                 dataset=dataset,
                 folder=self._checkpoints,
-                meter=Meter(self.journal, view.round, view.sealing_key),
+                meter=Meter(self.journal, opening.round, opening.sealing_key),
                 log=self.log,
                 ends_at=ends_at,
                 max_seconds=self.settings.max_seconds,
@@ -349,14 +293,16 @@ class ClientDaemon:
                 stopping=self.stopping,
                 on_progress=self.metrics.training,
             )
-            header = update_header(self._identity, view.opening, self.address, len(dataset))
+            header = round.update_header(self.address, len(dataset))
             learned = self._learned(training)
-            write_update(plain, header, learned.delta, learned.buffers, learned.fisher)
-            check_content(plain, header, base_path, plan)
-            seal_file(plain, sealed, view.sealing_key)
-            metered, ends_at = self.journal.metered_ms(view.round, view.sealing_key), view.aggregation_deadline
-            named = (view.round, view.sealing_key, base_model)
-            return keep_update(updates, sealed, *named, metered, len(dataset), ends_at)
+            fisher = learned.fisher if round.plan.sends_fisher else {}
+            write_update(plain, header, learned.delta, learned.buffers, fisher)
+            with open_model(base_path) as base, opened(plain, header, base, round.plan) as update:
+                content_of(update, base, round.plan)
+            seal_file(plain, sealed, opening.sealing_key)
+            named = (opening.round, opening.sealing_key, opening.base_model)
+            metered = self.journal.metered_ms(opening.round, opening.sealing_key)
+            return keep_update(updates, sealed, *named, metered, len(dataset), opening.aggregation_deadline)
 
     def _learned(self, training: Training) -> Learned:
         """What comes of a training; one that does not fit into the memory of a GPU goes on on the processor."""
@@ -366,7 +312,7 @@ class ClientDaemon:
         except OutOfMemory as error:
             if training.device == CPU:
                 raise
-            said = {"round": training.view.round, "device": str(training.device), "error": str(error)}
+            said = {"round": training.round.number, "device": str(training.device), "error": str(error)}
             self.log.warning("training goes on on the processor", **said)
         return replace(training, device=CPU).run()
 
@@ -374,17 +320,20 @@ class ClientDaemon:
     def _checkpoints(self) -> Path:
         return self.settings.state / "training"
 
-    def _fetch_base(self, view: RoundView, path: Path) -> Model:
-        if view.base.model is None:
-            raise ValueError(f"round {view.round} was never opened")
-        limit = min(MODEL_LIMIT, self.settings.max_bytes or MODEL_LIMIT)
+    def _fetch_base(self, round: OpenedRound, path: Path) -> Model:
+        limit = min(MODEL.limit, self.settings.max_bytes or MODEL.limit)
         try:
-            self.storage.get(view.base.model, path, limit)
+            self.library.fetch(MODEL, round.opening.base_model, path, limit)
         except ArtifactTooLarge as error:
             raise TrainingError(
                 f"its base model has more than the {limit} bytes that client.max_bytes and this version allow"
             ) from error
-        return load_model(path)
+        try:
+            with open_model(path) as base:
+                check_base(base, round.plan)
+            return load_model(path)
+        except NewerVersion as error:
+            raise TrainingError(f"its base model cannot be read: {error}") from error
 
     def _saved(self, view: RoundView) -> SavedUpdate | None:
         """Our update of the very round, made from its base model; one of a round that a reorganization undid is not.
@@ -413,45 +362,9 @@ class ClientDaemon:
         if saved.seen_at is not None and block.number - saved.seen_at >= self.transactions.confirmations:
             self.journal.finish_update(saved)
 
-    def _check_report(self, view: RoundView) -> None:
-        """Looks, once, what the latest report says of our update: nobody else knows how many samples are in it."""
-        cid = view.released.report or view.base.report
-        if cid is None or cid == self._checked or time.monotonic() < self._check_after:
-            return
-        if self._setbacks.passing(view.sealing_key):
-            return
-        if not any(update.seen_at is not None for update in self.journal.updates()):
-            return
-        try:
-            report = Report.decode(get_bytes(self.storage, cid, REPORT_LIMIT))
-            max_weight = self._plan_at(report.plan).aggregation.max_weight
-        except StorageError as error:
-            self._check_after = time.monotonic() + EVERY
-            self.log.info("the report cannot be had yet", report=cid, error=str(error))
-            return
-        except ArtifactError as error:
-            self._checked = cid
-            self.metrics.reported("differs")
-            self.log.warning("the report cannot be used", report=cid, error=str(error))
-            return
-        self._checked = cid
-        saved = self.journal.update_in(report.round, report.opening.value().sealing_key)
-        if saved is None or saved.seen_at is None:
-            return
-        latest = view.phase is Phase.FINALIZED and view.round == report.round and view.client.update is not None
-        credited, slash_rate = (view.client.compute_ms, view.client.slash_rate) if latest else (None, None)
-        own = OwnUpdate(saved.cid, saved.samples, saved.claimed_ms, credited, slash_rate)
-        found = reported(report, self.address, own, max_weight)
-        self.metrics.reported(found.outcome)
-        facts = {"round": report.round, "report": cid, "update": saved.cid}
-        if found.differs:
-            self.log.warning("the report differs from what we know", differs="; ".join(found.differs), **facts)
-        if found.reason is not None:
-            self.log.warning("our update was not taken as it is", reason=found.reason, **facts)
-
     def _release_expired(self, block: Block) -> None:
         release_updates(
-            storage=self.storage,
+            storage=self.library.storage,
             updates=self.journal.updates(),
             keep_days=self.settings.keep_days,
             state=self.settings.state,
@@ -482,17 +395,13 @@ class ClientDaemon:
         if saved is None:
             raise ValueError(f"no update of round {view.round} is in the journal")
         if saved.path.exists():
-            published = self.storage.put(saved.path)
+            published = self.library.storage.put(saved.path)
             if published != saved.cid:
                 raise IntegrityError(f"the saved update {saved.path} has the CID {published}, expected {saved.cid}")
         else:  # lost, but perhaps it was published
-            self.storage.pin(saved.cid)
+            self.library.storage.pin(saved.cid)
         self.journal.publish_update(saved)
         self.log.info("published", round=view.round, update=saved.cid)
-
-    @property
-    def _identity(self) -> Identity:
-        return Identity(self.federation.chain_id, self.federation.address)
 
 
 def use_threads(count: int) -> None:

@@ -3,17 +3,27 @@ and the daemon reads it before it takes part in a round."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from processor import jcs
-from processor.errors import ArtifactError, ConfigurationError
+from processor.artifacts.canonical import Fields, Hex32
+from processor.artifacts.versions import Kind
+from processor.errors import ArtifactError, ConfigurationError, NewerVersion
 from processor.keystore import write_private
 
-VERSION = 1
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+LIMIT = 16 << 20
+
+
+@dataclass(frozen=True)
+class Consents(Fields):
+    """The digests of what was agreed to (`protocol.consent.Agreement.digest`)."""
+
+    agreed: tuple[Hex32, ...]
+
+
+CONSENTS = Kind("consent", LIMIT, Consents, implied=frozenset({"kind"}))
 
 
 def consent_path(state: Path) -> Path:
@@ -24,7 +34,7 @@ def agreed(state: Path, log: FilteringBoundLogger) -> frozenset[str]:
     """The digests that were agreed to.
 
     A file that is damaged counts as none: it is set aside and said so, and agreeing again writes a new one. Raises
-    ConfigurationError where it cannot be read.
+    ConfigurationError where it cannot be read, also because a newer version of Koinon wrote it.
     """
     path = consent_path(state)
     try:
@@ -34,29 +44,22 @@ def agreed(state: Path, log: FilteringBoundLogger) -> frozenset[str]:
     except OSError as error:
         raise ConfigurationError(f"{path}, what you agreed to, cannot be read: {error.strerror}") from error
     try:
-        return _digests(data)
+        return frozenset(CONSENTS.decode(data).agreed)
+    except NewerVersion as error:
+        raise ConfigurationError(f"{path}: {error}") from None
     except ArtifactError as error:
         aside = path.with_name(path.name + ".damaged")
         path.replace(aside)
         log.warning(
-            "consent lost", error=f"{path} {error}: it is now {aside.name}. Agree again with `koinon client join`"
+            "consent lost", error=f"{path}: {error}: it is now {aside.name}. Agree again with `koinon client join`"
         )
         return frozenset()
 
 
 def agree(state: Path, digest: str, log: FilteringBoundLogger) -> None:
-    """Keeps a digest beside those that were agreed to before. Raises ConfigurationError where it cannot be written."""
+    """Keeps a digest next to those that were agreed to before. Raises ConfigurationError where it cannot be written."""
     digests = sorted(agreed(state, log) | {digest})
     try:
-        write_private(consent_path(state), jcs.dumps({"version": VERSION, "agreed": digests}))
+        write_private(consent_path(state), CONSENTS.encode(Consents(tuple(digests))))
     except OSError as error:
         raise ConfigurationError(f"{consent_path(state)} cannot be written: {error.strerror}") from None
-
-
-def _digests(data: bytes) -> frozenset[str]:
-    """Raises ArtifactError for bytes that are no such file."""
-    document = jcs.loads(data)
-    digests = document.get("agreed") if isinstance(document, dict) and document.get("version") == VERSION else None
-    if not isinstance(digests, list) or not all(isinstance(each, str) and _DIGEST.fullmatch(each) for each in digests):
-        raise ArtifactError("does not hold the digests of plans")
-    return frozenset(digests)

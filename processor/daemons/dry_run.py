@@ -24,14 +24,11 @@ from processor.chain.provider import node_errors
 from processor.chain.transactions import Call, Quote, quote
 from processor.daemons.base import journal_path
 from processor.daemons.consents import consent_path
-from processor.errors import JournalBusy
-from processor.journal import Journal
+from processor.journal import Journal, updates_folder
+from processor.journal.copies import copy_database
 from processor.protocol.decide import Finalize, Publish, Stop, Train, Wait
 from processor.storage import LocalStorage, Storage
 from processor.types import Address, Block, Cid
-
-ATTEMPTS = 10
-"""To copy a journal that a daemon is writing to."""
 
 View = TypeVar("View")
 
@@ -153,41 +150,20 @@ class UnpublishedStorage:
 
 @contextmanager
 def copy_of_state(state: Path) -> Iterator[Path]:
-    """A temporary folder with what a daemon decides by: its journal, and what its owner agreed to."""
+    """A temporary folder with what a daemon decides by: its journal, its updates, and what its owner agreed to."""
     with tempfile.TemporaryDirectory(prefix="koinon-dry-run-") as folder:
         copy = Path(folder) / "state"
         copy.mkdir(mode=0o700)
         journal = journal_path(state)
         if journal.exists():
-            _copy_database(journal, journal_path(copy))
+            copy_database(journal, journal_path(copy))
         if consent_path(state).exists():
             shutil.copyfile(consent_path(state), consent_path(copy))
+        if updates_folder(state).exists():  # to look at: what a dry run makes goes elsewhere
+            updates_folder(copy).symlink_to(updates_folder(state).absolute())
         yield copy
 
 
 def throwaway_key() -> bytes:
     """A key for what a daemon encrypts in a copy of its state."""
     return secrets.token_bytes(32)
-
-
-def _copy_database(path: Path, to: Path) -> None:
-    """The database and what a killed or a running daemon has not moved into it yet; both of the same moment. SQLite
-    itself would write beside it even to read."""
-    for _ in range(ATTEMPTS):
-        before = _marks(path)
-        for source, copy in zip(_files(path), _files(to), strict=True):
-            copy.unlink(missing_ok=True)
-            if source.exists():
-                shutil.copyfile(source, copy)
-        if _marks(path) == before:
-            return
-    raise JournalBusy(f"a daemon writes to the journal {path} all the time: try again")
-
-
-def _files(path: Path) -> tuple[Path, Path]:
-    return path, path.with_name(path.name + "-wal")
-
-
-def _marks(path: Path) -> list[tuple[int, int]]:
-    found = [each.stat() for each in _files(path) if each.exists()]
-    return [(each.st_mtime_ns, each.st_size) for each in found]

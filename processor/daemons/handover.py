@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -23,9 +23,11 @@ from structlog.typing import FilteringBoundLogger
 from urllib3.exceptions import HTTPError
 
 from processor import jcs
+from processor.artifacts.canonical import Count, Fields
+from processor.artifacts.versions import Kind
 from processor.chain.signed import sign_decline, sign_leaving, sign_registration, sign_update
 from processor.chain.vouchers import Voucher
-from processor.errors import ArtifactError
+from processor.errors import ArtifactError, NewerVersion
 from processor.files import PRIVATE
 from processor.keystore import private_directory, write_private
 from processor.observability import shown
@@ -50,7 +52,6 @@ REST = 15.0
 """Seconds for which a relay that did not take something is left alone."""
 SILENCE = 20.0
 """Seconds that a relay may take for its answer: it asks its node before it signs."""
-KIND, VERSION = "kept-signature", 1
 PATHS: dict[type[Handed], str] = {
     HandedUpdate: "update",
     HandedRegistration: "registration",
@@ -59,6 +60,17 @@ PATHS: dict[type[Handed], str] = {
 """Where on a relay each kind is handed over."""
 
 SignedCall = TypeVar("SignedCall", HandedRegistration, HandedLeaving)
+
+
+@dataclass(frozen=True)
+class KeptSignature(Fields):
+    """What was signed for a round, as a file. `signed` says its own kind and version."""
+
+    since: Count
+    signed: dict[str, Any]
+
+
+KEPT_SIGNATURE = Kind("kept-signature", RECEIPT_LIMIT, KeptSignature)
 
 
 @dataclass(frozen=True)
@@ -184,14 +196,19 @@ class Handover:
         return self._hand_over(handed, every=every, again=again)
 
     def receipts(self, handed: Handed) -> dict[str, Receipt]:
-        """The receipts that are kept for it, by relay."""
+        """The receipts that are kept for it, by relay.
+
+        Raises NewerVersion for one that a newer Koinon wrote: another would take its place.
+        """
         found = {}
         for relay in self.relays:
             path = self._receipt_of(handed, relay)
             if path.exists():
                 try:
-                    found[relay] = self._checked(path.read_bytes(), handed, relay)
-                except (_NotTaken, OSError) as error:
+                    found[relay] = self._checked(Receipt.decode(path.read_bytes()), handed, relay)
+                except NewerVersion as error:
+                    raise NewerVersion(f"{path}: {error}") from None
+                except (ArtifactError, _NotTaken, OSError) as error:
                     self.log.warning("receipt left out", path=str(path), error=str(error))
         return found
 
@@ -239,7 +256,11 @@ class Handover:
                     raise _NotTaken(f"status {response.status_code}: {_words(content)}")
         except (requests.RequestException, HTTPError, OSError, ValueError):  # whose words show the whole address
             raise _NotTaken("it cannot be reached, or broke off") from None
-        return self._checked(content, handed, relay), content
+        try:
+            receipt = Receipt.decode(content)
+        except ArtifactError as error:
+            raise _NotTaken(f"its answer is no receipt: {error}") from None
+        return self._checked(receipt, handed, relay), content
 
     def _content(self, response: requests.Response, deadline: float) -> bytes:
         """The answer, as it arrives: nobody keeps us for longer than we are patient."""
@@ -252,12 +273,8 @@ class Handover:
                 raise _NotTaken(f"it did not answer within {self.silence:g} s")
         return content
 
-    def _checked(self, content: bytes, handed: Handed, relay: str) -> Receipt:
-        """The receipt, if it is one: over all that was handed over, and signed by the relay."""
-        try:
-            receipt = Receipt.decode(content)
-        except ArtifactError as error:
-            raise _NotTaken(f"its answer is no receipt: {error}") from None
+    def _checked(self, receipt: Receipt, handed: Handed, relay: str) -> Receipt:
+        """The receipt, if it is over all that was handed over, and signed by the relay."""
         expected = relay.partition("#")[2] or receipt.relay
         if not receipt.valid or receipt.relay.lower() != expected.lower():
             raise _NotTaken(f"its receipt is not signed by {expected}")
@@ -285,9 +302,8 @@ class Handover:
             compute_ms=compute_ms,
             signature=signature.hex(),
         )
-        content = jcs.dumps({"kind": KIND, "version": VERSION, "since": now, "signed": document_of(handed)})
         path = self._path_of(view)
-        _write_once(path, content)
+        _write_once(path, KEPT_SIGNATURE.encode(KeptSignature(now, document_of(handed))))
         return _read(path, self.address)
 
     def _path_of(self, view: RoundView) -> Path:
@@ -299,10 +315,15 @@ class Handover:
         return self.state / "receipts" / f"{handed.round}-{PATHS[type(handed)]}-{what}-{whose}{SUFFIX}"
 
     def _call(self, name: str, now: int) -> Handed | None:
-        """A registration or a leaving that was signed before, if it is good for a while yet."""
+        """A registration or a leaving that was signed before, if it is good for a while yet.
+
+        Raises NewerVersion for one that a newer Koinon wrote.
+        """
         path = self.state / "signed" / f"{name}{SUFFIX}"
         try:
             handed = handed_of(jcs.loads(path.read_bytes()))
+        except NewerVersion as error:
+            raise NewerVersion(f"{path}: {error}") from None
         except (OSError, ArtifactError):  # to sign it another time does no harm
             return None
         ours = (handed.chain_id, handed.federation, handed.client) == (self.chain_id, self.federation, self.address)
@@ -349,20 +370,21 @@ def _sync(folder: Path) -> None:
 
 
 def _read(path: Path, address: Address) -> Signed:
-    """Raises ArtifactError where the file does not hold what this client signed."""
+    """Raises ArtifactError where the file does not hold what this client signed, NewerVersion for that of a newer
+    Koinon."""
     try:
-        document = jcs.loads(path.read_bytes())
-        if not isinstance(document, dict) or (document.get("kind"), document.get("version")) != (KIND, VERSION):
-            raise ArtifactError(f"expected a {KIND} of version {VERSION}")
-        since, handed = document.get("since"), handed_of(document.get("signed"))
-        if type(since) is not int or not isinstance(handed, HandedUpdate) or handed.signer() != address:
+        kept = KEPT_SIGNATURE.decode(path.read_bytes())
+        handed = handed_of(kept.signed)
+        if not isinstance(handed, HandedUpdate) or handed.signer() != address:
             raise ArtifactError(f"expected an update or a decline that {address} signed")
+    except NewerVersion as error:
+        raise NewerVersion(f"{path}: {error}") from None
     except (ArtifactError, OSError) as error:
         raise ArtifactError(
             f"what was signed for this round cannot be read from {path}: {error}. Nothing else is signed for it, since "
             "somebody may hold that already; the next round is not concerned"
         ) from None
-    return Signed(handed, since)
+    return Signed(handed, kept.since)
 
 
 def _words(content: bytes) -> str:

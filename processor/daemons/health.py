@@ -1,4 +1,4 @@
-"""A small HTTP server beside a daemon: /metrics for Prometheus, /healthz for whoever restarts what hangs."""
+"""A small HTTP server next to a daemon: /metrics for Prometheus, /healthz for whoever restarts what hangs."""
 
 from __future__ import annotations
 

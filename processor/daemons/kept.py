@@ -11,8 +11,8 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from processor.artifacts.round import ROUND_LIMIT, RoundFile
-from processor.errors import ArtifactError
+from processor.artifacts.round import ROUND, RoundFile
+from processor.errors import ArtifactError, NewerVersion
 from processor.keystore import private_directory, write_private
 
 _NAME = re.compile(r"([1-9][0-9]{0,7})\.json", re.ASCII)
@@ -35,15 +35,20 @@ class KeptRounds:
         return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match)
 
     def read(self, number: int) -> RoundFile | None:
-        """What is kept of a round; None where nothing is. A damaged file is set aside."""
+        """What is kept of a round; None where nothing is. A damaged file is set aside.
+
+        Raises NewerVersion for one that a newer Koinon wrote: the chain forgets what it says.
+        """
         path = self._path(number)
         try:
             with path.open("rb") as file:
-                found = RoundFile.decode(file.read(ROUND_LIMIT + 1))
+                found = ROUND.decode(file.read(ROUND.limit + 1))
             if found.round != number:
                 raise ArtifactError(f"is of round {found.round}")
         except FileNotFoundError:
             return None
+        except NewerVersion as error:
+            raise NewerVersion(f"{path}: {error}") from None
         except ArtifactError as error:
             aside = path.replace(path.with_suffix(".damaged"))
             self._log.warning("damaged file set aside", file=str(aside), error=str(error))
@@ -53,7 +58,7 @@ class KeptRounds:
     def write(self, file: RoundFile) -> None:
         """Keeps a round, in the place of what was kept under its number: after a reorganization it is another one."""
         private_directory(self._folder)
-        write_private(self._path(file.round), file.encode())
+        write_private(self._path(file.round), ROUND.encode(file))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import random
 import re
 import threading
@@ -16,18 +15,19 @@ from processor.errors import (
     ChainError,
     Interrupted,
     JournalBusy,
+    NewerVersion,
     OutOfMemory,
     StorageError,
     Unfinished,
+    Unreadable,
     WrongAddress,
 )
+from processor.files import PASSING
 from processor.metrics import Metrics
 from processor.protocol.decide import Stop, Wait
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts at most, while a node, the storage or the disk cannot be used."""
-PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE})
-"""Errors of the system that end without us: somebody makes room on the disk, or closes files."""
 
 TICK = 0.1
 """Seconds between two looks at whether to stop."""
@@ -155,11 +155,12 @@ class _Patience:
 def trouble(error: BaseException) -> str | None:
     """In words, what passes without a change by the user; None for an error that ends a daemon.
 
-    What a full disk stopped is such trouble, wherever in the program it came up.
+    What a full disk stopped is such trouble, wherever in the program it came up. A file of a newer version is not: a
+    newer program wrote it here. What others send in one is answered before it comes this far.
     """
-    if isinstance(error, WrongAddress):
+    if isinstance(error, WrongAddress | NewerVersion):
         return None
-    if isinstance(error, ArtifactError | ChainError | StorageError | JournalBusy | OutOfMemory):
+    if isinstance(error, ArtifactError | ChainError | StorageError | JournalBusy | OutOfMemory | Unreadable):
         return str(error)
     cause: BaseException | None = error
     while cause is not None:

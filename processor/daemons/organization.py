@@ -13,49 +13,48 @@ import numpy as np
 import torch
 from structlog.typing import FilteringBoundLogger
 
+from processor.aggregation.facts import check_base
+from processor.aggregation.stopping import decision
 from processor.artifacts.committed import OpeningFields
-from processor.artifacts.model import MODEL_LIMIT, ModelHeader, load_model, write_model
-from processor.artifacts.plan import PLAN_LIMIT, Plan
-from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.model import MODEL, ModelHeader, load_model, open_model, write_model
+from processor.artifacts.plan import PLAN, Plan
+from processor.artifacts.report import REPORT, Report
 from processor.artifacts.report import Metrics as ModelMetrics
-from processor.artifacts.state import STATE_LIMIT, StateHeader, load_state, write_state
+from processor.artifacts.round import ROUND
+from processor.artifacts.state import FIRST_STATE, NO_TENSORS, ServerState
 from processor.chain.commitments import DIGEST_SIZE
 from processor.chain.federation import Federation
+from processor.chain.snapshot import Snapshots
 from processor.config import OrganizationSettings
-from processor.daemons.base import emptied, keep_up, purse_of
+from processor.daemons.base import emptied, keep_up
 from processor.daemons.kept import KeptRounds, rounds_folder
 from processor.daemons.outbox import Outbox
-from processor.daemons.recovery import keep_secret
 from processor.daemons.retention import release_rounds
 from processor.daemons.rounds import RoundKeeper
+from processor.daemons.sealing_keys import SealingKeys
+from processor.daemons.situations import SeenByOrganization
 from processor.errors import ArtifactError, ConfigurationError
-from processor.journal import Journal, SavedSecret
-from processor.keystore import decrypt, encrypt
-from processor.learning.aggregation import next_state, should_stop
+from processor.journal import Journal
 from processor.learning.models import buffers_of, load_parameters, parameters_of
 from processor.learning.tasks import Dataset
 from processor.metrics import Metrics
-from processor.privacy.sealing import generate_key_pair
 from processor.protocol.decide import (
     Approve,
     Finalize,
     OpenRound,
     OrganizationAction,
-    OrganizationSituation,
     SetInitialModel,
     Wait,
     decide_organization,
 )
 from processor.protocol.history import ReportHistory
+from processor.protocol.opened import Identity, OpenedRound
 from processor.protocol.resolve import check_plan, module_of, task_of
 from processor.protocol.rewards import MOST, least_pool, most_selected, selected_of
-from processor.protocol.settlement import Identity, Settlement, settle
+from processor.protocol.settlement import Settlement, conclude, settle, state_at
 from processor.protocol.validation import METRIC, metric_of, publish_validation, published_validation
-from processor.storage.base import Storage, get_bytes, put_bytes
-from processor.types import Address, AuditPolicy, Block, Cid, Opening, Phase, RoundTerms, RoundView
-
-KEY_PREFIX = 12
-"""Bytes of every sealing key of a finalized round that stand on chain."""
+from processor.storage.library import Library
+from processor.types import Address, AuditPolicy, Block, Cid, Phase, RoundTerms, RoundView
 
 
 @dataclass
@@ -71,22 +70,26 @@ class OrganizationDaemon:
     plan: Plan
     federation: Federation
     transactions: Outbox
-    storage: Storage
+    library: Library
     journal: Journal
     log: FilteringBoundLogger
     state_key: bytes = field(repr=False)
     metrics: Metrics = field(default_factory=Metrics)
     _validation: dict[str, Dataset] = field(default_factory=dict)
-    _reports: dict[Cid, Report] = field(default_factory=dict)
-    _states: dict[Cid, StateHeader] = field(default_factory=dict)
+    _reached: ServerState = FIRST_STATE
     _fitting: set[Cid] = field(default_factory=set)
     _first_look: dict[bytes, int] = field(default_factory=dict)
     _prepared: bool = False
+    _keys: SealingKeys = field(init=False)
     _rounds: RoundKeeper = field(init=False)
+    _snapshots: Snapshots = field(init=False)
 
     def __post_init__(self) -> None:
-        kept = KeptRounds(rounds_folder(self.settings.state), self.log)
-        self._rounds = RoundKeeper(self.federation, kept, self._report_at, self._secret_of, self.log)
+        state = self.settings.state
+        self._snapshots = Snapshots(self.federation)
+        self._keys = SealingKeys(self.journal, state, self.state_key)
+        kept = KeptRounds(rounds_folder(state), self.log)
+        self._rounds = RoundKeeper(self.federation, kept, self.library, self._keys, self.log)
 
     def cycle(self) -> OrganizationAction:
         if not self._prepared:
@@ -94,6 +97,7 @@ class OrganizationDaemon:
         block = self.federation.block()
         if keep_up(self.federation, self.transactions, self.journal, block, self.metrics):
             self._first_look.clear()
+            self._snapshots.forget()
         view = self.latest_round(block)
         if view is not None:
             self._rounds.keep(view, block)
@@ -106,7 +110,10 @@ class OrganizationDaemon:
         """What to do next, by what the block says; changes nothing on the chain and in the storage."""
         self.metrics.head(block.number, block.timestamp)
         self.metrics.round(*(0, "none") if view is None else (view.round, view.phase.name.lower()))
-        return decide_organization(self._situation(view, block))
+        snapshot = self._snapshots.at(block)
+        return decide_organization(
+            SeenByOrganization(snapshot, self.address, self.settings, self.transactions, self._stop_reason)
+        )
 
     def act(self, action: OrganizationAction, view: RoundView | None, block: Block) -> OrganizationAction:
         """Does what was decided, with one transaction at most, and says what was done."""
@@ -131,7 +138,7 @@ class OrganizationDaemon:
         emptied(self._work)
         if self.settings.publish_validation:
             own = task_of(self.plan).load(self.settings.validation)
-            self.plan = replace(self.plan, validation=publish_validation(self.plan, own, self.storage))
+            self.plan = replace(self.plan, validation=publish_validation(self.plan, own, self.library.storage))
         self._validation_data(self.plan)
         self._prepared = True
 
@@ -181,71 +188,37 @@ class OrganizationDaemon:
 
     def latest_round(self, block: Block) -> RoundView | None:
         """The latest round; None before the first opens."""
-        view = self.federation.round_view(at=block)
+        view = self._snapshots.at(block).view
         return None if view.phase is Phase.NONE else view
 
-    def _situation(self, view: RoundView | None, block: Block) -> OrganizationSituation:
-        release = self.federation.latest_release(at=block)
-        may_open = view is None or view.phase.over
-        report = self._report(release.report)
-        fewest = self._selected(self.settings.min_members)
-        return OrganizationSituation(
-            closed=self.federation.closed(at=block),
-            has_initial_model=release.model is not None,
-            round=view,
-            members=self.federation.member_count(at=block) if may_open else 0,
-            min_members=self.settings.min_members,
-            paused=self.federation.paused(at=block),
-            purse=purse_of(self.federation, self.address, block),
-            reward=self.settings.round.reward,
-            carried=self.federation.carried(at=block) if may_open else 0,
-            selected=fewest,
-            least_pool=self._least_pool(fewest),
-            stop=self._stop_reason(report),
-            transaction_pending=self.transactions.pending(),
-            unconfirmed=self.transactions.unconfirmed(),
-        )
-
-    def _report(self, cid: Cid | None) -> Report | None:
-        return None if cid is None else self._report_at(cid)
-
-    def _report_at(self, cid: Cid) -> Report:
-        if cid not in self._reports:
-            self._reports = {cid: Report.decode(get_bytes(self.storage, cid, REPORT_LIMIT))}
-        return self._reports[cid]
-
-    def _stop_reason(self, report: Report | None) -> str | None:
+    def _stop_reason(self, report: Cid | None) -> str | None:
         """Whether the rule of the plan that is configured now holds after the latest round."""
         if report is None:
             return None
-        return should_stop(self._state(report), report.round, self.plan.stopping)
-
-    def _state(self, report: Report) -> StateHeader:
-        """The server state after the round of a report."""
-        cid = report.server_state
-        if cid not in self._states:
+        cid = self.library.read(REPORT, report).server_state
+        if self._reached.cid != cid:
             with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
-                self.storage.get(cid, Path(folder) / "state", STATE_LIMIT)
-                self._states = {cid: load_state(Path(folder) / "state").header}
-        return self._states[cid]
+                reached = state_at(cid, self.library, Path(folder) / "state")
+            self._reached = replace(reached, tensors=NO_TENSORS)  # their file is gone
+        return decision(self._reached, self.plan)
 
     # ---------------------------------------------------------------------------------------------------- acting
 
     def _set_initial_model(self) -> None:
         module = module_of(self.plan)
-        plan = put_bytes(self.storage, self.plan.encode())
+        plan = self.library.publish(PLAN, self.plan)
         with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
             path = Path(folder) / "model"
             header = ModelHeader(round=0, parent=None, plan=plan)
             write_model(path, header, parameters_of(module), buffers_of(module), {})
-            model = self.storage.put(path)
+            model = self.library.storage.put(path)
         self.transactions.send("initial model set", self.federation.set_initial_model(model), model=model)
 
     def _open_round(self, view: RoundView | None, block: Block) -> None:
         """Opens the next round after the very one that was seen, under a sealing key whose secret is in the journal
         before the key is known."""
-        self._check_current_model()
-        plan = put_bytes(self.storage, self.plan.encode())
+        self._check_current_model(block)
+        plan = self.library.publish(PLAN, self.plan)
         rounds = self.settings.round
         terms = RoundTerms(
             plan=plan,
@@ -264,7 +237,7 @@ class OrganizationDaemon:
     def _max_updates(self, block: Block) -> int:
         """No more than the pool can pay: whoever registers while the opening is on its way cannot make it fail."""
         rounds = self.settings.round
-        pool = self.federation.carried(at=block) + rounds.reward
+        pool = self._snapshots.at(block).carried + rounds.reward
         if pool == 0:
             return rounds.max_updates
         spread = self.federation.terms().max_spread
@@ -272,47 +245,32 @@ class OrganizationDaemon:
         return min(rounds.max_updates, payable)
 
     def _sealing_key(self, plan: Cid, view: RoundView | None, block: Block) -> bytes:
-        """A fresh key for every round. Where the very same opening was begun before, and lost or undone by a
-        reorganization, it is the key of then: what clients made for it is good for the round that takes its place.
-
-        Never one whose secret anybody may have seen: by what the journal knows of transactions that were undone, and
-        by the keys that stand on chain.
-        """
         number = 1 if view is None else view.round + 1
-        base = self.federation.latest_release(at=block).model or ""
-        public_key = self.journal.key_for_opening(number, base, plan)
-        if public_key is not None and self._is_used(public_key, block):
-            public_key = None
-        if public_key is None:
-            pair = generate_key_pair()
-            public_key = pair.public
-            secret = SavedSecret(public_key, number, base, plan, encrypt(self.state_key, pair.secret))
-            keep_secret(self.settings.state, secret)
-            self.journal.save_secret(secret)
-        return public_key
+        snapshot = self._snapshots.at(block)
+        base = snapshot.release.model or ""
+        return self._keys.for_opening(number, base, plan, lambda key: snapshot.round_with_key(key) is not None)
 
-    def _is_used(self, public_key: bytes, block: Block) -> bool:
-        return any(result.sealing_key == public_key[:KEY_PREFIX] for result in self.federation.results(at=block))
-
-    def _check_current_model(self) -> None:
+    def _check_current_model(self, block: Block) -> None:
         """Raises ConfigurationError for a plan whose model cannot go on from the one that is released: no client could
         train, and every round would be paid for and lost."""
-        release = self.federation.latest_release().model
+        release = self._snapshots.at(block).release.model
         if release is None or release in self._fitting:
             return
         with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
             path = Path(folder) / "model"
-            self.storage.get(release, path, MODEL_LIMIT)
+            self.library.fetch(MODEL, release, path)
             current = load_model(path)
-        try:
-            load_parameters(module_of(self.plan), current.parameters, current.buffers)
-        except ArtifactError as error:
-            raise ConfigurationError(f"the plan cannot go on from the current model {release}: {error}") from None
+            try:
+                load_parameters(module_of(self.plan), current.parameters, current.buffers)
+                with open_model(path) as base:
+                    check_base(base, self.plan)
+            except ArtifactError as error:
+                raise ConfigurationError(f"the plan cannot go on from the current model {release}: {error}") from None
         self._fitting = {release}
 
     def _finalize(self, view: RoundView, block: Block) -> Wait | None:
         """Settles the round and releases the next model; waits while an update cannot be had and time is left."""
-        secret = self._secret(view)
+        secret = self._keys.secret_of(view.sealing_key)
         if secret is None:
             return Wait(
                 f"round {view.round}: the journal in {self.settings.state} does not hold the secret of its sealing "
@@ -322,31 +280,33 @@ class OrganizationDaemon:
         patient_until, too_late = self._deadlines(view, block)
         if block.timestamp >= too_late:
             return Wait(f"round {view.round}: too late to finalize, and the secret would be shown for nothing")
-        plan, opening, submitted = self._plan(view), view.opening, self._rounds.submitted(view, block)
-        identity = Identity(self.federation.chain_id, self.federation.address)
+        round, submitted = self._opened(view), self._rounds.submitted(view, block)
         work = emptied(self._work)
+        before = round.opening.base_report
+        parent = None if before is None else self.library.read(REPORT, before).server_state
+        previous = state_at(parent, self.library, work / "state")
         budget = (too_late - block.timestamp) / 2
-        keep = self.storage.put  # for the audit: only their senders hold the updates so far
-        with settle(opening, submitted, plan, secret, identity, self.storage, work, budget, keep) as settlement:
+        keep = self.library.storage.put  # for the audit: only their senders hold the updates so far
+        with settle(round, submitted, secret, previous, self.library, work, budget, keep) as settlement:
             now = self.federation.block().timestamp
             if settlement.unavailable and now < patient_until:
                 return Wait(f"round {view.round}: {settlement.unavailable} updates cannot be fetched yet")
-            report = self._publish(opening, plan, settlement, *self._rounds.before(opening, block))
+            report = self._publish(round, settlement, *self._rounds.before(round.opening, block))
             call = self.federation.finalize_round(
                 view.round,
                 view.digest,
                 settlement.model,
-                put_bytes(self.storage, report.encode()),
+                self.library.publish(REPORT, report),
                 settlement.adjustments,
                 secret,
             )
             head = self.federation.block()  # settling takes its time
             if head.timestamp >= too_late:
                 return Wait(f"round {view.round}: settled too late to finalize it")
-            latest = self.federation.round_view(at=head)
+            latest = self._snapshots.at(head).view
             if (latest.phase, latest.round, latest.digest) != (Phase.AGGREGATING, view.round, view.digest):
                 return Wait(f"round {view.round}: a reorganization changed it while it was settled")
-        self._show_secret(view.sealing_key)
+        self._keys.show(view.sealing_key)
         self.transactions.send(
             "round finalized",
             call,
@@ -357,6 +317,11 @@ class OrganizationDaemon:
             adjusted=len(settlement.adjustments),
         )
         return None
+
+    def _opened(self, view: RoundView) -> OpenedRound:
+        """The live round, with the plan that it was opened with, which need not be the one that is configured now."""
+        identity = Identity(self.federation.chain_id, self.federation.address)
+        return OpenedRound.read(identity, view.opening, self.library)
 
     def _deadlines(self, view: RoundView, block: Block) -> tuple[int, int]:
         """Until when updates that cannot be had are waited for, and from when on it is too late, as block times.
@@ -370,30 +335,10 @@ class OrganizationDaemon:
         first = self._first_look.setdefault(view.sealing_key, block.timestamp)
         return min(first + (view.aggregation_deadline - first) // 2, too_late - margin), too_late
 
-    def _secret(self, view: RoundView) -> bytes | None:
-        return self._secret_of(view.sealing_key)
-
-    def _secret_of(self, public_key: bytes) -> bytes | None:
-        saved = self.journal.secret_for(public_key)
-        return None if saved is None else decrypt(self.state_key, saved.encrypted)
-
-    def _show_secret(self, public_key: bytes) -> None:
-        """Remembers that a secret is about to be shown: whatever becomes of the transaction, its key is used up."""
-        saved = self.journal.secret_for(public_key)
-        if saved is not None and not saved.broadcast:
-            keep_secret(self.settings.state, replace(saved, broadcast=True))
-            self.journal.broadcast_secret(public_key)
-
-    def _plan(self, view: RoundView) -> Plan:
-        """The plan that the round was opened with, which need not be the one that is configured now."""
-        if view.plan is None:
-            raise ValueError(f"round {view.round} was never opened")
-        return Plan.decode(get_bytes(self.storage, view.plan, PLAN_LIMIT))
-
     def _release_expired(self, block: Block) -> None:
         release_rounds(
             federation=self.federation,
-            storage=self.storage,
+            library=self.library,
             kept=self._rounds.kept,
             keep_days=self.settings.keep_days,
             state=self.settings.state,
@@ -401,35 +346,29 @@ class OrganizationDaemon:
             log=self.log,
         )
 
-    def _publish(
-        self, opening: Opening, plan: Plan, settlement: Settlement, record: bytes, history: ReportHistory
-    ) -> Report:
+    def _publish(self, round: OpenedRound, settlement: Settlement, record: bytes, history: ReportHistory) -> Report:
         """Publishes model, server state and the lists of the rounds that were abandoned before, and writes the report
         about them."""
         for named in history.abandoned:
             file = self._rounds.kept.read(named.round)
             if file is not None:
-                put_bytes(self.storage, file.encode())
-        before = self._report(opening.base_report)
-        validation = self._validation_data(plan)
+                self.library.publish(ROUND, file)
+        plan, validation = round.plan, self._validation_data(round.plan)
         metrics = ModelMetrics(
             name=METRIC,
             before=metric_of(plan, settlement.base_path, validation),
             after=metric_of(plan, settlement.model_path, validation),
         )
-        published = self.storage.put(settlement.model_path)
+        published = self.library.storage.put(settlement.model_path)
         if published != settlement.model:
             raise ArtifactError(f"the storage gave the model the CID {published}, expected {settlement.model}")
         with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
-            previous = self._state(before) if before is not None else None
-            parent = before.server_state if before is not None else None
-            state = next_state(previous, parent, opening.round, metrics.after, plan.stopping)
-            write_state(Path(folder) / "state", state)
-            server_state = self.storage.put(Path(folder) / "state")
+            _, stop = conclude(settlement.state, metrics.after, plan, Path(folder) / "state")
+            server_state = self.library.storage.put(Path(folder) / "state")
         return Report(
-            chain_id=self.federation.chain_id,
-            federation=self.federation.address,
-            opening=OpeningFields.of(opening),
+            chain_id=round.identity.chain_id,
+            federation=round.identity.federation,
+            opening=OpeningFields.of(round.opening),
             updates=settlement.updates,
             record_before=record.hex(),
             before=history.before,
@@ -440,13 +379,13 @@ class OrganizationDaemon:
             privacy={"where": plan.privacy.where},
             versions=versions(),
             initialization_seed=plan.initialization_seed,
-            stop=should_stop(state, opening.round, plan.stopping),
+            stop=stop,
         )
 
     def _validation_data(self, plan: Plan) -> Dataset:
         """What the plan published, else the organization's own file."""
         if plan.validation not in self._validation:
-            published = published_validation(plan, self.storage)
+            published = published_validation(plan, self.library)
             self._validation = {plan.validation: published or task_of(plan).load(self.settings.validation)}
         return self._validation[plan.validation]
 

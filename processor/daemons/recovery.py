@@ -1,35 +1,56 @@
-"""A journal that is damaged is set aside and made anew, from what lies beside it and from the chain.
+"""A journal that is damaged is set aside and made again, from what lies next to it and from the chain.
 
-Beside the journal are the sealed updates and the encrypted secrets of the rounds, each a file of its own: what must
+Next to the journal are the sealed updates and the encrypted secrets of the rounds, each a file of its own: what must
 never be made twice, and what nobody else knows. Everything else the daemons read from the chain anyway.
 """
 
 from __future__ import annotations
 
-import binascii
-import json
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
+from pydantic import StringConstraints
 from structlog.typing import FilteringBoundLogger
 
+from processor import jcs
+from processor.artifacts.canonical import CidField, Count, Fields, Hex32
+from processor.artifacts.versions import Kind
 from processor.daemons.base import journal_path
 from processor.daemons.updates import saved_updates
-from processor.errors import JournalDamaged
-from processor.journal import Journal, SavedSecret, SavedUpdate
+from processor.errors import ArtifactError, JournalDamaged, NewerVersion
+from processor.journal import Journal, SavedSecret, SavedUpdate, updates_folder
 from processor.keystore import write_private
 from processor.types import Address
+
+SECRET_LIMIT = 4096
+
+
+@dataclass(frozen=True)
+class SecretFile(Fields):
+    """A `SavedSecret`, its bytes in hexadecimal digits; `base` is empty where there was no model yet."""
+
+    public_key: Hex32
+    round: Count
+    base: CidField | Literal[""]
+    plan: CidField
+    encrypted: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$")]
+    broadcast: bool
+
+
+SECRET = Kind("saved-secret", SECRET_LIMIT, SecretFile, implied=frozenset({"kind", "version"}))
 
 
 def open_journal(
     state: Path, chain_id: int, federation: Address, address: Address, log: FilteringBoundLogger
 ) -> Journal:
-    """The journal in the folder `state`, for the daemon that writes it: with everything that lies beside it, whatever
-    became of the file.
+    """The journal in the folder `state`, for the daemon that writes it: with everything that lies next to it,
+    whatever became of the file.
 
-    Raises JournalError as `Journal` does, but for one that is damaged: that is set aside.
+    Raises JournalError as `Journal` does, but for one that is damaged: that is set aside. Raises NewerVersion as
+    `saved_secrets` does.
     """
     path = journal_path(state)
     try:
@@ -37,13 +58,17 @@ def open_journal(
     except JournalDamaged as error:
         aside = _set_aside(path)
         log.error(
-            "the journal was damaged and is made anew",
+            "the journal was damaged and is made again",
             error=str(error),
             set_aside=str(aside),
             advice="what the chain knows is read from it again; the damaged file can be deleted",
         )
         journal = Journal(path, chain_id, federation, address)
-    updates, secrets = _restore(journal, saved_updates(state / "updates", log), saved_secrets(state))
+    try:
+        updates, secrets = _restore(journal, saved_updates(updates_folder(state), log), saved_secrets(state))
+    except BaseException:
+        journal.close()
+        raise
     if updates or secrets:
         log.warning("restored to the journal", updates=updates, secrets=secrets)
     return journal
@@ -51,19 +76,22 @@ def open_journal(
 
 def keep_secret(state: Path, secret: SavedSecret) -> None:
     """Writes a round's secret, which is encrypted already, next to the journal; again where it was broadcast since."""
-    content = {
-        "public_key": secret.public_key.hex(),
-        "round": secret.round,
-        "base": secret.base,
-        "plan": secret.plan,
-        "encrypted": secret.encrypted.hex(),
-        "broadcast": secret.broadcast,
-    }
-    write_private(_secrets(state) / f"{secret.public_key.hex()}.json", json.dumps(content).encode())
+    content = SecretFile(
+        public_key=secret.public_key.hex(),
+        round=secret.round,
+        base=secret.base,
+        plan=secret.plan,
+        encrypted=secret.encrypted.hex(),
+        broadcast=secret.broadcast,
+    )
+    write_private(_secrets(state) / f"{secret.public_key.hex()}.json", SECRET.encode(content))
 
 
 def saved_secrets(state: Path) -> list[SavedSecret]:
-    """The secrets beside the journal, in the order of their rounds; a file that holds none is passed over."""
+    """The secrets next to the journal, in the order of their rounds; a file that holds none is passed over.
+
+    Raises NewerVersion for one that a newer Koinon wrote: nobody else knows what it holds.
+    """
     folder = _secrets(state)
     found = [_secret(path) for path in folder.glob("*.json")] if folder.is_dir() else []
     return sorted((secret for secret in found if secret is not None), key=lambda secret: secret.round)
@@ -75,21 +103,23 @@ def _secrets(state: Path) -> Path:
 
 def _secret(path: Path) -> SavedSecret | None:
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        return SavedSecret(
-            bytes.fromhex(content["public_key"]),
-            int(content["round"]),
-            str(content["base"]),
-            str(content["plan"]),
-            bytes.fromhex(content["encrypted"]),
-            bool(content["broadcast"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, binascii.Error):
+        content = SECRET.value_of(jcs.parse(path.read_bytes()))
+    except NewerVersion as error:
+        raise NewerVersion(f"{path}: {error}") from None
+    except (OSError, ArtifactError):
         return None
+    return SavedSecret(
+        bytes.fromhex(content.public_key),
+        content.round,
+        content.base,
+        content.plan,
+        bytes.fromhex(content.encrypted),
+        content.broadcast,
+    )
 
 
 def _set_aside(path: Path) -> Path:
-    """Renames the journal and the files that SQLite keeps beside it."""
+    """Renames the journal and the files that SQLite keeps next to it."""
     suffix = f".damaged-{time.strftime('%Y%m%dT%H%M%S')}"
     for part in ("-wal", "-shm", ""):
         file = path.with_name(path.name + part)

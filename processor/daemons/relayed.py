@@ -81,4 +81,4 @@ class Relayed:
         """Whether a wallet whose key is not needed has them."""
         web3 = federation.web3
         held = balance_of(web3, asset_at(web3, ZERO_ADDRESS), address, block)
-        return held > 0 and held >= CLIENT_GAS * market_fees(web3, None).max_fee
+        return held > 0 and held >= CLIENT_GAS * market_fees(web3, None, block).max_fee

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from processor.artifacts.report import REPORT_LIMIT, Report
-from processor.artifacts.round import RoundFile
+from processor import jcs
+from processor.artifacts.canonical import Count, Fields
+from processor.artifacts.report import REPORT
+from processor.artifacts.round import ROUND, RoundFile
+from processor.artifacts.versions import Kind
 from processor.chain.federation import Federation
 from processor.cid import cid_of
 from processor.daemons.kept import KeptRounds
-from processor.errors import ArtifactError, ArtifactUnavailable, StorageError
+from processor.errors import ArtifactError, ArtifactUnavailable, NewerVersion, StorageError
 from processor.files import PRIVATE, replacing
 from processor.journal import SavedUpdate
+from processor.protocol.references import OWN, Reference, of_file, of_report
 from processor.protocol.retention import RoundArtifacts, ended_at, expired, has_expired
-from processor.storage.base import Storage, get_bytes
+from processor.storage.base import Storage
+from processor.storage.library import Library
 from processor.types import Block, Cid
 
 FILE = "retention.json"
@@ -27,9 +31,6 @@ EVERY = 3600
 """Seconds of block time between two looks."""
 ROUNDS_AT_A_TIME = 24
 """So that a daemon with years to clear still finds time for its round."""
-UNOPENED = frozenset({"unavailable", "sealed_wrong", "too_large"})
-"""Reasons of updates that were never opened: they may be anybody's artifacts, of another federation on the same node,
-and are not let go of."""
 
 
 def release_updates(
@@ -59,7 +60,7 @@ def release_updates(
 
 def release_rounds(
     federation: Federation,
-    storage: Storage,
+    library: Library,
     kept: KeptRounds,
     keep_days: int,
     state: Path,
@@ -69,13 +70,19 @@ def release_rounds(
     """Unpins what has expired of a federation's rounds: updates, reports, models, and the lists of abandoned rounds, of
     this federation alone; as `release_updates` does.
 
-    Plans, validation data, server states and the initial model may also be another's on the same node, which counts no
-    owners: they stay, most of them small. So does what belongs to a round that is not `kept`.
+    What may also be another's on the same node, which counts no owners, stays, most of it small: plans, validation
+    data, server states, updates that were never opened, and the initial model. So does what belongs to a round that is
+    not `kept`.
 
     Raises ChainError where the chain cannot be read.
     """
     return _release(
-        lambda done: _expired(federation, storage, kept, keep_days, done, block), storage, keep_days, state, block, log
+        lambda done: _expired(federation, library, kept, keep_days, done, block),
+        library.storage,
+        keep_days,
+        state,
+        block,
+        log,
     )
 
 
@@ -87,7 +94,7 @@ def _release(
     block: Block,
     log: FilteringBoundLogger,
 ) -> tuple[int, ...]:
-    memory = _Memory.read(state, log)
+    memory = _remembered(state, log)
     if 0 <= block.timestamp - memory.looked_at < EVERY:
         return ()
     released: tuple[int, ...] = ()
@@ -100,12 +107,12 @@ def _release(
         log.warning("artifacts not released", error=str(error), retry_in_seconds=EVERY)
     if released:
         log.info("artifacts released", first_round=released[0], last_round=released[-1], after_days=keep_days)
-    _Memory(max((memory.released, *released)), block.timestamp).write(state, log)
+    _remember(Memory(max((memory.released, *released)), block.timestamp), state, log)
     return released
 
 
 def _expired(
-    federation: Federation, storage: Storage, kept: KeptRounds, keep_days: int, done: int, block: Block
+    federation: Federation, library: Library, kept: KeptRounds, keep_days: int, done: int, block: Block
 ) -> dict[int, frozenset[Cid]]:
     """Reads no more than two rounds where the first that is left has not expired."""
     numbers = [number for number in kept.numbers() if number > done]
@@ -113,12 +120,11 @@ def _expired(
     if not files or not has_expired(_ended(files)[0], keep_days, block.timestamp):
         return {}
     files += _read(kept, numbers[2:])
-    artifacts = _Artifacts(storage)
     rounds: list[RoundArtifacts] = []
     later = [block.timestamp] * max(0, len(files) - ROUNDS_AT_A_TIME)  # another time's
     for file, ended in zip(files, _ended(files)[:ROUNDS_AT_A_TIME] + later, strict=True):
         needed = not has_expired(ended, keep_days, block.timestamp)
-        rounds.append(RoundArtifacts(file.round, ended, artifacts.of_round(file, needed)))
+        rounds.append(RoundArtifacts(file.round, ended, _own(file, library, needed)))
     latest = federation.latest_release(at=block)
     first = kept.read(kept.numbers()[0])
     current = _named(latest.model, latest.report, None if first is None else first.opening.base_model)
@@ -134,38 +140,26 @@ def _ended(files: list[RoundFile]) -> list[int]:
     return [ended_at(opening, following) for opening, following in zip_longest(openings, openings[1:])]
 
 
-class _Artifacts:
-    """Finds out what rounds refer to that is of their federation alone, and reads each report once."""
+def _own(file: RoundFile, library: Library, needed: bool) -> frozenset[Cid]:
+    """What a round refers to that is of its federation alone.
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._of_reports: dict[Cid, frozenset[Cid]] = {}
+    With the release that the round began with, which its audit needs; of an abandoned round its list, which the next
+    report names. What a report that is gone refers to is left out, unless the round is still `needed`: an earlier
+    attempt that did not come to its end may have let go of it.
+    """
+    found = _cids(of_file(file))
+    if file.outcome is None:
+        return found | {cid_of(ROUND.encode(file))}
+    try:
+        return found | _cids(of_report(library.read(REPORT, file.outcome.report)))
+    except ArtifactUnavailable:
+        if needed:
+            raise
+    return found
 
-    def of_round(self, file: RoundFile, needed: bool) -> frozenset[Cid]:
-        """With the release that the round began with, which its audit needs; of an abandoned round its list, which the
-        next report names.
 
-        What a report that is gone refers to is left out, unless the round is still `needed`: an earlier attempt that
-        did not come to its end may have let go of it.
-        """
-        found = _named(file.opening.base_model, file.opening.base_report)
-        if file.outcome is None:
-            return found | {cid_of(file.encode())}
-        found |= _named(file.outcome.model, file.outcome.report)
-        try:
-            return found | self._of_report(file.outcome.report)
-        except ArtifactUnavailable:
-            if needed:
-                raise
-        return found
-
-    def _of_report(self, cid: Cid) -> frozenset[Cid]:
-        """The updates that were opened, and the lists of the rounds that were abandoned before."""
-        if cid not in self._of_reports:
-            report = Report.decode(get_bytes(self._storage, cid, REPORT_LIMIT))
-            opened = {each.update for each in report.updates if each.reason not in UNOPENED}
-            self._of_reports[cid] = frozenset(opened | {each.list for each in report.abandoned})
-        return self._of_reports[cid]
+def _cids(references: Iterable[Reference]) -> frozenset[Cid]:
+    return frozenset(reference.cid for reference in references if reference.role in OWN)
 
 
 def _named(*cids: Cid | None) -> frozenset[Cid]:
@@ -173,33 +167,40 @@ def _named(*cids: Cid | None) -> frozenset[Cid]:
 
 
 @dataclass(frozen=True)
-class _Memory:
+class Memory(Fields):
     """The last round that is done with, and when rounds were last looked at, as a block time."""
 
-    released: int = 0
-    looked_at: int = 0
+    released: Count
+    looked_at: Count
 
-    @staticmethod
-    def read(state: Path, log: FilteringBoundLogger) -> _Memory:
-        """A damaged file is set aside: to release a round again does no harm."""
-        path = state / FILE
-        try:
-            found = json.loads(path.read_bytes())
-            memory = _Memory(**found)
-            if type(memory.released) is not int or type(memory.looked_at) is not int or memory.released < 0:
-                raise ValueError
-        except OSError:
-            return _Memory()
-        except (ValueError, TypeError):
-            aside = path.replace(path.with_suffix(".damaged"))
-            log.warning("damaged file set aside", file=str(aside), then="rounds are looked through from the first")
-            return _Memory()
-        return memory
 
-    def write(self, state: Path, log: FilteringBoundLogger) -> None:
-        """Not to remember does no harm either: a full disk is no reason to end a daemon."""
-        try:
-            with replacing(state / FILE, PRIVATE) as file:
-                file.write(json.dumps(asdict(self)).encode())
-        except OSError as error:
-            log.warning("cannot write", file=str(state / FILE), error=str(error))
+RETENTION = Kind("retention", 4096, Memory, implied=frozenset({"kind", "version"}))
+
+
+def _remembered(state: Path, log: FilteringBoundLogger) -> Memory:
+    """A file that is damaged is set aside: to release a round again does no harm.
+
+    Raises NewerVersion for one that a newer Koinon wrote.
+    """
+    path = state / FILE
+    try:
+        return RETENTION.value_of(jcs.parse(path.read_bytes()))
+    except OSError:
+        return Memory(0, 0)
+    except NewerVersion as error:
+        raise NewerVersion(f"{path}: {error}") from None
+    except ArtifactError as error:
+        aside = path.replace(path.with_suffix(".damaged"))
+        log.warning(
+            "damaged file set aside", file=str(aside), error=str(error), then="rounds are looked through from the first"
+        )
+        return Memory(0, 0)
+
+
+def _remember(memory: Memory, state: Path, log: FilteringBoundLogger) -> None:
+    """Not to remember does no harm either: a full disk is no reason to end a daemon."""
+    try:
+        with replacing(state / FILE, PRIVATE) as file:
+            file.write(RETENTION.encode(memory))
+    except OSError as error:
+        log.warning("cannot write", file=str(state / FILE), error=str(error))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from structlog.typing import FilteringBoundLogger
 
-from processor.artifacts.report import Report
+from processor.artifacts.report import REPORT
 from processor.artifacts.round import RoundFile
 from processor.chain.federation import Federation
 from processor.daemons.kept import KeptRounds
+from processor.daemons.sealing_keys import SealingKeys
 from processor.errors import ArtifactError, ChainError
-from processor.protocol.audit.sources import logged_rounds
 from processor.protocol.history import (
     Published,
     ReportHistory,
@@ -21,7 +21,9 @@ from processor.protocol.history import (
     record_of_file,
     report_history,
 )
-from processor.types import Block, Cid, Opening, Phase, RoundView, Submitted
+from processor.protocol.walk.sources import logged_rounds
+from processor.storage.library import Library
+from processor.types import Block, Opening, Phase, RoundView, Submitted
 
 PATIENCE = 3
 """Attempts to read the list of an abandoned round from the chain, before it counts as lost there."""
@@ -29,16 +31,12 @@ PATIENCE = 3
 
 @dataclass
 class RoundKeeper:
-    """Keeps the rounds of a federation as they go by, and says of them what the next report has to.
-
-    `report_at` reads a report by its CID, `secret_of` gives the secret of a sealing key that is our own, None of any
-    other.
-    """
+    """Keeps the rounds of a federation as they go by, and says of them what the next report has to."""
 
     federation: Federation
     kept: KeptRounds
-    report_at: Callable[[Cid], Report]
-    secret_of: Callable[[bytes], bytes | None]
+    library: Library
+    keys: SealingKeys
     log: FilteringBoundLogger
     _done: tuple[bytes, bool] | None = None
     _failures: int = 0
@@ -102,7 +100,7 @@ class RoundKeeper:
         if cid is None or (file is not None and file.outcome is not None and file.outcome.report == cid):
             return file
         try:
-            told = file_of_report(self.report_at(cid), cid, view.secret)
+            told = file_of_report(self.library.read(REPORT, cid), cid, view.secret)
         except ArtifactError as error:
             self.log.warning("the outcome of a round is not kept", round=view.round, report=cid, error=str(error))
             return file
@@ -140,11 +138,11 @@ class RoundKeeper:
         cid = opening.base_report
         if cid is None:
             return None
-        report = self.report_at(cid)
+        report = self.library.read(REPORT, cid)
         kept = self.kept.read(report.round)
         if kept is not None and kept.outcome is not None and kept.outcome.report == cid:
             return Published(report, cid, bytes.fromhex(kept.outcome.secret))
-        secret = self.secret_of(report.opening.value().sealing_key)
+        secret = self.keys.secret_of(report.opening.value().sealing_key)
         if secret is None:
             outcomes = [file.outcome for file in self._logged(block) if file.round == report.round]
             secret = next((bytes.fromhex(each.secret) for each in outcomes if each is not None), bytes(32))

@@ -20,10 +20,10 @@ import torch
 from structlog.typing import FilteringBoundLogger
 from torch import nn
 
+from processor.aggregation.declared import counted
 from processor.artifacts.model import Model
-from processor.artifacts.plan import Plan
 from processor.daemons.meter import Meter
-from processor.errors import ArtifactError, Interrupted, OutOfMemory, TrainingError
+from processor.errors import ArtifactError, Interrupted, NewerVersion, OutOfMemory, TrainingError
 from processor.keystore import private_directory
 from processor.learning.checkpoint import Job, load_checkpoint, save_checkpoint
 from processor.learning.device import CPU
@@ -31,9 +31,9 @@ from processor.learning.ewc import Anchor, FisherSums, fisher_information, rows_
 from processor.learning.models import buffers_of, load_parameters, parameters_of
 from processor.learning.tasks import Dataset
 from processor.learning.trainer import SEED_BITS, Progress, train
+from processor.protocol.opened import OpenedRound
 from processor.protocol.resolve import module_of
-from processor.protocol.settlement import wants_fisher
-from processor.types import RoundView
+from processor.types import Opening
 
 LEAST_TO_SUBMIT, MOST_TO_SUBMIT = 3.0, 600.0
 """Seconds at the end of a training period in which nobody trains."""
@@ -59,8 +59,7 @@ class Training:
     `on_progress(done, steps)` is told after every step, and while the Fisher information is estimated.
     """
 
-    view: RoundView
-    plan: Plan
+    round: OpenedRound
     base: Model
     dataset: Dataset
     folder: Path
@@ -77,9 +76,11 @@ class Training:
         """Does the work, or what is left of it. The meter runs from the first step to the last row.
 
         Raises Interrupted, after a checkpoint, once `stopping` is set; TrainingError where the training diverges or
-        takes too long, ArtifactError for a base model that is not the plan's.
+        takes too long, ArtifactError for a base model that is not the plan's, NewerVersion for a checkpoint that a
+        newer Koinon wrote.
         """
-        module = module_of(self.plan)
+        plan = self.round.plan
+        module = module_of(plan)
         load_parameters(module, self.base.parameters, self.base.buffers)
         module.to(self.device)
         job = self._job()
@@ -102,45 +103,47 @@ class Training:
             train(
                 module,
                 self.dataset,
-                optimizer=self.plan.optimizer,
-                work=self.plan.local,
-                anchor=_anchor(self.base) if wants_fisher(self.plan) else None,
-                strength=self.plan.ewc.strength,
+                optimizer=plan.optimizer,
+                work=plan.local,
+                anchor=_anchor(self.base) if plan.anchored else None,
+                strength=plan.ewc.strength,
                 progress=progress,
                 on_step=lambda step, steps: between(f"step {step} of {steps}"),
             )
             fisher = {}
-            if wants_fisher(self.plan):
+            if plan.measures_fisher:
                 fisher = fisher_information(
                     module,
                     self.dataset.features,
-                    self.plan.ewc.fisher_samples,
+                    plan.ewc.fisher_samples,
                     done=sums,
                     on_chunk=lambda row, rows: between(f"row {row} of {rows} for the Fisher information"),
                 )
-        return Learned(_delta(module, self.base), buffers_of(module), fisher)
+        buffers = counted(buffers_of(module), self.base.buffers, plan, len(self.dataset))
+        return Learned(_delta(module, self.base), buffers, fisher)
 
     @property
     def checkpoint(self) -> Path:
         """Where this round's checkpoint is, if there is one: after a reorganization a number may be another round's."""
-        return self.folder / f"round-{self.view.round}-{self.view.sealing_key.hex()[:16]}.safetensors"
+        return self.folder / f"round-{self.round.number}-{self.round.opening.sealing_key.hex()[:16]}.safetensors"
 
     def _job(self) -> Job:
-        if self.view.base.model is None or self.view.plan is None:
-            raise ValueError(f"round {self.view.round} was never opened")
-        samples = len(self.dataset)
+        opening, plan, samples = self.round.opening, self.round.plan, len(self.dataset)
         return Job(
-            round=self.view.round,
-            sealing_key=self.view.sealing_key.hex(),
-            base_model=self.view.base.model,
-            plan=self.view.plan,
+            round=opening.round,
+            sealing_key=opening.sealing_key.hex(),
+            base_model=opening.base_model,
+            plan=opening.plan,
             samples=samples,
-            steps=self.plan.local.steps_of(samples),
-            rows=rows_used(samples, self.plan.ewc.fisher_samples) if wants_fisher(self.plan) else 0,
+            steps=plan.local.steps_of(samples),
+            rows=rows_used(samples, plan.ewc.fisher_samples) if plan.measures_fisher else 0,
         )
 
     def _begun(self, job: Job, module: nn.Module) -> tuple[Progress, FisherSums]:
-        """How far the work is, with the module in that state. A checkpoint that cannot be used is set aside."""
+        """How far the work is, with the module in that state. A checkpoint that cannot be used is set aside.
+
+        Raises NewerVersion for one that a newer Koinon wrote: the same work would be metered twice.
+        """
         private_directory(self.folder)
         for unfinished in self.folder.glob(".*"):  # a kill left it
             unfinished.unlink()
@@ -148,6 +151,8 @@ class Training:
         if path.exists():
             try:
                 progress, sums = load_checkpoint(path, job, module)
+            except NewerVersion as error:
+                raise NewerVersion(f"cannot go on from the checkpoint in {self.folder}: {error}") from None
             except ArtifactError as error:
                 aside = path.replace(path.with_name(f"{path.name}.unusable"))
                 self.log.warning(
@@ -177,10 +182,10 @@ class Training:
             self.log.warning("checkpoint not written", path=str(self.checkpoint), error=str(error))
 
 
-def seconds_to_submit(view: RoundView) -> float:
+def seconds_to_submit(opening: Opening) -> float:
     """How much of the end of a training period is kept for publishing an update and getting it into a block: a tenth,
     but not less than `LEAST_TO_SUBMIT` nor more than `MOST_TO_SUBMIT`. What comes after the deadline earns nothing."""
-    period = view.training_deadline - view.opened_at
+    period = opening.training_deadline - opening.opened_at
     return min(max(period / 10, LEAST_TO_SUBMIT), MOST_TO_SUBMIT)
 
 

@@ -3,7 +3,7 @@
 A daemon does not wait for them. A cycle that sends is followed by cycles that look what became of it: they send the
 same bytes again where the chain lost them, outbid what is stuck under the same nonce, and cancel what the contract
 would refuse by now. So there is one transaction on its way at most, no nonce is left out, and whatever is lost is
-decided anew.
+decided again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A client's sealed updates on disk: each with a file beside it that says what it is, so that it is never made twice.
+"""A client's sealed updates on disk: each with a file next to it that says what it is, so that it is never made twice.
 
 An update is there once both files are, before the journal knows of it and before anyone sees it. Where the journal does
 not know of it, because the daemon was killed just then or the journal was lost, it is found here.
@@ -12,20 +12,20 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from processor.artifacts.canonical import CidField, Count, Fields, Hex32, RoundNumber, decode, encode, read, tagged
+from processor.artifacts.canonical import CidField, Count, Fields, Hex32, RoundNumber
+from processor.artifacts.versions import Kind
 from processor.cid import cid_of_file
-from processor.errors import ArtifactError, IntegrityError
+from processor.errors import ArtifactError, IntegrityError, NewerVersion
 from processor.journal import SavedUpdate
 from processor.keystore import private_directory, write_private
 from processor.types import Cid
 
-KIND = "saved-update"
 LIMIT = 4096
 SUFFIX = ".json"
 
 
 @dataclass(frozen=True)
-class _Note(Fields):
+class Note(Fields):
     """What the journal keeps of an update, but for its CID and path: these are the names of the two files."""
 
     round: RoundNumber
@@ -34,6 +34,9 @@ class _Note(Fields):
     compute_ms: Count
     samples: Count
     ends_at: Count
+
+
+SAVED_UPDATE = Kind("saved-update", LIMIT, Note)
 
 
 def keep_update(
@@ -45,14 +48,17 @@ def keep_update(
     """
     cid = cid_of_file(sealed)
     update = SavedUpdate(round, sealing_key, base, cid, private_directory(folder) / cid, compute_ms, samples, ends_at)
-    note = _Note(round, sealing_key.hex(), base, compute_ms, samples, ends_at)
-    write_private(_note_of(update.path), encode(tagged(KIND, note)))
+    note = Note(round, sealing_key.hex(), base, compute_ms, samples, ends_at)
+    write_private(_note_of(update.path), SAVED_UPDATE.encode(note))
     sealed.replace(update.path)
     return update
 
 
 def saved_updates(folder: Path, log: FilteringBoundLogger) -> list[SavedUpdate]:
-    """The updates in `folder`, by CID. Those that are damaged are left out, with a warning."""
+    """The updates in `folder`, by CID. Those that are damaged are left out, with a warning.
+
+    Raises NewerVersion for one that a newer Koinon wrote: left out, it would be made twice.
+    """
     return list(_whole(folder, log, lambda note: True))
 
 
@@ -71,16 +77,18 @@ def forget_updates(folder: Path, but: SavedUpdate) -> None:
             path.unlink()
 
 
-def _whole(folder: Path, log: FilteringBoundLogger, wanted: Callable[[_Note], bool]) -> Iterator[SavedUpdate]:
+def _whole(folder: Path, log: FilteringBoundLogger, wanted: Callable[[Note], bool]) -> Iterator[SavedUpdate]:
     for path in sorted(folder.glob(f"Qm*{SUFFIX}")):
         update = path.with_suffix("")
         try:
-            note = read(_Note, KIND, decode(path.read_bytes(), KIND, LIMIT))
+            note = SAVED_UPDATE.decode(path.read_bytes())
             if not wanted(note):
                 continue
             found = cid_of_file(update)
             if found != update.name:
                 raise IntegrityError(f"the file's CID is {found}")
+        except NewerVersion as error:
+            raise NewerVersion(f"{path}: {error}") from None
         except (ArtifactError, OSError) as error:
             log.warning("saved update left out", path=str(update), error=str(error))
             continue

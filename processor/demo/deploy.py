@@ -1,4 +1,4 @@
-"""Puts a federation on the demo's chain: with the brownie scripts of a checkout, or from the shipped bytecode."""
+"""Puts a federation on the demo's chain: with the brownie scripts of a checkout, or by the package alone."""
 
 from __future__ import annotations
 
@@ -63,6 +63,9 @@ def _deploy_with_brownie(scripts: Scripts, terms: FederationTerms) -> Address:
             "stake": str(terms.stake),
             "max_slash_rate": str(terms.max_slash_rate),
             "admission": terms.admission.name.lower(),
+            "audit_policy": terms.audit_policy.name.lower(),
+            "max_spread": str(terms.max_spread),
+            "idle_rounds": str(terms.idle_rounds),
         },
     )
     found = re.search(r"^federation (0x[0-9a-fA-F]{40})", said, re.MULTILINE)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from processor.artifacts.plan import PLAN_LIMIT, Plan
-from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.plan import PLAN
+from processor.artifacts.report import REPORT
 from processor.demo import settings as knobs
 from processor.demo.nodes import CHAIN_ID, anvil_binary, start_anvil, start_kubo
 from processor.demo.page import ClosingPage
@@ -24,8 +24,9 @@ from processor.demo.settings import DemoSettings
 from processor.demo.stage import Stage, set_the_stage
 from processor.errors import ConfigurationError
 from processor.files import replacing
+from processor.protocol.references import of_plan, of_report
 from processor.storage import LocalStorage
-from processor.storage.base import get_bytes
+from processor.storage.library import Library
 
 ARTIFACTS = "artifacts"
 CHAIN_STATE = "chain.json"
@@ -117,13 +118,12 @@ def _export(stage: Stage, page: ClosingPage) -> None:
 
 def _artifacts(stage: Stage, page: ClosingPage) -> set[str]:
     """The CID of everything that an audit reads."""
-    wanted: set[str] = set()
+    library = Library(stage.storage)
+    wanted = {row.report for row in page.rounds}
     for row in page.rounds:
-        report = Report.decode(get_bytes(stage.storage, row.report, REPORT_LIMIT))
-        plan = Plan.decode(get_bytes(stage.storage, report.plan, PLAN_LIMIT))
-        wanted |= {plan.validation, row.base_model, row.model, row.report, report.plan, report.server_state}
-        wanted |= {update.update for update in report.updates}
-        wanted |= {abandoned.list for abandoned in report.abandoned}
+        report = library.read(REPORT, row.report)
+        named = [*of_report(report), *of_plan(library.read(PLAN, report.plan))]
+        wanted |= {reference.cid for reference in named}
     return wanted
 
 

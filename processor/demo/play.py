@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from web3 import Web3
 
 from processor.artifacts.plan import Plan
+from processor.artifacts.round import RoundFile
 from processor.chain.asset import balance_of
-from processor.chain.logs import LoggedRound
+from processor.chain.snapshot import Snapshots
 from processor.daemons.base import journal_path
 from processor.demo import settings as knobs
 from processor.demo.nodes import Node
@@ -28,6 +29,9 @@ from processor.learning.tasks import Dataset
 from processor.learning.trainer import Progress, train
 from processor.protocol.resolve import module_of
 from processor.protocol.rewards import Money, money_of
+from processor.protocol.walk import walk_back
+from processor.protocol.walk.start import start_of
+from processor.storage.library import Library
 from processor.types import Address
 
 
@@ -37,7 +41,7 @@ def play(stage: Stage, say: Callable[[str], None]) -> ClosingPage:
     No process outlives the call. Raises KoinonError where a daemon ends before its time.
     """
     names = {party.address: party.name for party in stage.clients}
-    watch = Watch(stage.web3, stage.federation, stage.storage, names, say)
+    watch = Watch(stage.web3, stage.federation, Library(stage.storage), names, say)
     with contextlib.ExitStack() as stack:
         others: list[tuple[Party, Node]] = []
         if stage.relay is not None:
@@ -125,10 +129,10 @@ def _koinon(party: Party, *arguments: str) -> None:
 
 
 def _closing_page(stage: Stage, watch: Watch, alone: float) -> ClosingPage:
-    """What the chain holds and the events say, with every reward computed once more."""
+    """What the chain holds and its record proves of every round, with every reward computed once more."""
     federation, stake = stage.federation, stage.settings.stake
-    block = federation.block()
-    asset, rounds = federation.asset(), watch.history()
+    snapshot = Snapshots(federation).latest()
+    asset, rounds = federation.asset(), walk_back(start_of(snapshot), Library(stage.storage)).files
     moneys = [_money(round) for round in rounds]
     clients = [_client_line(stage, party, rounds, moneys) for party in stage.clients]
     return ClosingPage(
@@ -141,37 +145,39 @@ def _closing_page(stage: Stage, watch: Watch, alone: float) -> ClosingPage:
         clients=tuple(clients),
         pool=stage.settings.reward * len(rounds),
         paid=sum(client.balance_change + client.stake + (client.fees_wei if asset.native else 0) for client in clients),
-        carried=federation.carried(at=block),
+        carried=snapshot.carried,
         forfeited=sum(money.forfeited + money.rounding for money in moneys),
         staked_in=stake * len(clients),
         slashed=sum(stake - client.stake for client in clients),
-        holdings=federation.holdings(at=block),
+        holdings=snapshot.holdings,
         audit=_audit(stage),
     )
 
 
-def _credited(round: LoggedRound) -> dict[Address, int]:
+def _credited(round: RoundFile) -> dict[Address, int]:
     """The compute time that a round credits each of its clients."""
-    claimed = {submitted.client: submitted.compute_ms for submitted in round.updates}
-    return claimed | {lowered.client: lowered.credited_ms for lowered in round.adjustments}
+    claimed = {submitted.client: submitted.compute_ms for submitted in round.submitted}
+    lowered = () if round.outcome is None else round.outcome.value().adjustments
+    return claimed | {adjustment.client: adjustment.credited_ms for adjustment in lowered}
 
 
-def _money(round: LoggedRound) -> Money:
-    claimed = sum(submitted.compute_ms for submitted in round.updates)
-    return money_of(round.opening.pool, round.opening.reward_rate_cap, claimed, _credited(round))
+def _money(round: RoundFile) -> Money:
+    opening, claimed = round.opening.value(), sum(submitted.compute_ms for submitted in round.submitted)
+    return money_of(opening.pool, opening.reward_rate_cap, claimed, _credited(round))
 
 
-def _client_line(stage: Stage, party: Party, rounds: Sequence[LoggedRound], moneys: Sequence[Money]) -> ClientLine:
+def _client_line(stage: Stage, party: Party, rounds: Sequence[RoundFile], moneys: Sequence[Money]) -> ClientLine:
     """A client's account, from its balance and from the receipts of the transactions in its journal."""
     web3, federation, asset = stage.web3, stage.federation, stage.federation.asset()
     coins = web3.eth.get_balance(Web3.to_checksum_address(party.address))
-    with Journal(journal_path(party.state), federation.chain_id, federation.address, party.address) as journal:
+    identity = federation.chain_id, federation.address, party.address
+    with Journal(journal_path(party.state), *identity, read_only=True) as journal:
         hashes = [intent.tx_hash for intent in journal.intents() if intent.tx_hash]
     receipts = [web3.eth.get_transaction_receipt(tx_hash) for tx_hash in hashes]  # type: ignore[arg-type]
     before = starting_balance(stage.settings, asset)
     return ClientLine(
         address=party.address,
-        compute_ms=sum(one.compute_ms for round in rounds for one in round.updates if one.client == party.address),
+        compute_ms=sum(one.compute_ms for round in rounds for one in round.submitted if one.client == party.address),
         credited_ms=sum(_credited(round).get(party.address, 0) for round in rounds),
         reward=sum(money.rewards.get(party.address, 0) for money in moneys),
         stake=federation.balance_of(party.address)[1],

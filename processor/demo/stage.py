@@ -13,7 +13,7 @@ from hexbytes import HexBytes
 from web3 import Web3
 from web3.types import TxParams, Wei
 
-from processor.artifacts.plan import Plan
+from processor.artifacts.plan import PLAN, Plan
 from processor.chain.asset import Asset, asset_at, mint
 from processor.chain.federation import Federation, deploy_token
 from processor.chain.provider import connect
@@ -30,6 +30,7 @@ from processor.learning.tasks import Dataset, digits_partition, save_dataset
 from processor.protocol.consent import Agreement
 from processor.protocol.validation import publish_validation
 from processor.storage import Storage, open_storage, put_bytes
+from processor.storage.library import Library
 from processor.types import ZERO_ADDRESS, Admission, FederationTerms
 
 STORAGE_TIMEOUT = 30.0
@@ -56,7 +57,7 @@ class Stage:
     def announce(self, plan: Plan) -> Agreement:
         """Publishes a plan ahead of its first round, so that clients can agree to it."""
         federation = self.federation
-        cid = put_bytes(self.storage, plan.encode())
+        cid = Library(self.storage).publish(PLAN, plan)
         return Agreement(federation.chain_id, federation.address, cid, plan, federation.terms())
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from web3 import Web3
 
-from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.report import REPORT
 from processor.chain.federation import Federation
 from processor.chain.logs import Event, History, LoggedRound, adjustments_in, opening_in, rounds_in
 from processor.cid import cid_from_digest
 from processor.demo.page import RoundLine
 from processor.errors import StorageError
-from processor.storage.base import Storage, get_bytes
+from processor.storage.library import Library
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Watch:
 
     web3: Web3
     federation: Federation
-    storage: Storage
+    library: Library
     names: dict[str, str]
     say: Callable[[str], None]
     rounds: list[RoundLine] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Watch:
         logged = self.history()[-1]
         if logged.outcome is None or logged.opening.round != event.arguments["round"]:
             raise StorageError(f"round {event.arguments['round']} was finalized, and the events before do not say so")
-        report = Report.decode(get_bytes(self.storage, logged.outcome.report, REPORT_LIMIT))
+        report = self.library.read(REPORT, logged.outcome.report)
         finalized_at = self.web3.eth.get_block(event.block)["timestamp"]
         return RoundLine(
             round=logged.opening.round,

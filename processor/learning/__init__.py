@@ -1,1 +1,1 @@
-"""Tasks, models, local training with Elastic Weight Consolidation, and the aggregation that the audit repeats."""
+"""Tasks, models, and local training with Elastic Weight Consolidation."""

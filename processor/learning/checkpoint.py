@@ -19,14 +19,15 @@ from torch import Tensor, nn
 
 from processor import jcs
 from processor.artifacts.artifact_file import BUFFER, FISHER, grouped, naming
-from processor.artifacts.canonical import CidField, Count, Fields, Hex32, RoundNumber, read, tagged, untagged
+from processor.artifacts.canonical import CidField, Count, Fields, Hex32, RoundNumber
+from processor.artifacts.versions import Group, Kind
 from processor.errors import ArtifactError
 from processor.files import PRIVATE
 from processor.learning.ewc import FisherSums
 from processor.learning.trainer import Progress
 from processor.tensors import Array, Shape, TensorFile, Tensors, write_tensors
 
-KIND = "checkpoint"
+CHECKPOINT_LIMIT = 32 << 30
 PARAMETER = "param/"
 MOMENTUM = "momentum/"
 
@@ -58,6 +59,16 @@ class CheckpointHeader(Job):
     digest: Hex32
 
 
+_TYPES = ("float32", "float64", "int64")
+"""Those of a module's own tensors."""
+CHECKPOINT = Kind(
+    "checkpoint",
+    CHECKPOINT_LIMIT,
+    CheckpointHeader,
+    groups=(*(Group(own, _TYPES) for own in (PARAMETER, BUFFER, MOMENTUM)), Group(FISHER, ("float64",))),
+)
+
+
 def save_checkpoint(path: Path, job: Job, module: nn.Module, progress: Progress, fisher: FisherSums) -> None:
     """Writes a checkpoint that its owner alone can read, whole or not at all. Raises OSError where the disk is full."""
     tensors = grouped(
@@ -68,17 +79,17 @@ def save_checkpoint(path: Path, job: Job, module: nn.Module, progress: Progress,
     )
     fields = asdict(job) | {"seed": progress.seed, "steps_done": progress.step, "rows_done": fisher.rows}
     header = CheckpointHeader(**fields, digest=_digest(fields, tensors))
-    write_tensors(path, tensors, tagged(KIND, header), PRIVATE)
+    write_tensors(path, tensors, CHECKPOINT.tagged(header), PRIVATE)
 
 
 def load_checkpoint(path: Path, job: Job, module: nn.Module) -> tuple[Progress, FisherSums]:
     """Puts a checkpoint into `module`, where that is, and says how far the job was.
 
-    Raises ArtifactError for a file that `save_checkpoint` did not write for this job and such a module; the module is
-    then left as it was.
+    Raises ArtifactError for a file that `save_checkpoint` did not write for this job and such a module, Unreadable
+    where there is none; the module is then left as it was.
     """
-    with TensorFile(path) as file, naming(path):
-        header = read(CheckpointHeader, KIND, untagged(file.header, KIND))
+    with TensorFile(path, CHECKPOINT_LIMIT) as file, naming(path):
+        header = CHECKPOINT.value_of(file.header)
         _check_header(header, job)
         _check_layout(file, header, module)
         tensors = {name: file.read(name) for name in file.names}

@@ -70,7 +70,7 @@ def in_words(agreement: Agreement, asset: Asset, round: RoundView | None, size: 
     for heading, sentences in (
         ("What is trained", _training(plan, size)),
         ("What leaves your machine", _leaving(plan, size)),
-        ("Noise", _noise(plan)),
+        ("Noise", _noise()),
         ("Who can see what", _seen(plan, terms)),
         ("What you are paid", _reward(plan, terms, asset, round)),
         ("What you stake", _stake(plan, terms, asset)),
@@ -90,7 +90,7 @@ def _training(plan: Plan, size: ModelSize | None) -> Iterator[str]:
         f"In each round that selects you: {_work(plan)}, by stochastic gradient descent with a learning rate of "
         f"{plan.optimizer.learning_rate:g} and a momentum of {plan.optimizer.momentum:g}."
     )
-    if plan.ewc.strength > 0:
+    if plan.anchored:
         yield (
             f"Elastic weight consolidation of strength {plan.ewc.strength:g} holds what earlier rounds learned; its "
             f"Fisher information is measured on at most {_count(plan.ewc.fisher_samples, 'sample')} of yours."
@@ -107,7 +107,7 @@ def _work(plan: Plan) -> str:
 
 
 def _leaving(plan: Plan, size: ModelSize | None) -> Iterator[str]:
-    fisher = ", and the Fisher information of each parameter" if plan.ewc.strength > 0 else ""
+    fisher = ", and the Fisher information of each parameter" if plan.sends_fisher else ""
     weight = "" if size is None else f", {_bytes(artifact_bytes(plan, size))} in all"
     yield (
         "One sealed update for a round: by how much each parameter of the model changed, the model's buffers"
@@ -121,17 +121,11 @@ def _leaving(plan: Plan, size: ModelSize | None) -> Iterator[str]:
     yield "Your data itself stays where it is."
 
 
-def _noise(plan: Plan) -> Iterator[str]:
-    match plan.privacy.where:
-        case "client":
-            yield "Your own machine adds noise to every update before it is sealed."
-        case "organization":
-            yield "Your update carries no noise: the organization sees it as it is, and adds noise to the sum of all."
-        case _:
-            yield (
-                "None is added. An update tells something about the data it comes from, and what it tells cannot be "
-                "bounded: take part only with data that may be public."
-            )
+def _noise() -> Iterator[str]:
+    yield (
+        "None is added. An update tells something about the data it comes from, and what it tells cannot be bounded: "
+        "take part only with data that may be public."
+    )
 
 
 def _seen(plan: Plan, terms: FederationTerms) -> Iterator[str]:
@@ -211,6 +205,8 @@ def _aggregation(plan: Plan) -> Iterator[str]:
         f"{plan.aggregation.max_weight} count for a client. One whose norm exceeds {plan.aggregation.max_norm:g} is "
         "rejected, and paid nothing."
     )
+    if plan.buffers is not None:
+        yield "So is one whose buffers lie outside what the plan declares."
     if plan.aggregation.min_updates > 1:
         yield f"With fewer than {plan.aggregation.min_updates} accepted updates the model stays as it is."
 

@@ -1,16 +1,18 @@
 """What to do next, as a pure function of what one block says and what the journal remembers.
 
 The daemons read, ask here, act once, and read again: a missed event, a restart or a repeated cycle changes nothing.
+What is known is asked for in order and only as far as the decision needs it, so that a daemon may read it then.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from processor.chain.asset import Asset, approval_needed
+from processor.chain.asset import approval_needed
 from processor.chain.vouchers import Voucher
 from processor.errors import ChainError
-from processor.types import Address, Admission, FederationTerms, Phase, RoundView
+from processor.protocol.situations import ClientSituation, Entry, OrganizationSituation, Purse
+from processor.types import Address, Admission, FederationTerms, Phase
 
 # ------------------------------------------------------------------------------------------------------- actions
 
@@ -96,20 +98,10 @@ OrganizationAction = Wait | Stop | SetInitialModel | Approve | OpenRound | Final
 # --------------------------------------------------------------------------------------------------------- payments
 
 
-@dataclass(frozen=True)
-class Purse:
-    """What an account can pay with: its balance in the federation's asset, and what the federation may take of it.
-
-    The native coin needs no allowance.
-    """
-
-    asset: Asset
-    balance: int
-    allowance: int
-
-
 def payment_step(purse: Purse, amount: int, purpose: str) -> Wait | Approve | None:
     """What comes before the federation can take `amount` for `purpose` ("the stake"); None where nothing does."""
+    if amount == 0:
+        return None
     if purse.balance < amount:
         return Wait(
             f"{purpose} is {purse.asset.format(amount)} and the wallet holds {purse.asset.format(purse.balance)}: "
@@ -122,48 +114,6 @@ def payment_step(purse: Purse, amount: int, purpose: str) -> Wait | Approve | No
 
 
 # -------------------------------------------------------------------------------------------------------- client
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a client that is no member knows about becoming one.
-
-    `accepted_asset` and `max_stake` are its own limits, `stake_held` what an earlier membership left with the contract,
-    `update_live` whether its update is in a round that goes on; `voucher_refusal` says why it is not admitted, where
-    admission is by voucher.
-    """
-
-    terms: FederationTerms
-    purse: Purse
-    accepted_asset: Address
-    max_stake: int
-    stake_held: int
-    update_live: bool
-    voucher_refusal: str | None
-
-
-@dataclass(frozen=True)
-class ClientSituation:
-    """What a client knows at one block.
-
-    `entry` is there where the client is no member and could become one. `stake` is what the contract holds of its
-    stake, `owed` what it could claim. `has_update` says that the round's update is sealed, `unpublished` that nobody
-    has its bytes; `refusal` why the client's own limits rule the round out; `transaction_pending` that an earlier
-    transaction is neither mined nor dropped.
-    """
-
-    closed: bool
-    asset: Asset
-    stake: int
-    entry: Entry | None
-    round: RoundView | None
-    has_update: bool
-    unpublished: bool
-    refusal: str | None
-    owed: int
-    claim_threshold: int
-    transaction_pending: bool
-    unconfirmed: bool
 
 
 def decide_client(situation: ClientSituation) -> ClientAction:
@@ -284,31 +234,6 @@ def _claim_step(situation: ClientSituation) -> Claim | None:
 
 
 # -------------------------------------------------------------------------------------------------- organization
-
-
-@dataclass(frozen=True)
-class OrganizationSituation:
-    """What an organization knows at one block.
-
-    `members` counts only where no round is live. `stop` is the reason that the last report gives, if the rule holds.
-    `purse` pays the `reward` of the next round, which makes its pool with what is `carried`; `selected` would take part
-    in it, and no pool below `least_pool` may pay them. The last two as in `ClientSituation`.
-    """
-
-    closed: bool
-    has_initial_model: bool
-    round: RoundView | None
-    members: int
-    min_members: int
-    paused: bool
-    purse: Purse
-    reward: int
-    carried: int
-    selected: int
-    least_pool: int
-    stop: str | None
-    transaction_pending: bool
-    unconfirmed: bool
 
 
 def decide_organization(situation: OrganizationSituation) -> OrganizationAction:

@@ -74,7 +74,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class ModelSize:
-    """The parameters that are trained, and the bytes of what is carried beside them."""
+    """The parameters that are trained, and the bytes of what is carried next to them."""
 
     parameters: int
     buffer_bytes: int
@@ -83,7 +83,8 @@ class ModelSize:
 @dataclass(frozen=True)
 class Work:
     """What a plan asks of one client: `bytes` are those of the larger artifact, `memory` is estimated in bytes,
-    `epsilon` the privacy that an update spends; `public` where updates are published as they are."""
+    `epsilon` the privacy that an update spends (differential privacy; infinite where nothing bounds it); `public` where
+    updates are published as they are."""
 
     parameters: int
     bytes: int
@@ -112,38 +113,41 @@ def work_of(plan: Plan, size: ModelSize, features: int, classes: int, samples: i
         bytes=artifact_bytes(plan, size),
         steps=plan.local.steps_of(samples),
         memory=estimated_memory(plan, size, features, classes, samples),
-        epsilon=math.inf if plan.privacy.where == "none" else 0.0,
-        public=plan.privacy.where == "none",
+        epsilon=math.inf,
+        public=plan.public_data,
     )
 
 
 def artifact_bytes(plan: Plan, size: ModelSize) -> int:
-    """Bytes of the sealed update, which the base model does not exceed: differences, buffers, and where EWC is on the
-    Fisher information. Headers, some kilobytes, are not counted."""
-    arrays = 2 if plan.ewc.strength > 0 else 1
+    """Bytes of the sealed update, which the base model does not exceed: differences, buffers, and, where it is sent,
+    the Fisher information. Headers, some kilobytes, are not counted."""
+    arrays = 2 if plan.sends_fisher else 1
     return sealed_size(arrays * FLOAT * size.parameters + size.buffer_bytes)
 
 
 def estimated_memory(plan: Plan, size: ModelSize, features: int, classes: int, samples: int) -> int:
-    """Bytes that a round takes beside the program itself, at its peak. With P parameters:
+    """Bytes that a round takes in addition to the program itself, at its peak. With P parameters:
 
-    - all the time: base model and module (each 4 P and the buffers), gradients (4 P), momentum (4 P, if any), with EWC
-      the base model's Fisher information (4 P), and the data set with a batch of it. The anchor's centre is the base
-      model itself.
-    - with EWC, the larger of the pull with its intermediates in float64 (24 P), and of the sums of the Fisher
-      information in float64 (8 P) with the Jacobian of a chunk of rows, a gradient for each row and class, and its
-      square (2 · 4 P · rows · classes).
+    - all the time: base model and module (each 4 P and the buffers), gradients (4 P), momentum (4 P, if any), for an
+      anchor the base model's Fisher information (4 P), and the data set with a batch of it. The anchor's centre is the
+      base model itself.
+    - the larger of the anchor's pull with its intermediates in float64 (24 P), and of the sums of the Fisher
+      information that is measured in float64 (8 P) with the Jacobian of a chunk of rows, a gradient for each row and
+      class, and its square (2 · 4 P · rows · classes).
 
     Activations, which depend on the model's layers and grow with the batch, are not counted.
     """
     count, row = size.parameters, features * FLOAT + LABEL
     held = 2 * (FLOAT * count + size.buffer_bytes) + (samples + plan.local.batch_size) * row
     held += FLOAT * count * (2 if plan.optimizer.momentum else 1)
-    if plan.ewc.strength == 0:
-        return held
-    rows = min(FISHER_CHUNK, plan.ewc.fisher_samples, samples)
-    pull, fisher = 3 * DOUBLE * count, DOUBLE * count + 2 * FLOAT * count * rows * classes
-    return held + FLOAT * count + max(pull, fisher)
+    pull = fisher = 0
+    if plan.anchored:
+        held += FLOAT * count
+        pull = 3 * DOUBLE * count
+    if plan.measures_fisher:
+        rows = min(FISHER_CHUNK, plan.ewc.fisher_samples, samples)
+        fisher = DOUBLE * count + 2 * FLOAT * count * rows * classes
+    return held + max(pull, fisher)
 
 
 def refusal(limits: Limits, demand: Demand) -> str | None:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 class Step(Enum):
     WAIT = auto()
     GIVE_UP = auto()
-    """Forget it: what has to be done is decided anew, under a nonce that is free."""
+    """Forget it: what has to be done is decided again, under a nonce that is free."""
     SEND_AGAIN = auto()
     """The very same bytes."""
     OUTBID = auto()

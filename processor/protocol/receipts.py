@@ -21,14 +21,13 @@ from eth_account.messages import SignableMessage, encode_defunct
 from eth_account.signers.local import LocalAccount
 from pydantic import StringConstraints
 
-from processor import jcs
-from processor.artifacts.canonical import AddressField, Count, Fields, encode, read
+from processor.artifacts.canonical import AddressField, Count, Fields, encode
 from processor.artifacts.round import RoundFile
-from processor.errors import ArtifactError, ArtifactTooLarge
+from processor.artifacts.versions import Kind
+from processor.errors import ArtifactError, NewerVersion
 from processor.protocol.relaying import Handed, HandedUpdate, document_of, handed_of
 from processor.types import Address
 
-KIND, VERSION = "receipt", 1
 RECEIPT_LIMIT = 16 * 1024
 SUFFIX = ".json"
 
@@ -36,10 +35,16 @@ Signature65 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{130}$")]
 
 
 @dataclass(frozen=True)
-class _Envelope(Fields):
+class ReceiptFields(Fields):
+    """A receipt as it is written. `taken` says its own kind and version."""
+
     relay: AddressField
     taken_at: Count
+    taken: dict[str, Any]
     signature: Signature65
+
+
+RECEIPT = Kind("receipt", RECEIPT_LIMIT, ReceiptFields)
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Receipt:
 
     def encode(self) -> bytes:
         """The canonical bytes, as the relay answers and as the client keeps them."""
-        return encode(_content(self.relay, self.taken_at, self.taken) | {"signature": self.signature.hex()})
+        return encode(_document(self.relay, self.taken_at, self.taken, self.signature))
 
     def signer(self) -> Address | None:
         """Who signed it; None where nobody can have."""
@@ -72,17 +77,8 @@ class Receipt:
     @classmethod
     def decode(cls, data: bytes) -> Receipt:
         """Raises ArtifactError for what is no receipt; whose signature it is remains to be seen."""
-        if len(data) > RECEIPT_LIMIT:
-            raise ArtifactTooLarge(f"a receipt of {len(data)} bytes is over the limit of {RECEIPT_LIMIT}")
-        document = jcs.loads(data)
-        if not isinstance(document, dict) or document.get("kind") != KIND:
-            raise ArtifactError("this is no receipt: expected a JSON object of that kind")
-        if document.get("version") != VERSION:
-            raise ArtifactError(f"the receipt has another version than {VERSION}, which this program reads")
-        taken = handed_of(document.get("taken"))
-        rest = {name: value for name, value in document.items() if name not in ("kind", "version", "taken")}
-        envelope = read(_Envelope, KIND, rest)
-        return cls(envelope.relay, envelope.taken_at, taken, bytes.fromhex(envelope.signature))
+        found = RECEIPT.decode(data)
+        return cls(found.relay, found.taken_at, handed_of(found.taken), bytes.fromhex(found.signature))
 
 
 def sign_receipt(account: LocalAccount, taken_at: int, taken: Handed) -> Receipt:
@@ -91,18 +87,15 @@ def sign_receipt(account: LocalAccount, taken_at: int, taken: Handed) -> Receipt
     return Receipt(account.address, taken_at, taken, bytes(signed.signature))
 
 
-def _content(relay: Address, taken_at: int, taken: Handed) -> dict[str, Any]:
-    return {
-        "kind": KIND,
-        "version": VERSION,
-        "relay": relay,
-        "taken_at": taken_at,
-        "taken": document_of(taken),
-    }
+def _document(relay: Address, taken_at: int, taken: Handed, signature: bytes) -> dict[str, Any]:
+    return RECEIPT.tagged(ReceiptFields(relay, taken_at, document_of(taken), signature.hex()))
 
 
 def _message(relay: Address, taken_at: int, taken: Handed) -> SignableMessage:
-    return encode_defunct(primitive=encode(_content(relay, taken_at, taken)))
+    """What the relay signs: the whole document but for the signature."""
+    document = _document(relay, taken_at, taken, b"")
+    del document["signature"]
+    return encode_defunct(primitive=encode(document))
 
 
 # ----------------------------------------------------------------------------------------------------- in an audit
@@ -118,7 +111,7 @@ class Verdict(StrEnum):
     UNDONE = "undone"
     """The round of this number is another one: a reorganization undid that of the receipt."""
     UNKNOWN = "unknown"
-    """The round's list was not at hand."""
+    """The round's list was not at hand, or a newer version of Koinon reads the receipt."""
     NOT_LISTED = "not listed"
     """A decline, a registration or a departure: no list has them."""
     ELSEWHERE = "elsewhere"
@@ -129,7 +122,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What one file says. `receipt` is None where it holds none."""
+    """What one file says. `receipt` is None where it holds none that this program reads."""
 
     path: Path
     verdict: Verdict
@@ -179,6 +172,8 @@ def _finding(path: Path, rounds: Mapping[int, RoundFile], chain_id: int, federat
     try:
         with path.open("rb") as file:
             receipt = Receipt.decode(file.read(RECEIPT_LIMIT + 1))
+    except NewerVersion as error:
+        return Finding(path, Verdict.UNKNOWN, None, f"whether {path.name} was kept is open: {error}")
     except (ArtifactError, OSError) as error:
         return Finding(path, Verdict.INVALID, None, f"{path.name} holds no receipt: {error}")
     verdict = judge(receipt, rounds, chain_id, federation)

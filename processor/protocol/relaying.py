@@ -12,19 +12,19 @@ quarter is left.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from processor import jcs
-from processor.artifacts.canonical import AddressField, ChainId, CidField, Fields, Hex32, encode, read, untagged
+from processor.artifacts.canonical import AddressField, ChainId, CidField, Fields, Hex32, encode
+from processor.artifacts.versions import Kind
 from processor.chain.signed import SignedUpdate, signer_of_leaving, signer_of_registration, signer_of_update
 from processor.errors import ArtifactError, ArtifactTooLarge
 from processor.protocol.decide import Wait
 from processor.types import Address, Phase, RoundView
 
-VERSION = 1
 HANDED_LIMIT = 8 * 1024
 """Bytes of what is handed over at most: a voucher that a contract signed for its owners is the largest part."""
 
@@ -118,20 +118,20 @@ class HandedLeaving(Fields):
 
 Handed = HandedUpdate | HandedRegistration | HandedLeaving
 
-KINDS: Mapping[str, type[HandedUpdate] | type[HandedRegistration] | type[HandedLeaving]] = {
-    UPDATE: HandedUpdate,
-    REGISTRATION: HandedRegistration,
-    LEAVING: HandedLeaving,
-}
+SIGNED_UPDATE = Kind(UPDATE, HANDED_LIMIT, HandedUpdate)
+SIGNED_REGISTRATION = Kind(REGISTRATION, HANDED_LIMIT, HandedRegistration)
+SIGNED_LEAVING = Kind(LEAVING, HANDED_LIMIT, HandedLeaving)
+
+KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (SIGNED_UPDATE, SIGNED_REGISTRATION, SIGNED_LEAVING)}
 
 
 def kind_of(handed: Handed) -> str:
-    return next(kind for kind, fields in KINDS.items() if type(handed) is fields)
+    return next(name for name, kind in KINDS.items() if type(handed) is kind.fields)
 
 
 def document_of(handed: Handed) -> dict[str, Any]:
     """As a JSON object that says its kind and version."""
-    return {"kind": kind_of(handed), "version": VERSION} | asdict(handed)
+    return KINDS[kind_of(handed)].tagged(handed)
 
 
 def encode_handed(handed: Handed) -> bytes:
@@ -144,7 +144,7 @@ def handed_of(document: object) -> Handed:
     kind = document.get("kind") if isinstance(document, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
         raise ArtifactError(f"expected a JSON object whose kind is one of {', '.join(KINDS)}")
-    handed: Handed = read(KINDS[kind], kind, untagged(document, kind))
+    handed: Handed = KINDS[kind].value_of(document)
     if isinstance(handed, HandedUpdate) and (handed.update is None) != (handed.compute_ms == 0):
         raise ArtifactError(
             f"the {kind} is not valid: expected a CID and a compute time, or, to decline, null and 0 for the two"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from processor.aggregation.declared import check_declared
+from processor.artifacts.artifact_file import BUFFER
 from processor.artifacts.model import load_model
 from processor.artifacts.plan import Plan
-from processor.errors import ConfigurationError
+from processor.errors import ArtifactError, ConfigurationError
 from processor.learning.models import build_model, load_parameters
 from processor.learning.tasks import Task, get_task
 from processor.protocol.limits import ModelSize
@@ -27,11 +31,18 @@ def module_of(plan: Plan) -> nn.Module:
 
 
 def check_plan(plan: Plan) -> None:
-    """Raises ConfigurationError for a plan that cannot be carried out: unknown names, or a model that does not fit the
-    task. However large the model is, this takes no memory for it."""
+    """Raises ConfigurationError for a plan that no round should begin with: unknown names, a model that does not fit
+    the task, or buffers that are not declared as the model has them. However large the model is, this takes no memory
+    for it."""
+    check_buffers(plan, check_model(plan))
+
+
+def check_model(plan: Plan) -> nn.Module:
+    """A sketch of the plan's model, without numbers. Raises ConfigurationError for unknown names, or a model that does
+    not fit the task. All that a model has to be for it to be measured, whatever its plan's version."""
     task, module = task_of(plan), _sketch_of(plan)
     try:
-        answered = tuple(module(torch.zeros(1, task.features, device="meta")).shape)
+        answered = tuple(module.eval()(torch.zeros(1, task.features, device="meta")).shape)
     except RuntimeError as error:
         raise ConfigurationError(
             f"the plan's model {plan.model.name!r} cannot take the {task.features} features of the task "
@@ -42,6 +53,47 @@ def check_plan(plan: Plan) -> None:
             f"the plan's model {plan.model.name!r} answers with shape {list(answered)} for a sample: expected "
             f"{[1, task.classes]}, the classes of the task {task.name!r}"
         )
+    return module
+
+
+def check_buffers(plan: Plan, module: nn.Module) -> None:
+    """Raises ConfigurationError unless the plan declares every buffer of its model, and each as what it is."""
+    found, declared = dict(module.named_buffers()), plan.buffers or {}
+    undeclared = [name for name in found if name not in declared]
+    if undeclared:
+        tables = "\n".join(_table(name, found) for name in undeclared)
+        raise ConfigurationError(
+            f"the plan's model {plan.model.name!r} has buffers that the plan does not declare: expected a table for "
+            f"each, which says how updates are put together and what they may hold, such as\n\n{tables}"
+        )
+    for name in declared:
+        if name not in found:
+            raise ConfigurationError(
+                f"the plan declares a buffer {name!r} that its model {plan.model.name!r} does not have: it has "
+                f"{', '.join(map(repr, found)) or 'none'}"
+            )
+    layout = {BUFFER + name: (_type(buffer), tuple(buffer.shape)) for name, buffer in found.items()}
+    try:
+        check_declared(plan, layout)
+    except ArtifactError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _type(buffer: Tensor) -> np.dtype[Any]:
+    """The type that a model's file has for such a buffer."""
+    return np.dtype(np.float32 if buffer.is_floating_point() else np.int64)
+
+
+def _table(name: str, buffers: Mapping[str, Tensor]) -> str:
+    """A declaration to start from, as a configuration has it; variances are known by the name that torch gives them."""
+    mean = name.removesuffix("running_var") + "running_mean"
+    if not buffers[name].is_floating_point():
+        lines = ['kind = "counter"', "least = 0", "most = 1000000"]
+    elif name.endswith("running_var") and mean in buffers:
+        lines = ['kind = "pooled"', f'mean = "{mean}"', "least = 0.0", "most = 10000.0"]
+    else:
+        lines = ['kind = "average"', "least = -100.0", "most = 100.0"]
+    return "\n".join([f'[plan.buffers."{name}"]', *lines, ""])
 
 
 def size_of(plan: Plan) -> ModelSize:

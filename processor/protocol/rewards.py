@@ -62,7 +62,7 @@ def selected_of(members: int, selection_rate: int, max_updates: int) -> int:
 
 
 def least_pool(reward_rate_cap: int, selected: int, max_compute_ms: int, max_spread: int) -> int:
-    """The smallest pool, besides none, that a round may open with: the selected can claim `max_spread` times what it
+    """The smallest pool, other than none, that a round may open with: the selected can claim `max_spread` times what it
     pays, and no more."""
     return -(-reward_rate_cap * selected * max_compute_ms // (max_spread * SCALE))
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from processor.artifacts.dataset import DATASET_LIMIT, DatasetHeader, load_dataset, write_dataset
+from processor.artifacts.dataset import DATASET, DatasetHeader, load_dataset, write_dataset
 from processor.artifacts.model import load_model
-from processor.artifacts.plan import Plan
+from processor.artifacts.plan import PRIVATE, Plan
 from processor.errors import ArtifactError, DatasetError
 from processor.learning.evaluation import accuracy
 from processor.learning.models import load_parameters
 from processor.learning.tasks import Dataset
-from processor.protocol.resolve import check_plan, module_of, task_of
+from processor.protocol.resolve import check_model, module_of, task_of
 from processor.storage.base import Storage
+from processor.storage.library import Library
 from processor.types import Cid
 
-PRIVATE = "private"
 METRIC = "accuracy"
 TOLERANCE = 0.01
 """How far two machines may differ: where two classes are almost equally probable, rounding decides."""
 
 
-def published_validation(plan: Plan, storage: Storage) -> Dataset | None:
+def published_validation(plan: Plan, library: Library) -> Dataset | None:
     """The data that the plan names; None where it is private.
 
     Raises ArtifactError for what is no dataset of the plan's task, StorageError where it cannot be had.
@@ -31,7 +31,7 @@ def published_validation(plan: Plan, storage: Storage) -> Dataset | None:
         return None
     with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
         path = Path(folder) / "dataset"
-        storage.get(plan.validation, path, DATASET_LIMIT)
+        library.fetch(DATASET, plan.validation, path)
         header, features, labels = load_dataset(path)
     if header.task != plan.task.name:
         raise ArtifactError(f"the validation data is for the task {header.task}: expected {plan.task.name}")
@@ -53,7 +53,7 @@ def publish_validation(plan: Plan, validation: Dataset, storage: Storage) -> Cid
 
 def metric_of(plan: Plan, model: Path, validation: Dataset) -> float:
     """The accuracy of a model's file. Raises ArtifactError where it does not fit the plan's model."""
-    check_plan(plan)
+    check_model(plan)
     module = module_of(plan)
     trained = load_model(model)
     load_parameters(module, trained.parameters, trained.buffers)

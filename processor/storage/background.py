@@ -1,4 +1,4 @@
-"""Calls that may take long, made beside each other on threads that nobody has to wait for."""
+"""Calls that may take long, made at the same time on threads that nobody has to wait for."""
 
 from __future__ import annotations
 

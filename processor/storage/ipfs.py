@@ -20,7 +20,7 @@ from processor.types import Cid
 warnings.filterwarnings("ignore", message="The 'strict' parameter", category=FutureWarning)
 
 CIDV0 = {"hash": "sha2-256", "inline": False, "max-file-links": 174}
-"""What makes a file's CID, beside what `put` names: said with every file, since a node's own settings may differ."""
+"""What makes a file's CID, as well as what `put` names: said with every file, as a node's own settings may differ."""
 
 READ = 64 << 10
 """Bytes that are read at a time: what is lost where a transfer breaks off, and how seldom its pace is looked at."""

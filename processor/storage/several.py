@@ -38,8 +38,8 @@ class SeveralStorage:
     do not say in time that they have it, are warned about. Artifacts are read from the nodes in their order, then from
     the gateways.
 
-    Who let us wait in vain is left alone for a while: it is read from last, and written to only where the others are
-    fewer than the quorum. Trouble that may pass is waited out: nothing is tried again that began `patience` seconds
+    Who let us wait for nothing is left alone for a while: it is read from last, and written to only where the others
+    are fewer than the quorum. Trouble that may pass is waited out: nothing is tried again that began `patience` seconds
     ago, unless bytes still arrive. Raises ConfigurationError for a quorum of more nodes than there are.
     """
 
@@ -103,7 +103,7 @@ class SeveralStorage:
             if len(done) < self._quorum:
                 ask(resting)
             else:
-                missed.update({node: StorageError(f"{node.name} let us wait in vain before") for node in resting})
+                missed.update({node: StorageError(f"{node.name} let us wait for nothing before") for node in resting})
             if len(done) < self._quorum:
                 what = f"{len(done)} of {len(self._nodes)} nodes could {wish}, expected at least {self._quorum}"
                 raise together(what, list(missed.values()))

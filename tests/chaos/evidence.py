@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,14 @@ from hexbytes import HexBytes
 from web3 import Web3
 from web3.types import TxData
 
-from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.report import REPORT
 from processor.chain import contracts
 from processor.chain.logs import Event, LoggedRound, events, rounds_in
 from processor.cid import cid_from_digest
 from processor.errors import KoinonError
 from processor.keystore import decrypt, first_line, state_key
 from processor.protocol.rewards import Money, money_of
-from processor.storage import get_bytes
+from processor.storage.library import Library
 from processor.types import Address, Block, Cid, Opening, Phase
 from tests.chaos.hostile import Submission
 from tests.chaos.record import Disturbance
@@ -245,7 +244,7 @@ def _reasons(stage: Stage, logged: LoggedRound) -> dict[Address, str | None] | N
     if logged.outcome is None:
         return None
     try:
-        report = Report.decode(get_bytes(stage.storage, logged.outcome.report, REPORT_LIMIT))
+        report = Library(stage.storage).read(REPORT, logged.outcome.report)
     except KoinonError:
         return None  # the audit says so
     return {update.client: update.reason for update in report.updates}
@@ -267,9 +266,9 @@ def _sent(stage: Stage) -> Iterator[Sent]:
 
 def _saved(stage: Stage) -> Iterator[Saved]:
     for client in stage.clients:
-        with stage.journal(client) as journal, contextlib.closing(sqlite3.connect(journal.path)) as database:
-            for row in database.execute("SELECT round, sealing_key, base, cid FROM updates"):
-                yield Saved(client.party.address, *row)
+        with stage.journal(client) as journal:
+            for update in journal.updates():
+                yield Saved(client.party.address, update.round, update.sealing_key, update.base, update.cid)
 
 
 def _trained(stage: Stage) -> Iterator[Trained]:

@@ -21,17 +21,18 @@ from eth_account.signers.local import LocalAccount
 from hexbytes import HexBytes
 from web3 import Web3
 
-from processor.artifacts.canonical import tagged
 from processor.artifacts.model import MODEL_LIMIT, Model, load_model
-from processor.artifacts.update import UpdateHeader
+from processor.artifacts.update import UPDATE, UpdateHeader
 from processor.chain.federation import Federation
 from processor.chain.transactions import Call
 from processor.cid import cid_of_file
 from processor.errors import KoinonError
 from processor.jcs import INTEGER_LIMIT
 from processor.privacy.sealing import generate_key_pair, seal_file
-from processor.protocol.settlement import METERING, UNAVAILABLE, Identity, update_header
+from processor.protocol.judge import METERING, UNAVAILABLE
+from processor.protocol.opened import Identity, OpenedRound
 from processor.storage import Storage
+from processor.storage.library import Library
 from processor.tensors import write_tensors
 from processor.types import Cid, Phase, RoundView
 
@@ -67,7 +68,9 @@ class Forge:
         self.view, self.federation, self.storage, self.client, self.folder = view, federation, storage, client, folder
         storage.get(view.base.model or "", folder / "base", MODEL_LIMIT)
         self.base: Model = load_model(folder / "base")
-        self.header = update_header(Identity(federation.chain_id, federation.address), view.opening, client, samples=10)
+        identity = Identity(federation.chain_id, federation.address)
+        round = OpenedRound.read(identity, view.opening, Library(storage))
+        self.header = round.update_header(client, samples=10)
 
     def tensors(self, change: Callable[[np.ndarray], np.ndarray] = lambda array: array) -> dict[str, np.ndarray]:
         zeros = {name: np.zeros_like(value) for name, value in self.base.parameters.items()}
@@ -77,7 +80,7 @@ class Forge:
 
     def plain(self, tensors: dict[str, np.ndarray] | None = None, header: UpdateHeader | None = None) -> Path:
         path = self.folder / "plain"
-        write_tensors(path, self.tensors() if tensors is None else tensors, tagged("update", header or self.header))
+        write_tensors(path, self.tensors() if tensors is None else tensors, UPDATE.tagged(header or self.header))
         return path
 
     def raw(self, data: bytes) -> Path:

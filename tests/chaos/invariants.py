@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from processor.protocol.settlement import METERING, UNAVAILABLE
+from processor.protocol.judge import METERING, UNAVAILABLE
 from processor.types import Phase
 from tests.chaos.evidence import Evidence, Part, Round
 from tests.chaos.hostile import KINDS

@@ -85,7 +85,7 @@ class Proxy:
         self._thread.start()
 
     def begin(self, fault: Fault) -> None:
-        """Misbehaves from now on, beside whatever else is wrong."""
+        """Misbehaves from now on, as well as whatever else is wrong."""
         with self._changed:
             self._faults.append(fault)
 

@@ -22,7 +22,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
-from processor.artifacts.plan import Plan
+from processor.artifacts.plan import PLAN, Plan
 from processor.chain.federation import Factory, Federation, deploy_factory
 from processor.chain.transactions import Sender
 from processor.daemons.base import journal_path
@@ -32,12 +32,14 @@ from processor.demo.processes import Party, environment, koinon, write_config
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import plan_of
 from processor.journal import Journal
+from processor.journal.copies import copy_database
 from processor.keystore import create, first_line, list_wallets, unlock, write_private
 from processor.learning.tasks import digits_partition, save_dataset
 from processor.protocol.consent import Agreement
 from processor.protocol.resolve import task_of
 from processor.protocol.validation import publish_validation
-from processor.storage import IpfsStorage, LocalStorage, Storage, put_bytes
+from processor.storage import IpfsStorage, LocalStorage, Storage
+from processor.storage.library import Library
 from processor.types import Address, FederationTerms
 from tests.chaos.daemon import Daemon
 from tests.chaos.hostile import Hostile
@@ -105,19 +107,19 @@ class Stage:
                 daemon.start()
 
     def journal(self, daemon: Daemon) -> Journal:
-        """A daemon's journal; of one with a disk of its own a copy, since SQLite follows the link into its namespace.
+        """A daemon's journal, to read in it; of one with a disk of its own a copy, since SQLite follows the link into
+        its namespace.
 
-        Raises JournalError for a copy that was made while the daemon wrote.
+        Raises JournalBusy where the daemon writes all the time.
         """
         state = daemon.state
         if daemon.namespace is not None:
             state = self.folder / "seen" / daemon.name
             shutil.rmtree(state, ignore_errors=True)
             state.mkdir(parents=True)
-            for path in daemon.state.glob("journal.sqlite*"):
-                shutil.copy(path, state)
-        federation = self.federation
-        return Journal(journal_path(state), federation.chain_id, federation.address, daemon.party.address)
+            copy_database(journal_path(daemon.state), journal_path(state))
+        identity = self.federation.chain_id, self.federation.address, daemon.party.address
+        return Journal(journal_path(state), *identity, read_only=True)
 
     def pause(self) -> None:
         """No round opens from now on."""
@@ -353,7 +355,7 @@ def _agree(stage: Stage) -> None:
     validation = task_of(plan).load(stage.organization.party.folder / "validation.npz")
     plan = replace(plan, validation=publish_validation(plan, validation, stage.storage))
     federation = stage.federation
-    cid = put_bytes(stage.storage, plan.encode())
+    cid = Library(stage.storage).publish(PLAN, plan)
     agreement = Agreement(federation.chain_id, federation.address, cid, plan, federation.terms())
     for client in stage.clients:
         agree(client.state, agreement.digest(), structlog.get_logger())

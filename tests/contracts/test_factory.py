@@ -6,6 +6,8 @@ import brownie
 import pytest
 from eth_utils import keccak, to_checksum_address
 
+from processor.chain import contracts
+
 from .chain import CHAIN, Contract, deploy
 from .helpers import (
     AUDIT_APPOINTED,
@@ -128,6 +130,11 @@ def test_no_other_code_can_ever_have_been_where_the_shared_code_is(factory):
     creation = bytes.fromhex(brownie.project.get_loaded_projects()[0].Federation.bytecode)
     preimage = b"\xff" + bytes.fromhex(factory.address[2:]) + bytes(32) + keccak(creation)
     assert factory.IMPLEMENTATION() == to_checksum_address(keccak(preimage)[12:])
+
+
+def test_brownie_compiles_the_factory_that_the_package_ships():
+    compiled = brownie.project.get_loaded_projects()[0].FederationFactory
+    assert "0x" + compiled.bytecode.removeprefix("0x") == contracts.load("FederationFactory").bytecode
 
 
 @pytest.fixture(scope="module")

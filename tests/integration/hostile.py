@@ -11,7 +11,7 @@ import numpy as np
 from processor.artifacts.update import write_update
 from processor.daemons.client import ClientDaemon
 from processor.privacy.sealing import seal_file
-from processor.protocol.settlement import Identity, update_header
+from processor.protocol.opened import Identity, OpenedRound
 from processor.types import Opening
 from tests.integration.local_federation import LocalFederation
 
@@ -22,7 +22,8 @@ class Hostile:
     def __init__(self, federation: LocalFederation) -> None:
         self.federation = federation
         self.opening: Opening = federation.federation.round_view().opening
-        self.identity = Identity(federation.federation.chain_id, federation.federation.address)
+        identity = Identity(federation.federation.chain_id, federation.federation.address)
+        self.round = OpenedRound(identity, self.opening, federation.organization.plan)
 
     def submit(self, number: int, cid: str, compute_ms: int = 100) -> None:
         client = self.federation.clients[number]
@@ -39,7 +40,7 @@ class Hostile:
 
     def update(self, client: ClientDaemon, **changes: Any) -> str:
         """A sealed update that is good but for `changes` of its header, or a tensor of the name `delta`."""
-        header = update_header(self.identity, self.opening, client.address, samples=10)
+        header = self.round.update_header(client.address, samples=10)
         fields = {name: value for name, value in changes.items() if name != "tensors"}
         base = self.federation.model(self.opening.base_model)
         delta = {name: np.zeros_like(value) for name, value in base.parameters.items()}

@@ -13,8 +13,8 @@ from eth_account import Account
 from web3 import Web3
 
 from processor.artifacts.model import MODEL_LIMIT, Model, load_model
-from processor.artifacts.plan import Plan
-from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.plan import PLAN, Plan
+from processor.artifacts.report import REPORT, Report
 from processor.artifacts.round import RoundFile
 from processor.chain.asset import mint
 from processor.chain.federation import Factory, Federation, deploy_factory, deploy_token
@@ -35,7 +35,8 @@ from processor.protocol.audit import Audit, audit, describe
 from processor.protocol.consent import Agreement
 from processor.protocol.decide import Approve, Finalize, OpenRound, Publish, Register, Stop, Submit, Train, Wait
 from processor.protocol.rewards import Money, least_pool, money_of
-from processor.storage import LocalStorage, get_bytes, put_bytes
+from processor.storage import LocalStorage
+from processor.storage.library import Library
 from processor.types import Admission, FederationTerms, Release
 
 ETHER = 10**18
@@ -105,7 +106,7 @@ class LocalFederation:
     def agreement(self) -> Agreement:
         """What the organization's next round asks clients to agree to."""
         federation, plan = self.federation, self.organization.plan
-        cid = put_bytes(self.storage, plan.encode())
+        cid = Library(self.storage).publish(PLAN, plan)
         return Agreement(federation.chain_id, federation.address, cid, plan, federation.terms())
 
     def client(self, number: int) -> ClientDaemon:
@@ -136,7 +137,7 @@ class LocalFederation:
             settings=settings,
             federation=self.federation,
             transactions=Transactions(Sender(self.web3, account), journal, LOG, state_key(account), self.confirmations),
-            storage=self.storage,
+            library=Library(self.storage),
             journal=journal,
             log=LOG,
         )
@@ -181,7 +182,7 @@ class LocalFederation:
             plan=Plan.from_table(settings.plan),
             federation=self.federation,
             transactions=Transactions(Sender(self.web3, account), journal, LOG, state_key(account), self.confirmations),
-            storage=self.storage,
+            library=Library(self.storage),
             journal=journal,
             log=LOG,
             state_key=state_key(account),
@@ -277,7 +278,7 @@ class LocalFederation:
         return money_of(opening.pool, opening.reward_rate_cap, report.claimed_ms, credited)
 
     def report(self, number: int) -> Report:
-        return Report.decode(get_bytes(self.storage, self.released(number).report or "", REPORT_LIMIT))
+        return Library(self.storage).read(REPORT, self.released(number).report or "")
 
     def audit(self) -> Audit:
         work = self.folder / "audit"

@@ -16,19 +16,21 @@ from web3 import Web3
 
 from processor.artifacts.committed import OpeningFields
 from processor.artifacts.model import ModelHeader, write_model
+from processor.artifacts.plan import PLAN as PLANS
 from processor.artifacts.plan import Plan
-from processor.artifacts.report import Metrics, Report
-from processor.artifacts.round import RoundFile
-from processor.artifacts.state import StateHeader, write_state
+from processor.artifacts.report import REPORT, Metrics, Report
+from processor.artifacts.round import ROUND, RoundFile
+from processor.artifacts.state import FIRST_STATE, ServerState
 from processor.artifacts.update import write_update
 from processor.chain.federation import Federation
 from processor.chain.transactions import Sender
-from processor.learning.aggregation import next_state, should_stop
 from processor.privacy.sealing import SealingKeyPair, generate_key_pair, seal_file
 from processor.protocol.audit import Audit, audit, describe
 from processor.protocol.history import Published, report_history
-from processor.protocol.settlement import Identity, settle, update_header
-from processor.storage import LocalStorage, put_bytes
+from processor.protocol.opened import Identity, OpenedRound
+from processor.protocol.settlement import conclude, settle
+from processor.storage import LocalStorage
+from processor.storage.library import Library
 from processor.types import Cid, FederationTerms, Opening, Phase, RoundTerms
 from tests.integration.parties import create_federation
 from tests.unit.artifacts.examples import BUFFERS, FISHER, PARAMETERS, PLAN
@@ -60,8 +62,7 @@ class PlayedFederation:
     reports: dict[int, Cid] = field(default_factory=dict)
     _last: Published | None = None
     _abandoned: list[RoundFile] = field(default_factory=list)
-    _state: StateHeader | None = None
-    _state_cid: Cid | None = None
+    _state: ServerState = FIRST_STATE
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ class PlayedFederation:
         for client in self.clients:
             client.send(self.federation.register())
         path = self.folder / "initial"
-        header = ModelHeader(round=0, parent=None, plan=put_bytes(self.storage, PLAN.encode()))
+        header = ModelHeader(round=0, parent=None, plan=Library(self.storage).publish(PLANS, PLAN))
         write_model(path, header, PARAMETERS, BUFFERS, {})
         self.organization.send(self.federation.set_initial_model(self.storage.put(path)))
 
@@ -86,6 +87,12 @@ class PlayedFederation:
     def plan(self, round: int) -> Plan:
         return replace(PLAN, initialization_seed=round)
 
+    @property
+    def live(self) -> OpenedRound:
+        """The round that was opened last."""
+        identity = Identity(self.federation.chain_id, self.federation.address)
+        return OpenedRound(identity, self.opening, self.plan(self.opening.round))
+
     def open(self, keys: SealingKeyPair | None = None) -> None:
         """Opens the next round, after one that was abandoned keeps its list as a daemon would."""
         view = self.federation.round_view()
@@ -94,7 +101,7 @@ class PlayedFederation:
         number = view.round + 1
         self.keys = keys or generate_key_pair()
         terms = RoundTerms(
-            plan=put_bytes(self.storage, self.plan(number).encode()),
+            plan=Library(self.storage).publish(PLANS, self.plan(number)),
             sealing_key=self.keys.public,
             training_period=100 + number,
             aggregation_period=200 + number,
@@ -110,7 +117,7 @@ class PlayedFederation:
     def _keep_list(self) -> None:
         parts = (self.opening, self.federation.updates(), self.federation.record())
         file = RoundFile.of(self.federation.chain_id, self.federation.address, *parts)
-        put_bytes(self.storage, file.encode())
+        Library(self.storage).publish(ROUND, file)
         self.lists[file.round] = file
         self._abandoned.append(file)
 
@@ -126,8 +133,7 @@ class PlayedFederation:
     def _sealed_update(self, number: int) -> Cid:
         plain, sealed = self.folder / "plain", self.folder / "sealed"
         sealed.unlink(missing_ok=True)
-        identity = Identity(self.federation.chain_id, self.federation.address)
-        header = update_header(identity, self.opening, self.clients[number].address, 10 + number)
+        header = self.live.update_header(self.clients[number].address, 10 + number)
         step = np.float32((number + 1) / (10 * self.opening.round))
         write_update(plain, header, {name: value * step for name, value in PARAMETERS.items()}, BUFFERS, FISHER)
         seal_file(plain, sealed, self.keys.public)
@@ -150,45 +156,37 @@ class PlayedFederation:
         """Settles the live round as the plan says, and reports on it what `change` makes of the truth."""
         self.end_training()
         number, submitted = self.opening.round, tuple(self.federation.updates())
-        view, plan = self.federation.round_view(), self.plan(self.opening.round)
-        identity = Identity(self.federation.chain_id, self.federation.address)
-        parts = (self.opening, submitted, plan, self.keys.secret, identity, self.storage, self.folder / "work")
-        with settle(*parts) as settlement:
+        view, round, metric = self.federation.round_view(), self.live, 0.5 + number / 100
+        library, state = Library(self.storage), self.folder / "state"
+        with settle(round, submitted, self.keys.secret, self._state, library, self.folder / "work") as settlement:
             model = self.storage.put(settlement.model_path)
             updates, adjustments = settlement.updates, settlement.adjustments
-        metric = 0.5 + number / 100
-        self._state, self._state_cid = self._next_state(plan, metric)
+            self._state, stop = conclude(settlement.state, metric, round.plan, state)
         history = report_history(self._last, self._abandoned)
         report = change(
             Report(
-                chain_id=identity.chain_id,
-                federation=identity.federation,
+                chain_id=round.identity.chain_id,
+                federation=round.identity.federation,
                 opening=OpeningFields.of(self.opening),
                 updates=updates,
                 record_before=self.federation.record().hex(),
                 before=history.before,
                 abandoned=history.abandoned,
                 model=model,
-                server_state=self._state_cid,
+                server_state=self.storage.put(state),
                 metrics=Metrics(before=metric - 0.01, after=metric, name="accuracy"),
                 privacy={"where": "none"},
                 versions={"koinon": "0.1.0"},
-                initialization_seed=plan.initialization_seed,
-                stop=should_stop(self._state, number, plan.stopping),
+                initialization_seed=round.plan.initialization_seed,
+                stop=stop,
             )
         )
-        cid = put_bytes(self.storage, report.encode())
+        cid = Library(self.storage).publish(REPORT, report)
         self.organization.send(
             self.federation.finalize_round(number, view.digest, model, cid, adjustments, self.keys.secret)
         )
         self._last, self._abandoned = Published(report, cid, self.keys.secret), []
         self.reports[number] = cid
-
-    def _next_state(self, plan: Plan, metric: float) -> tuple[StateHeader, Cid]:
-        state = next_state(self._state, self._state_cid, self.opening.round, metric, plan.stopping)
-        path = self.folder / "state"
-        write_state(path, state)
-        return state, self.storage.put(path)
 
     def round(self, *numbers: int, change: Change = honest) -> None:
         """One round from its opening to its end."""

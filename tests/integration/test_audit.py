@@ -14,13 +14,15 @@ from web3.exceptions import Web3RPCError
 from web3.middleware import Web3Middleware
 from web3.types import RPCEndpoint
 
+from processor.artifacts.canonical import Fields
 from processor.artifacts.report import AbandonedRound, FinishedRound, Report
 from processor.artifacts.round import RoundFile
+from processor.artifacts.versions import Kind
 from processor.chain.federation import Federation
 from processor.chain.provider import connect
 from processor.cid import cid_of
 from processor.daemons.organization import OrganizationDaemon
-from processor.errors import ConfigurationError
+from processor.errors import ConfigurationError, NewerVersion
 from processor.privacy.sealing import generate_key_pair
 from processor.protocol.audit import Audit
 from processor.storage import put_bytes
@@ -393,7 +395,27 @@ def test_a_report_of_version_1_is_refused_by_name(web3: Web3, tmp_path: Path) ->
     federation.organization.send(federation.federation.finalize_round(*parts))
     found = federation.violations()
     assert len(found) == 1
-    assert found[0].startswith(f"round 1: report {old}: ") and "version 1: this program reads version 2" in found[0]
+    assert found[0].startswith(f"round 1: report {old}: ")
+    assert "version 1, of contracts before those that this program knows" in found[0]
+
+
+@pytest.mark.parametrize("kind", ["plan", "model", "state", "report", "round"])
+def test_what_a_newer_version_wrote_is_not_proved_and_no_violation(
+    played: PlayedFederation, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    value_of = Kind.value_of
+
+    def of_an_older_program(self: Kind[Any], document: object) -> Fields:
+        if self.name == kind:
+            raise NewerVersion(f"this {kind} has version 9, this program reads up to 8: update Koinon")
+        return value_of(self, document)
+
+    monkeypatch.setattr(Kind, "value_of", of_an_older_program)
+    for logs in (False, True):
+        result = played.audit(logs=logs)
+        assert result.violations == ()
+        assert not result.complete
+        assert any(f"this {kind} has version 9" in because for because in unproved(result).values())
 
 
 def test_a_wrong_weight_reason_or_model_is_found(web3: Web3, tmp_path: Path) -> None:

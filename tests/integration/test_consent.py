@@ -7,7 +7,7 @@ import os
 import pty
 import subprocess
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ from web3 import Web3
 
 from processor import keystore
 from processor.artifacts.plan import Plan
+from processor.artifacts.versions import Kind
 from processor.chain.provider import connect
 from processor.daemons.consents import agreed, consent_path
 from processor.demo.processes import environment, koinon
 from processor.protocol.decide import Claim, Publish, Submit, Train, Wait
 from processor.protocol.rewards import guaranteed_rate
 from processor.storage import put_bytes
+from processor.storage.library import Library
+from processor.types import Cid
 from tests.integration.command_line import FAST, PASSPHRASE, all_fail, fails, run, succeeds, together, write
 from tests.integration.local_federation import ETHER, LOG, LocalFederation
 from tests.nodes import start_anvil
@@ -303,13 +306,11 @@ def test_plan_that_is_none_keeps_nobody_from_claiming(played: LocalFederation) -
     played.finalize()
     assert isinstance(client.cycle(), Wait)
 
-    class Meow(Plan):
-        def encode(self) -> bytes:
-            return b"meow"
+    class Meow(Library):
+        def publish(self, kind: Kind[Any], value: Any) -> Cid:
+            return put_bytes(self.storage, b"meow")
 
-    organization = played.organization
-    plan = organization.plan
-    organization.plan = Meow(**{each.name: getattr(plan, each.name) for each in fields(plan)})
+    played.organization.library = Meow(played.organization.library.storage)
     played.open_round()
     refused = client.cycle()
     assert isinstance(refused, Wait) and "its plan cannot be used: the plan is not JSON" in refused.reason

@@ -16,10 +16,11 @@ from processor.chain.federation import Federation
 from processor.chain.provider import connect
 from processor.daemons.client import ClientDaemon
 from processor.daemons.setbacks import Setbacks
-from processor.errors import ArtifactUnavailable, IntegrityError, KoinonError, OutOfMemory
-from processor.journal import SavedUpdate
+from processor.errors import ArtifactUnavailable, IntegrityError, Interrupted, KoinonError, NewerVersion, OutOfMemory
+from processor.journal import SavedUpdate, updates_folder
 from processor.protocol.decide import Claim, Publish, Submit, Train, Wait
 from processor.storage import LocalStorage, Storage
+from processor.tensors import TensorFile, write_tensors
 from processor.types import Cid, Result, RoundView
 from tests.integration.local_federation import LocalFederation
 from tests.nodes import start_anvil
@@ -75,7 +76,7 @@ class Hindered:
         """As after a restart; with a clock for pauses that only goes on when it is told to."""
         self.storage = Counted(self.played.storage)
         self.client = self.played.client(0)
-        self.client.storage = self.storage
+        self.client.library.storage = self.storage
         self.client._setbacks = Setbacks(PAUSE, self.ticks, chance=lambda: 1.0)
 
     def file(self, cid: Cid | None) -> Path:
@@ -171,6 +172,44 @@ def test_a_base_model_that_is_none_is_not_asked_for_again(hindered: Hindered, tm
     assert hindered.storage.asked == {hindered.view.plan: 1, cid: 1, hindered.view.base.report: 1}
 
 
+def test_a_plan_of_a_newer_version_is_refused_by_name_and_keeps_nobody_from_claiming(
+    hindered: Hindered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer, view_of = tmp_path / "plan", Federation.round_view
+    newer.write_bytes(hindered.file(hindered.view.plan).read_bytes().replace(b'"version":1', b'"version":9'))
+    plan = hindered.played.storage.put(newer)
+    monkeypatch.setattr(Federation, "round_view", lambda *args, **named: replace(view_of(*args, **named), plan=plan))
+    hindered.claims()
+    hindered.waits("this plan has version 9, this program reads up to 2: update Koinon")
+
+
+def test_a_base_model_of_a_newer_version_is_refused_by_name_and_keeps_nobody_from_claiming(
+    hindered: Hindered, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    with TensorFile(hindered.file(hindered.view.base.model)) as file:
+        write_tensors(base, {name: file.read(name) for name in file.names}, file.header | {"version": 9})
+    lied = replace(hindered.view, base=replace(hindered.view.base, model=hindered.played.storage.put(base)))
+    hindered.client._train(lied, hindered.played.federation.block())
+    hindered.claims()
+    hindered.waits("round 2 refused: its base model cannot be read: base: this model has version 9")
+
+
+def test_a_training_that_a_newer_koinon_began_ends_the_daemon_and_is_left_as_it_is(hindered: Hindered) -> None:
+    folder = hindered.client.settings.state / "training"
+    hindered.client.stopping.set()
+    with pytest.raises(Interrupted):
+        hindered.client.cycle()
+    [checkpoint] = folder.iterdir()
+    with TensorFile(checkpoint) as file:
+        write_tensors(checkpoint, {name: file.read(name) for name in file.names}, file.header | {"version": 9})
+    content = checkpoint.read_bytes()
+    hindered.restart()
+    with pytest.raises(NewerVersion, match=f"{folder}: {checkpoint.name}: this checkpoint has version 9"):
+        hindered.client.cycle()
+    assert [path.read_bytes() for path in folder.iterdir()] == [content]
+
+
 def test_an_update_that_is_saved_is_submitted_though_nobody_serves_plan_and_base_any_more(hindered: Hindered) -> None:
     hindered.trains()
     hindered.file(hindered.view.plan).unlink()
@@ -184,7 +223,8 @@ def test_a_round_whose_key_is_that_of_another_is_refused_by_what_the_chain_says_
 ) -> None:
     """No organization of this version opens such a round, and the contract refuses the key of the round before."""
     used = Result(payable=1, credited_ms=1, sealing_key=hindered.view.sealing_key[:12])
-    monkeypatch.setattr(Federation, "results", lambda self, at=None, first=1: [used, Result(0, 0, bytes(12))])
+    results = [used, Result(0, 0, bytes(12))]
+    monkeypatch.setattr(Federation, "results", lambda self, at=None, first=1, last=None: results[first - 1 : last])
     hindered.claims()
     hindered.waits("round 2 refused: its sealing key is that of round 1, whose secret may be known")
     monkeypatch.undo()
@@ -193,7 +233,8 @@ def test_a_round_whose_key_is_that_of_another_is_refused_by_what_the_chain_says_
 
 
 def test_a_round_whose_key_the_client_trained_for_under_another_number_is_refused(hindered: Hindered) -> None:
-    other = SavedUpdate(7, hindered.view.sealing_key, "base", "cid", Path("nowhere"), 1, 1, 1)
+    nowhere = updates_folder(hindered.client.settings.state) / "nowhere"
+    other = SavedUpdate(7, hindered.view.sealing_key, "base", "cid", nowhere, 1, 1, 1)
     hindered.client.journal.save_update(other)
     hindered.claims()
     hindered.waits("round 2 refused: we trained for another round with its sealing key")

@@ -10,9 +10,10 @@ import ipfshttpclient
 import pytest
 from web3 import Web3
 
-from processor.artifacts.report import REPORT_LIMIT, Report
+from processor.artifacts.report import REPORT
 from processor.chain.provider import connect
-from processor.storage import IpfsStorage, get_bytes, open_storage
+from processor.storage import IpfsStorage, open_storage
+from processor.storage.library import Library
 from tests.integration.local_federation import LocalFederation
 from tests.nodes import IpfsNode, find_program, start_anvil, start_kubo
 from tests.unit.storage.servers import Server
@@ -41,9 +42,9 @@ def test_updates_that_clients_serve_on_one_node_alone_are_kept_on_both(
     web3: Web3, nodes: list[IpfsNode], tmp_path: Path
 ) -> None:
     played = LocalFederation(web3, tmp_path, clients_wanted=2, rounds_wanted=1)
-    played.organization.storage = open_storage(ipfs=[node.api for node in nodes], quorum=2, timeout=5)
+    played.organization.library.storage = open_storage(ipfs=[node.api for node in nodes], quorum=2, timeout=5)
     for client in played.clients:
-        client.storage = IpfsStorage(nodes[0].api, timeout=5)
+        client.library.storage = IpfsStorage(nodes[0].api, timeout=5)
     played.register()
     played.open_round()
     played.train_and_submit()
@@ -60,9 +61,9 @@ def test_a_round_goes_on_beside_a_node_that_never_answers(web3: Web3, nodes: lis
     played = LocalFederation(web3, tmp_path, clients_wanted=2, rounds_wanted=1)
     with Server(b"", "", silent=True).running() as silent:
         addresses = [*(node.api for node in nodes), silent.node]
-        played.organization.storage = open_storage(ipfs=addresses, timeout=3_600)
+        played.organization.library.storage = open_storage(ipfs=addresses, timeout=3_600)
         for client in played.clients:
-            client.storage = open_storage(ipfs=addresses, timeout=3_600)
+            client.library.storage = open_storage(ipfs=addresses, timeout=3_600)
         played.register()
         played.open_round()
         played.train_and_submit()
@@ -70,5 +71,5 @@ def test_a_round_goes_on_beside_a_node_that_never_answers(web3: Web3, nodes: lis
         assert "add" in silent.calls
     released = played.federation.round_view().released.report or ""
     for node in nodes:
-        report = Report.decode(get_bytes(IpfsStorage(node.api, timeout=5), released, REPORT_LIMIT))
+        report = Library(IpfsStorage(node.api, timeout=5)).read(REPORT, released)
         assert [update.reason for update in report.updates] == [None, None]

@@ -6,10 +6,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_utils import to_checksum_address
 
 from processor.artifacts.committed import UpdateLine
 from processor.chain.federation import Federation
@@ -65,6 +67,21 @@ def test_the_round_that_was_under_way_goes_on_with_what_was_on_disk(tmp_path: Pa
     for name in PARTIES:
         forgot_nothing(landed, name)
         assert logged(landed.parties[name], "the chain was reorganized") == []
+
+
+def test_daemons_that_go_on_at_the_end_find_nothing_left_to_do(tmp_path: Path) -> None:
+    landed = relocate("end", tmp_path)
+    with landed.start_chain() as chain:
+        federation = landed.federation(chain)
+        before = on_chain(landed, federation)
+        landed.configure(chain)
+        end_well(started(landed, "--once"))
+        assert on_chain(landed, federation) == before
+
+    for name in PARTIES:
+        assert says(landed, name) | {"blocks": None} == landed.said(name) | {"blocks": None}
+        events = [line["event"] for line in all_logged(landed.parties[name])]
+        assert events == ["started", "stopped" if name == "organization" else "waiting"]
 
 
 # --------------------------------------------------------------------------------------------------- what must be true
@@ -127,6 +144,15 @@ def audited(landed: Landed, federation: Federation) -> Audit:
     return result
 
 
+def on_chain(landed: Landed, federation: Federation) -> object:
+    """What daemons could change: the rounds, and how many transactions each wallet has sent."""
+    sent = [
+        federation.web3.eth.get_transaction_count(to_checksum_address(party.address))
+        for party in landed.parties.values()
+    ]
+    return federation.round_view(), federation.record(), sent
+
+
 def released(result: Audit) -> list[tuple[str | None, str, str]]:
     """Base model, model and report of every round."""
     rounds = [(file.opening.base_model, file.outcome) for file in result.files]
@@ -144,25 +170,41 @@ def says(landed: Landed, name: str) -> dict[str, Any]:
 @contextmanager
 def daemons(landed: Landed) -> Iterator[None]:
     """The daemon of every party runs during the block, and ends well."""
-    processes = []
-    for party in landed.parties.values():
-        start = Start((party.config.stem, "run", "--config", str(party.config)), party.folder / "log.jsonl")
-        processes.append(server().Process(target=run, args=(start,), daemon=True))
-        processes[-1].start()
+    processes = started(landed)
     try:
         yield
     finally:
         for process in processes:
             process.terminate()
-        for process in processes:
             process.join(PATIENCE)
+    end_well(processes)
+
+
+def started(landed: Landed, *options: str) -> list[ForkServerProcess]:
+    """The daemon of every party."""
+    processes = []
+    for party in landed.parties.values():
+        arguments = (party.config.stem, "run", "--config", str(party.config), *options)
+        processes.append(
+            server().Process(target=run, args=(Start(arguments, party.folder / "log.jsonl"),), daemon=True)
+        )
+        processes[-1].start()
+    return processes
+
+
+def end_well(processes: list[ForkServerProcess]) -> None:
+    for process in processes:
+        process.join(PATIENCE)
     assert [process.exitcode for process in processes] == [0] * len(processes)
 
 
 def logged(party: Party, event: str) -> list[dict[str, Any]]:
     """Every line of a party's log about this event."""
-    lines = [json.loads(line) for line in (party.folder / "log.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["event"] == event]
+    return [line for line in all_logged(party) if line["event"] == event]
+
+
+def all_logged(party: Party) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (party.folder / "log.jsonl").read_text().splitlines()]
 
 
 def over(federation: Federation, round: int) -> bool:

@@ -24,7 +24,7 @@ from processor.chain.transactions import Sender
 from processor.chain.vouchers import load_voucher, typed_data
 from processor.cli.app import app
 from processor.errors import KoinonError
-from processor.types import Admission, AuditPolicy, FederationTerms
+from processor.types import Admission, AuditPolicy, FederationTerms, RoundTerms
 from tests.integration.command_line import FAST, PASSPHRASE, write
 from tests.integration.local_federation import LocalFederation
 from tests.nodes import start_anvil
@@ -237,6 +237,37 @@ def test_an_organization_pays_its_clients_and_costs_them_no_gas(tmp_path: Path) 
         assert "nothing is owed" in succeeds("organization", "pay", "--config", file, "--yes", folder=tmp_path)
         for client, reward in owed.items():
             assert local.web3.eth.get_balance(Web3.to_checksum_address(client)) - before[client] == reward > 0
+
+
+def test_who_left_and_is_named_by_a_report_alone_is_paid_too(tmp_path: Path) -> None:
+    with start_anvil(tmp_path / "anvil") as node:
+        local = LocalFederation(connect(node.rpc_url), tmp_path / "federation", clients_wanted=2, rounds_wanted=9)
+        federation = local.federation
+        local.register()
+        local.open_round()
+        local.train_and_submit()
+        leaver = local.accounts[1].address
+        local.send(0, federation.leave(leaver))
+        local.finalize()
+        view, plan = federation.round_view(), local.kept(1).opening.plan
+        terms = RoundTerms(plan, Account.create().key, 30, 30, 2, 1_000, 10_000, 1, 0)
+        local.owner.send(federation.open_round(terms, view.digest))
+        owed, _ = federation.balance_of(leaver)
+        keystore.import_key(tmp_path, local.accounts[0].key.hex(), PASSPHRASE, iterations=FAST)
+        keystore.write_private(tmp_path / "passphrase", PASSPHRASE.encode())
+        table = {
+            "federation": federation.address,
+            "wallet": str(keystore.list_wallets(tmp_path)[0].path),
+            "passphrase_file": str(tmp_path / "passphrase"),
+            "state": str(tmp_path / "another-state"),
+        }
+        store = str(local.storage.directory)
+        file = write(
+            tmp_path / "organization.toml", {"network": {"rpc": node.rpc_url, "store": store}, "organization": table}
+        )
+        before = local.web3.eth.get_balance(Web3.to_checksum_address(leaver))
+        assert "to 2 clients" in succeeds("organization", "pay", "--config", file, "--yes", folder=tmp_path)
+        assert local.web3.eth.get_balance(Web3.to_checksum_address(leaver)) - before == owed > 0
 
 
 # ------------------------------------------------------------------------------------------------------------ roles

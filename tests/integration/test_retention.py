@@ -13,6 +13,7 @@ from processor.daemons.kept import KeptRounds, rounds_folder
 from processor.daemons.retention import release_rounds, release_updates
 from processor.protocol.retention import DAY
 from processor.storage import LocalStorage
+from processor.storage.library import Library
 from processor.types import Cid
 from tests.integration.local_federation import LOG, LocalFederation
 from tests.nodes import start_anvil
@@ -49,7 +50,7 @@ def test_a_federation_goes_on_after_what_expired_is_gone(web3: Web3, tmp_path: P
     store = Forgetting(played.storage.directory)
     released = release_rounds(
         federation=played.federation,
-        storage=store,
+        library=Library(store),
         kept=KeptRounds(rounds_folder(played.organization.settings.state), LOG),
         keep_days=2,
         state=played.organization.settings.state,

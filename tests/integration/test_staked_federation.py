@@ -18,7 +18,7 @@ from processor.chain.vouchers import load_voucher
 from processor.daemons.organization import OrganizationDaemon
 from processor.errors import ConfigurationError
 from processor.protocol.decide import Approve, OpenRound, Register, Stop, Wait
-from processor.protocol.settlement import adjustments_of
+from processor.protocol.judge import adjustments_of
 from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
 from tests.integration.hostile import Hostile, reasons
 from tests.integration.local_federation import ETHER, LocalFederation
@@ -152,8 +152,8 @@ class Forger(OrganizationDaemon):
     def forge(self, update: ReportedUpdate) -> ReportedUpdate:
         raise NotImplementedError
 
-    def _publish(self, opening, plan, settlement, *history):  # type: ignore[no-untyped-def]
-        report = super()._publish(opening, plan, settlement, *history)
+    def _publish(self, round, settlement, *history):  # type: ignore[no-untyped-def]
+        report = super()._publish(round, settlement, *history)
         updates = tuple(self.forge(update) for update in report.updates)
         object.__setattr__(settlement, "adjustments", adjustments_of(updates))
         return replace(report, updates=updates)

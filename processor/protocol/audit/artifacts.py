@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from processor.artifacts.model import MODEL_LIMIT, ModelHeader, open_model
-from processor.artifacts.plan import PLAN_LIMIT, Plan
+from processor.artifacts.model import MODEL, ModelHeader, open_model
+from processor.artifacts.plan import PLAN, Plan
 from processor.artifacts.report import Report
-from processor.artifacts.state import STATE_LIMIT, StateHeader, open_state, write_state
-from processor.learning.aggregation import next_state, should_stop
+from processor.artifacts.state import FIRST_STATE, ServerState
 from processor.privacy.sealing import public_key_of
-from processor.protocol.audit.between import Lineage
-from processor.protocol.audit.claims import RoundList
 from processor.protocol.audit.verdict import Checks
-from processor.protocol.settlement import Identity, Settlement, settle
+from processor.protocol.opened import Identity, OpenedRound
+from processor.protocol.settlement import Settlement, settle
 from processor.protocol.validation import METRIC, TOLERANCE, metric_of, published_validation
-from processor.storage.base import Storage, get_bytes
+from processor.protocol.walk.claims import RoundList
+from processor.storage.library import Library
 from processor.types import Cid, Opening, Outcome
 
 
@@ -25,15 +25,12 @@ class Workplace:
     """Where artifacts come from, and where working files go."""
 
     identity: Identity
-    storage: Storage
+    library: Library
     directory: Path
 
 
 def read_plan(checks: Checks, opening: Opening, place: Workplace) -> Plan | None:
-    def read() -> Plan:
-        return Plan.decode(get_bytes(place.storage, opening.plan, PLAN_LIMIT))
-
-    return checks.artifact(opening.round, f"plan {opening.plan}", read)
+    return checks.artifact(opening.round, f"plan {opening.plan}", lambda: place.library.read(PLAN, opening.plan))
 
 
 def check_model(checks: Checks, opening: Opening, model: Cid, place: Workplace) -> None:
@@ -50,7 +47,7 @@ def model_header(checks: Checks, round: int, subject: str, cid: Cid, place: Work
     path = place.directory / "model"
 
     def header() -> ModelHeader:
-        place.storage.get(cid, path, MODEL_LIMIT)
+        place.library.fetch(MODEL, cid, path)
         with open_model(path) as model:
             return model.header
 
@@ -66,20 +63,34 @@ def check_secret(checks: Checks, opening: Opening, secret: bytes) -> None:
 
 
 def check_recomputed(
-    checks: Checks, known: RoundList, plan: Plan, outcome: Outcome, report: Report | None, place: Workplace
+    checks: Checks,
+    known: RoundList,
+    plan: Plan,
+    outcome: Outcome,
+    report: Report | None,
+    previous: ServerState | None,
+    place: Workplace,
+    conclude: Callable[[ServerState], None],
 ) -> bool:
-    """Opens every update with the published secret and settles the round again; False where that cannot be done."""
+    """Opens every update with the published secret and settles the round again; False where that cannot be done.
+
+    `conclude` is given the server state that follows from `previous`, before it is measured. Where that is lost the
+    model is made again all the same, as from the first state.
+    """
     number = known.opening.round
 
     def settle_again() -> bool:
-        parts = (known.opening, known.updates, plan, outcome.secret, place.identity, place.storage, place.directory)
-        with settle(*parts) as settlement:
+        round, secret = OpenedRound(place.identity, known.opening, plan), outcome.secret
+        start = FIRST_STATE if previous is None else previous
+        with settle(round, known.updates, secret, start, place.library, place.directory) as settlement:
             checks.equal(number, "recomputed model", settlement.model, outcome.model)
             if report is None:
                 checks.equal(number, "recomputed adjustments", settlement.adjustments, outcome.adjustments)
-            else:
-                _compare_lines(checks, number, report, settlement)
-                _compare_metrics(checks, number, plan, report, settlement, place.storage)
+                return True
+            _compare_lines(checks, number, report, settlement)
+            if previous is not None:
+                conclude(settlement.state)
+            _compare_metrics(checks, number, plan, report, settlement, place.library)
         return True
 
     return checks.artifact(number, "inputs of the aggregate", settle_again) is not None
@@ -101,10 +112,10 @@ def _compare_lines(checks: Checks, number: int, report: Report, settlement: Sett
 
 
 def _compare_metrics(
-    checks: Checks, number: int, plan: Plan, report: Report, settlement: Settlement, storage: Storage
+    checks: Checks, number: int, plan: Plan, report: Report, settlement: Settlement, library: Library
 ) -> None:
     """Measures both models again where the validation data is published; private data leaves the metrics a claim."""
-    validation = published_validation(plan, storage)
+    validation = published_validation(plan, library)
     if validation is None:
         return
     for subject, path, claimed in (
@@ -119,43 +130,3 @@ def _compare_metrics(
             f"{measured:.4f}, give or take {TOLERANCE}",
             f"{claimed:.4f}",
         )
-
-
-def check_state(
-    checks: Checks, number: int, plan: Plan, report: Report, before: Lineage, place: Workplace
-) -> StateHeader | None:
-    """The server state follows from the one before and the metric; with the stopping rule it decides what is next.
-
-    Where the report that names the state before is lost, this one's parent is taken for it. Returns the state as it
-    should be, None where it cannot be told.
-    """
-    found = _state_header(checks, number, report.server_state, place)
-    previous, parent = before.state, before.state_cid
-    if not before.state_known:
-        if found is None:
-            return None
-        parent = found.parent
-        previous = None if parent is None else _state_header(checks, number, parent, place)
-        if previous is None and parent is not None:
-            return found
-    expected = next_state(previous, parent, number, report.metrics.after, plan.stopping)
-    if found is not None:
-        checks.equal(number, "server state", expected, found)
-    path = place.directory / "state"
-    checks.equal(number, "CID of the server state", write_state(path, expected), report.server_state)
-    path.unlink()
-    checks.equal(number, "stopping rule", should_stop(expected, number, plan.stopping), report.stop)
-    return expected
-
-
-def _state_header(checks: Checks, number: int, cid: Cid, place: Workplace) -> StateHeader | None:
-    path = place.directory / "state"
-
-    def header() -> StateHeader:
-        place.storage.get(cid, path, STATE_LIMIT)
-        with open_state(path) as state:
-            return state.header
-
-    found = checks.artifact(number, f"server state {cid}", header)
-    path.unlink(missing_ok=True)
-    return found

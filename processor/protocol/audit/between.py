@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from processor.artifacts.state import StateHeader
+from processor.artifacts.state import FIRST_STATE, ServerState
 from processor.protocol.audit.verdict import Checks
-from processor.types import Cid, Opening, Release
+from processor.types import Opening, Release
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """Each part is None where the rounds before do not tell it: something of them is missing.
-
-    `state` and `state_cid` are None also before the first finalization, which `state_known` tells apart.
-    """
+    """Each part is None where the rounds before do not tell it: something of them is missing."""
 
     release: Release | None
-    state: StateHeader | None
-    state_cid: Cid | None
-    state_known: bool
+    state: ServerState | None
     carried: int | None
     offset: int | None
 
 
-FIRST = Lineage(release=None, state=None, state_cid=None, state_known=True, carried=0, offset=0)
+FIRST = Lineage(release=None, state=FIRST_STATE, carried=0, offset=0)
 """Before the first round; its model is the organization's own choice."""
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from processor.protocol.audit.claims import RoundList, Step
-from processor.protocol.audit.state import NO_SECRET, State
+from processor.chain.snapshot import KEY_PREFIX
+from processor.protocol.audit.state import State
 from processor.protocol.audit.verdict import Checks
 from processor.protocol.rewards import Money, guaranteed_rate, least_pool, money_of, payable, rate_in_words
+from processor.protocol.walk.claims import RoundList, Step
+from processor.protocol.walk.start import NO_SECRET
 from processor.types import Address, Adjustment, FederationTerms, Opening, Phase, Result
 
-KEY_PREFIX = 12
 NO_KEY = bytes(KEY_PREFIX)
 MIN_PERIOD, MAX_PERIOD = 30, 30 * 24 * 3600
 

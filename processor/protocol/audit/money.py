@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from processor.protocol.audit.chain import Credits, money_of_round
-from processor.protocol.audit.claims import RoundList
 from processor.protocol.audit.state import State
 from processor.protocol.audit.verdict import Checks
 from processor.protocol.stakes import stakes_of
+from processor.protocol.walk.claims import RoundList
 from processor.types import Address
 
 

@@ -8,10 +8,10 @@ from dataclasses import fields
 from processor.artifacts.report import MAX_ABANDONED, AbandonedRound, FinishedRound, Report
 from processor.chain.commitments import NO_RECORD
 from processor.errors import ArtifactError
-from processor.protocol.audit.claims import RoundList, Step
 from processor.protocol.audit.state import State
 from processor.protocol.audit.verdict import Checks
 from processor.protocol.history import Link, digest_of_report, link_of_finished, link_of_report, record_after
+from processor.protocol.walk.claims import RoundList, Step
 from processor.types import Adjustment, Cid, Opening, Phase, Submitted
 
 BEFORE = 2

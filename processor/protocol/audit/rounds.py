@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from processor.artifacts.plan import Plan
 from processor.artifacts.report import Report
-from processor.artifacts.state import StateHeader
+from processor.artifacts.state import ServerState
 from processor.protocol.audit.artifacts import (
     Workplace,
     check_model,
     check_recomputed,
     check_secret,
-    check_state,
     model_header,
     read_plan,
 )
@@ -27,12 +27,19 @@ from processor.protocol.audit.chain import (
     money_of_round,
     phase_of,
 )
-from processor.protocol.audit.claims import RoundList, Step
 from processor.protocol.audit.money import Settled
 from processor.protocol.audit.reports import check_history, check_report
+from processor.protocol.audit.server_state import (
+    check_state,
+    check_unseen_state,
+    forget_older_states,
+    named_state,
+    state_before,
+)
 from processor.protocol.audit.state import State
 from processor.protocol.audit.verdict import Checks, Lowered, RoundAudit
 from processor.protocol.rewards import payable
+from processor.protocol.walk.claims import RoundList, Step
 from processor.types import AuditPolicy, Cid, Opening, Outcome, Phase, Release
 
 
@@ -76,7 +83,7 @@ def audit_round(checks: Checks, state: State, step: Step, told: Told, before: Li
         read_plan(checks, step.list.opening, place)
         after = replace(before, release=_base_of(step.list))
     else:
-        after = replace(before, release=None, state=None, state_cid=None, state_known=False)
+        after = replace(before, release=None, state=None)
     money = money_of_round(step.list.opening, credits) if phase is not None and phase.over else None
     after = replace(after, carried=None if money is None else money.carried, offset=step.list.opening.selection_offset)
     row = _row(step, phase, step.list, credits, report, checks.count - at_first, recomputed)
@@ -121,21 +128,45 @@ def _check_released(
     public = state.terms.audit_policy is AuditPolicy.OPEN
     if public:
         check_secret(checks, opening, outcome.secret)
-    server: StateHeader | None = None
     if plan is not None and report is not None:
         seed = plan.initialization_seed
         checks.equal(opening.round, "model-initialization seed in the report", seed, report.initialization_seed)
-        server = check_state(checks, opening.round, plan, report, before, place)
-    recomputed = public and plan is not None and check_recomputed(checks, known, plan, outcome, report, place)
-    lineage = Lineage(
-        release=Release(outcome.model, outcome.report),
-        state=server,
-        state_cid=report.server_state if report is not None else None,
-        state_known=server is not None,
-        carried=None,
-        offset=None,
-    )
+    server, recomputed = None, False
+    if plan is not None:
+        server, recomputed = _check_made(checks, known, plan, outcome, report, before.state, public, place)
+    lineage = Lineage(release=Release(outcome.model, outcome.report), state=server, carried=None, offset=None)
     return lineage, recomputed
+
+
+def _check_made(
+    checks: Checks,
+    known: RoundList,
+    plan: Plan,
+    outcome: Outcome,
+    report: Report | None,
+    known_state: ServerState | None,
+    public: bool,
+    place: Workplace,
+) -> tuple[ServerState | None, bool]:
+    """Model and server state follow from the updates; the state after the round as it should be, None where it cannot
+    be told, and whether the model was made again."""
+    number = known.opening.round
+    named = None if report is None else named_state(checks, report, place)
+    previous = state_before(checks, number, known_state, named, place)
+    if not checks.readable(number):  # this program cannot make what it cannot read
+        return named, False
+    after = named
+
+    def settled_again(state: ServerState) -> None:
+        nonlocal after
+        if report is not None:
+            after = check_state(checks, plan, report, named, state, place)
+
+    made = public and check_recomputed(checks, known, plan, outcome, report, previous, place, settled_again)
+    if after is named and previous is not None and report is not None:
+        after = check_unseen_state(checks, plan, report, named, previous, place)
+    forget_older_states(number, place)
+    return after, made
 
 
 def _unknown(checks: Checks, state: State, step: Step, outcome: Outcome | None, before: Lineage, at_first: int) -> Done:
@@ -147,15 +178,8 @@ def _unknown(checks: Checks, state: State, step: Step, outcome: Outcome | None, 
     release = Release(outcome.model, outcome.report) if outcome is not None else None
     if link is not None and outcome is None:
         release = before.release
-    goes_on = link is not None and outcome is None and before.state_known
-    lineage = Lineage(
-        release=release,
-        state=before.state if goes_on else None,
-        state_cid=before.state_cid if goes_on else None,
-        state_known=goes_on,
-        carried=None,
-        offset=None,
-    )
+    goes_on = link is not None and outcome is None
+    lineage = Lineage(release=release, state=before.state if goes_on else None, carried=None, offset=None)
     view = state.view if step.round == state.head else None
     updates = link.update_count if link is not None else None
     row = RoundAudit(

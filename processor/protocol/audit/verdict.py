@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from processor.artifacts.round import RoundFile
 from processor.chain.asset import Asset
-from processor.errors import ArtifactError, ArtifactUnavailable, ConfigurationError
+from processor.errors import ArtifactError, ArtifactUnavailable, ConfigurationError, NewerVersion
 from processor.types import Address, Phase
 
 T = TypeVar("T")
@@ -26,8 +26,8 @@ class Violation:
 
 @dataclass(frozen=True)
 class Unproved:
-    """A round of which the sources do not show what the chain's record says. That is no violation: somebody may still
-    have it."""
+    """A round of which the sources do not show what the chain's record says, or that refers to an artifact of a version
+    that this program does not know. That is no violation: somebody may still have it, or read it."""
 
     round: int
     because: str
@@ -99,11 +99,13 @@ class Audit:
 
 @dataclass
 class Checks:
-    """Counts checks and keeps the violations. Amounts are said in the federation's asset."""
+    """Counts checks, and keeps the violations and what this program is too old to check. Amounts are said in the
+    federation's asset."""
 
     asset: Asset
     count: int = 0
     violations: list[Violation] = field(default_factory=list)
+    unread: list[Unproved] = field(default_factory=list)
 
     def equal(self, round: int, subject: str, expected: object, found: object) -> bool:
         self.count += 1
@@ -121,16 +123,32 @@ class Checks:
         return holds
 
     def artifact(self, round: int, subject: str, use: Callable[[], T]) -> T | None:
-        """What `use` makes of artifacts that must be there and be what they say; None, and a violation, otherwise."""
-        self.count += 1
+        """What `use` makes of artifacts that must be there and be what they say; None, and a violation, otherwise.
+
+        An artifact of a version that this program does not know breaks nothing: it leaves the round without a proof.
+        """
+        found = None
         try:
-            return use()
+            found = use()
+        except NewerVersion as error:
+            self.unread.append(Unproved(round, unreadable(subject, str(error))))
+            return None
         except (ArtifactError, ArtifactUnavailable, ConfigurationError) as error:
             self.broken(round, subject, str(error))
-            return None
+        self.count += 1
+        return found
+
+    def readable(self, round: int) -> bool:
+        """Whether this program knows the version of every artifact of the round that it has looked into."""
+        return all(one.round != round for one in self.unread)
 
     def broken(self, round: int, subject: str, why: str) -> None:
         self.violations.append(Violation(round, subject, "an artifact that is available and intact", why))
+
+
+def unreadable(subject: str, why: str) -> str:
+    """What an artifact of a newer version leaves to say of its round."""
+    return f"its {subject} cannot be read: {why}"
 
 
 def _text(value: object) -> str:

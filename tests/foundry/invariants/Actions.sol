@@ -146,7 +146,7 @@ abstract contract Actions is Stage {
         _bookFunds(amount, before - held(giver));
     }
 
-    /// @notice Closes the federation, rarely, also beside a live round; withdraws what is carried once it is closed.
+    /// @notice Closes the federation, rarely, also during a live round; withdraws what is carried once it is closed.
     function close(uint256 seed) external action(seed) {
         vm.assume(closed || (rounds > 1 && _oneIn(15)));
         if (!closed) _close();

@@ -69,7 +69,7 @@ contract GrowthTest is Test {
         _call("fund", address(this), 10, abi.encodeCall(IFederation.fund, (10)));
         _call("finalizeRound", address(this), 0, _finalization(0));
         _call("leave over", client, 0, abi.encodeCall(IFederation.leave, (payable(client))));
-        _call("register beside leavers", client, STAKE, abi.encodeCall(IFederation.register, ()));
+        _call("register next to leavers", client, STAKE, abi.encodeCall(IFederation.register, ()));
         _call("register", _newClient(), STAKE, abi.encodeCall(IFederation.register, ()));
     }
 

@@ -11,6 +11,7 @@ from processor.artifacts.committed import AdjustmentFields, OpeningFields
 from processor.artifacts.dataset import DatasetHeader, write_dataset
 from processor.artifacts.model import ModelHeader, write_model
 from processor.artifacts.plan import (
+    FEDAVG,
     Aggregation,
     Ewc,
     Factory,
@@ -24,7 +25,7 @@ from processor.artifacts.plan import (
 )
 from processor.artifacts.report import AbandonedRound, FinishedRound, Metrics, Report, ReportedUpdate
 from processor.artifacts.round import RoundFile
-from processor.artifacts.state import StateHeader, write_state
+from processor.artifacts.state import ServerState, write_state
 from processor.artifacts.update import UpdateHeader, write_update
 from processor.cid import cid_of, cid_of_file
 from processor.tensors import Array
@@ -42,12 +43,13 @@ PLAN = Plan(
     local=LocalWork(steps=None, epochs=1, batch_size=64),
     ewc=Ewc(strength=0.1, decay=0.9, fisher_samples=200, fisher_cap=1e-7),
     privacy=Privacy("none"),
-    aggregation=Aggregation("fedavg", max_weight=10_000, max_norm=20.0, min_updates=2),
+    aggregation=Aggregation(FEDAVG, max_weight=10_000, max_norm=20.0, min_updates=2),
     metering=Metering(tolerance_percent=300, floor_ms=1000),
     slashing=Slashing(rate=2_500),
     stopping=Stopping(min_rounds=10, max_rounds=100, patience=5, min_improvement=0.001),
     validation="private",
     public_data=True,
+    buffers=None,
 )
 
 OPENING = Opening(
@@ -150,7 +152,13 @@ FISHER: dict[str, Array] = {name: np.square(array) for name, array in PARAMETERS
 
 MODEL_HEADER = ModelHeader(round=2, parent=CID, plan=CID)
 UPDATE_HEADER = UpdateHeader(31337, FEDERATION, 3, CLIENTS[0], CID, samples=250)
-STATE_HEADER = StateHeader(round=3, parent=None, best_metric=0.875, rounds_without_improvement=1)
+STATE = ServerState(
+    round=3,
+    parent=None,
+    best_metric=0.875,
+    rounds_without_improvement=1,
+    tensors={"moment": np.array([1.5, 2.5])},
+)
 FEATURES, LABELS = np.array([[0.5, 1.0]], np.float32), np.array([3], np.int64)
 
 
@@ -164,7 +172,7 @@ def cids(folder: Path) -> dict[str, str]:
         "model": write_model(folder / "model", MODEL_HEADER, PARAMETERS, BUFFERS, FISHER),
         "update": cid_of_file(folder / "update"),
         "dataset": write_dataset(folder / "dataset", DatasetHeader("digits"), FEATURES, LABELS),
-        "state": write_state(folder / "state", STATE_HEADER, {"moment": np.array([1.5, 2.5])}),
+        "state": write_state(folder / "state", STATE),
     }
 
 

@@ -1,4 +1,4 @@
-"""A model and a server state come back as they were written, and hold only what they may."""
+"""A model comes back as it was written, and holds only what it may."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from hypothesis.extra import numpy as npst
 
 from processor.artifacts import model as model_module
 from processor.artifacts.model import ModelHeader, load_model, model_writer, open_model, write_model
-from processor.artifacts.state import StateHeader, load_state, open_state, write_state
 from processor.cid import cid_of_file
 from processor.errors import ArtifactError, ArtifactTooLarge
 from processor.tensors import Array, norm, write_tensors
-from tests.unit.artifacts.examples import BUFFERS, CID, FISHER, MODEL_HEADER, PARAMETERS, STATE_HEADER
+from tests.unit.artifacts.examples import BUFFERS, CID, FISHER, MODEL_HEADER, PARAMETERS
 
 HEADER: dict[str, Any] = {"kind": "model", "version": 1} | asdict(MODEL_HEADER)
 WEIGHT: Array = np.ones((2, 3), np.float32)
@@ -164,45 +163,3 @@ def test_a_model_over_the_limit_is_not_read(tmp_path: Path) -> None:
         sparse.truncate(model_module.MODEL_LIMIT + 1)
     with pytest.raises(ArtifactTooLarge, match="over the limit"):
         open_model(tmp_path / "large")
-
-
-@settings(deadline=None, max_examples=30)
-@given(
-    st.builds(
-        StateHeader,
-        st.integers(0, 2**32 - 1),
-        st.none() | CIDS,
-        st.none() | st.floats(-1e15, 1e15),
-        st.integers(0, 1_000),
-    ),
-    st.dictionaries(
-        st.from_regex(r"\A[a-z]{1,5}\Z"), ARRAYS | ARRAYS.map(lambda array: array.astype(np.float64)), max_size=3
-    ),
-)
-def test_a_server_state_that_was_written_is_read(header: StateHeader, tensors: dict[str, Array]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "state"
-        assert write_state(path, header, tensors) == cid_of_file(path)
-        state = load_state(path)
-    assert state.header == header
-    assert {name: array.tolist() for name, array in state.tensors.items()} == {
-        name: array.tolist() for name, array in tensors.items()
-    }
-
-
-@pytest.mark.parametrize("metric", [float("nan"), float("inf"), 1e16])
-def test_a_metric_that_is_no_number_is_not_written(tmp_path: Path, metric: float) -> None:
-    with pytest.raises(ArtifactError):
-        write_state(tmp_path / "state", StateHeader(1, None, metric, 0))
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_model_is_no_server_state(tmp_path: Path) -> None:
-    write_model(tmp_path / "model", MODEL_HEADER, PARAMETERS, BUFFERS, FISHER)
-    with pytest.raises(ArtifactError, match="this is no state: its kind is 'model'"):
-        open_state(tmp_path / "model")
-
-
-def test_a_server_state_is_finite(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="'moment' holds NaN"):
-        write_state(tmp_path / "state", STATE_HEADER, {"moment": np.array([np.nan])})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pytest
@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor import jcs
+from processor.artifacts.buffers import FLOAT32_MAX, Average, Buffer, Counter, Pooled
 from processor.artifacts.plan import (
+    FEDAVG,
     PLAN_LIMIT,
     Aggregation,
     Ewc,
@@ -20,11 +22,12 @@ from processor.artifacts.plan import (
     Metering,
     Optimizer,
     Plan,
+    Plan1,
     Privacy,
     Slashing,
     Stopping,
 )
-from processor.errors import ArtifactError, ArtifactTooLarge
+from processor.errors import ArtifactError, ArtifactTooLarge, ConfigurationError
 from tests.unit.artifacts.examples import CID, PLAN
 
 NAMES = st.from_regex(r"\A[a-z][a-z0-9_-]{0,63}\Z")
@@ -40,6 +43,17 @@ ROUNDS = st.integers(1, 1_000_000)
 LOCAL = st.builds(LocalWork, ROUNDS, st.none(), st.integers(1, 65_536)) | st.builds(
     LocalWork, st.none(), st.integers(1, 10_000), st.integers(1, 65_536)
 )
+FLOATS = st.floats(-FLOAT32_MAX, FLOAT32_MAX)
+COUNTERS = st.tuples(st.integers(-(2**53) + 1, 2**53 - 1), st.integers(-(2**53) + 1, 2**53 - 1)).map(
+    lambda bounds: Counter("counter", min(bounds), max(bounds))
+)
+AVERAGES = st.tuples(FLOATS, FLOATS).map(lambda bounds: Average("average", min(bounds), max(bounds)))
+POOLED = st.tuples(st.floats(0, 1), st.floats(1, FLOAT32_MAX)).map(lambda bounds: Pooled("pooled", "mean", *bounds))
+BUFFERS = st.none() | st.builds(
+    lambda mean, others: {"mean": mean, **others},
+    AVERAGES,
+    st.dictionaries(st.text('aé"\\.', min_size=1, max_size=9), COUNTERS | AVERAGES | POOLED, max_size=3),
+)
 PLANS = st.builds(
     Plan,
     task=FACTORIES,
@@ -50,19 +64,27 @@ PLANS = st.builds(
     ewc=st.builds(Ewc, st.floats(0, 1e12), st.floats(0, 1, exclude_max=True), ROUNDS, st.floats(1e-300, 1e12)),
     privacy=st.just(Privacy("none")),
     aggregation=st.builds(
-        Aggregation, st.just("fedavg"), st.integers(1, 10**9), st.floats(1e-9, 1e12), st.integers(1, 1_000)
+        Aggregation, st.just(FEDAVG), st.integers(1, 10**9), st.floats(1e-9, 1e12), st.integers(1, 1_000)
     ),
     metering=st.builds(Metering, st.integers(100, 1_000_000), st.integers(1, 2**32 - 1)),
     slashing=st.builds(Slashing, st.integers(0, 10_000)),
     stopping=st.builds(Stopping, st.integers(1, 10), st.integers(10, 1_000_000), ROUNDS, st.floats(0, 1e6)),
     validation=st.sampled_from(["private", CID]),
     public_data=st.just(True),
+    buffers=BUFFERS,
 )
 
+NORMALIZED: dict[str, Buffer] = {
+    "1.running_mean": Average("average", -10.0, 10.0),
+    "1.running_var": Pooled("pooled", "1.running_mean", 0.0, 100.0),
+    "1.num_batches_tracked": Counter("counter", 0, 1_000_000),
+}
+DECLARED = replace(PLAN, buffers=NORMALIZED)
 
-def altered(path: str, value: object) -> bytes:
-    """The example's bytes, canonical, with the member at the dotted `path` set to `value`."""
-    document = json.loads(PLAN.encode())
+
+def altered(path: str, value: object, plan: Plan = PLAN) -> bytes:
+    """The plan's bytes, canonical, with the member at the dotted `path` set to `value`."""
+    document = json.loads(plan.encode())
     *sections, last = path.split(".")
     section: dict[str, Any] = document
     for name in sections:
@@ -115,8 +137,8 @@ def test_whole_numbers_are_floats_again_where_floats_belong() -> None:
         ("ewc.decay", 1, "ewc.decay: should be less than 1"),
         ("ewc.fisher_samples", 0, "ewc.fisher_samples: should be greater than or equal to 1"),
         ("ewc.fisher_cap", 0, "ewc.fisher_cap: should be greater than 0"),
-        ("privacy.where", "client", "privacy.where: noise is not supported by this version: should be 'none'"),
-        ("privacy.where", "organization", "privacy.where: noise is not supported by this version"),
+        ("privacy.where", "client", "privacy.where: should be 'none' (found 'client')"),
+        ("privacy.where", "organization", "privacy.where: should be 'none' (found 'organization')"),
         ("privacy.where", "moon", "privacy.where: should be 'none' (found 'moon')"),
         ("public_data", False, "public_data: should be true: without noise, updates may only come from data that"),
         ("public_data", 1, "public_data: should be a valid boolean"),
@@ -136,7 +158,9 @@ def test_whole_numbers_are_floats_again_where_floats_belong() -> None:
         ("extra", {"a": [1]}, "extra: is unknown"),
         ("kind", "report", "this is no plan: its kind is 'report'"),
         ("kind", None, "this is no plan: its kind is None"),
-        ("version", 2, "this plan has version 2: this program reads version 1"),
+        ("buffers", None, "buffers: is unknown"),
+        ("version", 0, "this plan has version 0: expected a whole number from 1"),
+        ("version", 3, "this plan has version 3, this program reads up to 2: update Koinon"),
         ("version", True, "this plan has version True"),
         ("version", "1", "this plan has version '1'"),
     ],
@@ -148,12 +172,126 @@ def test_a_plan_out_of_range_is_refused_in_words(path: str, value: object, reaso
     assert reason in str(refusal.value)
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Plan)])
-def test_every_field_is_required(field: str) -> None:
-    document = json.loads(PLAN.encode())
+@pytest.mark.parametrize(
+    ("plan", "field"),
+    [(PLAN, field.name) for field in fields(Plan1)] + [(DECLARED, field.name) for field in fields(Plan)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_field_is_required(plan: Plan, field: str) -> None:
+    document = json.loads(plan.encode())
     del document[field]
     with pytest.raises(ArtifactError, match=f"{field}: is missing"):
         Plan.decode(jcs.dumps(document))
+
+
+def test_a_plan_that_says_nothing_of_buffers_is_written_as_before_there_were_any() -> None:
+    document = json.loads(PLAN.encode())
+    assert document["version"] == 1 and document["aggregation"]["rule"] == "fedavg" and "buffers" not in document
+    assert Plan.decode(PLAN.encode()).buffers is None
+
+
+def test_a_plan_with_buffers_is_of_version_2() -> None:
+    document = json.loads(DECLARED.encode())
+    assert document["version"] == 2 and document["aggregation"]["rule"] == {"kind": "fedavg"}
+    assert document["buffers"]["1.running_var"] == {"kind": "pooled", "mean": "1.running_mean", "least": 0, "most": 100}
+    assert Plan.decode(DECLARED.encode()) == DECLARED
+
+
+def test_a_plan_has_one_spelling_so_that_consents_to_it_are_for_one_cid() -> None:
+    with pytest.raises(ArtifactError, match="has version 2, and version 1 holds what it says: expected that"):
+        Plan.decode(altered("buffers", None, DECLARED))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ("buffers", {}, "buffers: Dictionary should have at least 1 item"),
+        ("buffers.x", {"kind": "sum", "least": 0, "most": 1}, "'counter', 'average', 'pooled'"),
+        ("buffers.x", {"least": 0, "most": 1}, "buffers.x: Unable to extract tag using discriminator 'kind'"),
+        ("buffers.x", {"kind": "average", "least": 0}, "buffers.x.average.most: is missing"),
+        ("buffers.x", {"kind": "average", "least": 1, "most": 0.5}, "most: should be at least least, 1.0 (found 0.5)"),
+        (
+            "buffers.x",
+            {"kind": "average", "least": 0.1, "most": 0.1},
+            "most: should leave room for a float32 from least",
+        ),
+        (
+            "buffers.x",
+            {"kind": "pooled", "mean": "1.running_mean", "least": 1e-60, "most": 1e-50},
+            "most: should leave room for a float32 from least, 1e-60, on: the next one is 1.4",
+        ),
+        ("buffers.x", {"kind": "average", "least": 0, "most": 1e39}, "buffers.x.average.most: should be less than"),
+        ("buffers.x", {"kind": "average", "least": 0, "most": 1, "mean": "y"}, "buffers.x.average.mean: is unknown"),
+        (
+            "buffers.x",
+            {"kind": "counter", "least": 0, "most": 1.5},
+            "buffers.x.counter.most: should be a valid",
+        ),
+        (
+            "buffers.x",
+            {"kind": "pooled", "mean": "y", "least": 0, "most": 1},
+            "'x' is pooled around 'y': that should",
+        ),
+        (
+            "buffers.x",
+            {"kind": "pooled", "mean": "1.num_batches_tracked", "least": 0, "most": 1},
+            "'x' is pooled around '1.num_batches_tracked': that should be a buffer of kind 'average'",
+        ),
+        (
+            "buffers.x",
+            {"kind": "pooled", "mean": "1.running_mean", "least": -1, "most": 1},
+            "buffers.x.pooled.least: should be greater than or equal to 0",
+        ),
+        ("aggregation.rule", "fedavg", "aggregation.rule: should be an object"),
+        ("aggregation.rule", {"kind": "median"}, "aggregation.rule.kind: should be 'fedavg' (found 'median')"),
+        ("aggregation.rule", {}, "aggregation.rule.kind: is missing"),
+        ("aggregation.rule", {"kind": "fedavg", "momentum": 0}, "aggregation.rule.momentum: is unknown"),
+    ],
+)
+def test_a_plan_of_version_2_out_of_range_is_refused_in_words(path: str, value: object, reason: str) -> None:
+    with pytest.raises(ArtifactError) as refusal:
+        Plan.decode(altered(path, value, DECLARED))
+    assert reason in str(refusal.value)
+
+
+def table(**changes: object) -> dict[str, Any]:
+    """The [plan] of a configuration that means the example."""
+    document = {name: value for name, value in json.loads(PLAN.encode()).items() if name not in ("kind", "version")}
+    return {**document, "local": {"epochs": 1, "batch_size": 64}, **changes}
+
+
+def test_a_configuration_names_its_rule_as_a_text_and_need_not_speak_of_buffers() -> None:
+    assert Plan.from_table(table()) == PLAN
+
+
+def test_a_configuration_declares_each_buffer_in_a_table_of_its_own() -> None:
+    declared = Plan.from_table(table(buffers={name: asdict(buffer) for name, buffer in NORMALIZED.items()}))
+    assert declared == DECLARED
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"buffers": {"x": {"kind": "counter", "least": 2, "most": 1}}}, "buffers.x.counter.most: should be at least"),
+        ({"buffers": {"x": 1}}, "buffers.x: "),
+        ({"aggregation": {"rule": "median"}}, "aggregation.rule.kind: should be 'fedavg' (found 'median')"),
+        ({"aggregation": 1}, "aggregation: "),
+        ({"local": None}, "local: "),
+        ({"version": 2}, "version: is unknown"),
+    ],
+)
+def test_a_configuration_that_makes_no_plan_is_refused_in_words(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        Plan.from_table(table(**changes))
+    assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize(("strength", "asked"), [(0.0, False), (0.1, True)])
+def test_rounds_are_anchored_and_fisher_information_is_measured_and_sent_where_ewc_is_on(
+    strength: float, asked: bool
+) -> None:
+    plan = replace(PLAN, ewc=replace(PLAN.ewc, strength=strength))
+    assert (plan.anchored, plan.measures_fisher, plan.sends_fisher) == (asked, asked, asked)
 
 
 def test_all_mistakes_are_named_together() -> None:
@@ -210,6 +348,12 @@ def test_bytes_that_are_not_a_canonical_plan_are_refused(data: bytes, reason: st
 def test_a_plan_over_the_limit_is_not_parsed() -> None:
     with pytest.raises(ArtifactTooLarge, match=f"over the limit of {PLAN_LIMIT}"):
         Plan.decode(b"[" * (PLAN_LIMIT + 1))
+
+
+def test_a_plan_has_room_for_all_the_buffers_that_it_may_declare() -> None:
+    names = [f"layer{number:04d}.".ljust(60, "x") for number in range(1_000)]
+    plan = replace(PLAN, buffers={name: Average("average", -FLOAT32_MAX, FLOAT32_MAX) for name in names})
+    assert Plan.decode(plan.encode()) == plan
 
 
 @pytest.mark.parametrize("rate", [float("nan"), float("inf"), 0.0, -1.0])

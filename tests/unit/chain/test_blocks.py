@@ -15,6 +15,7 @@ from processor.types import Block
 from tests.unit.chain.nodes import Scripted, http_node
 
 HASH = "0x" + "ab" * 32
+PARENT = "0x" + "cd" * 32
 HEAD = {"number": "0x64", "hash": HASH, "timestamp": "0x10"}
 
 
@@ -23,6 +24,14 @@ def test_the_head_is_number_hash_and_time() -> None:
         web3 = connect(node.url)
         assert latest_block(web3) == Block(100, HASH, 16)
         assert hash_of_block(web3, 100) == HASH
+
+
+def test_the_head_names_the_block_before_it_and_what_gas_burns() -> None:
+    with http_node(Scripted(says={"eth_getBlockByNumber": HEAD})) as node:
+        web3 = connect(node.url)
+        assert (latest_block(web3).parent, latest_block(web3).base_fee) == (None, None)
+        node.says = {"eth_getBlockByNumber": {**HEAD, "parentHash": PARENT, "baseFeePerGas": "0x7"}}
+        assert (latest_block(web3).parent, latest_block(web3).base_fee) == (PARENT, 7)
 
 
 def test_a_block_that_is_not_there_has_no_hash() -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processor.chain.reorganizations import Reorganization, observe
-from processor.journal import Journal, SavedUpdate
+from processor.journal import Journal, SavedUpdate, updates_folder
 from processor.types import Block
 
 FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
@@ -20,9 +20,11 @@ CLIENT = "0xAb8483F64d9C6d1EcF9b849Ae677dD3315835cb2"
 class Chain:
     """Blocks by number; `fork` replaces the last ones by others."""
 
-    def __init__(self) -> None:
+    def __init__(self, names_parents: bool = True) -> None:
         self.hashes = ["0xgenesis"]
         self.made = 0
+        self.names_parents = names_parents
+        self.asked: list[int] = []
 
     def grow(self, count: int = 1) -> Block:
         for _ in range(count):
@@ -36,9 +38,11 @@ class Chain:
 
     @property
     def head(self) -> Block:
-        return Block(len(self.hashes) - 1, self.hashes[-1], 0)
+        parent = self.hashes[-2] if self.names_parents and len(self.hashes) > 1 else None
+        return Block(len(self.hashes) - 1, self.hashes[-1], 0, parent)
 
     def hash_of(self, number: int) -> str | None:
+        self.asked.append(number)
         return self.hashes[number] if number < len(self.hashes) else None
 
 
@@ -62,6 +66,17 @@ def test_a_chain_that_grows_is_the_same_chain(look: Callable[[], Reorganization 
     for blocks in (1, 1, 0, 7, 30):
         chain.grow(blocks)
         assert look() is None
+
+
+def test_a_head_that_follows_directly_says_itself_that_it_does(
+    look: Callable[[], Reorganization | None], chain: Chain
+) -> None:
+    for blocks in (1, 1, 0, 1):
+        chain.grow(blocks)
+        assert look() is None
+    assert chain.asked == []
+    chain.fork(depth=2, grow=3)
+    assert look() == Reorganization(common=1, depth=2)
 
 
 def test_blocks_that_were_replaced_are_counted(look: Callable[[], Reorganization | None], chain: Chain) -> None:
@@ -106,7 +121,8 @@ def test_a_chain_with_nothing_in_common_is_noticed(
 def test_an_update_in_a_block_that_was_replaced_counts_as_not_seen_and_one_below_it_as_seen(
     journal: Journal, look: Callable[[], Reorganization | None], chain: Chain
 ) -> None:
-    updates = [SavedUpdate(round, bytes([round] * 32), "base", f"cid {round}", Path("u"), 5, 6, 7) for round in (1, 2)]
+    path = updates_folder(journal.path.parent) / "u"
+    updates = [SavedUpdate(round, bytes([round] * 32), "base", f"cid {round}", path, 5, 6, 7) for round in (1, 2)]
     for update, block in zip(updates, (2, 4), strict=True):
         journal.save_update(update)
         journal.see_update(update, block, claimed_ms=5)
@@ -122,10 +138,12 @@ def test_an_update_in_a_block_that_was_replaced_counts_as_not_seen_and_one_below
 STEPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=30)
 
 
-@given(STEPS)
+@given(STEPS, st.booleans())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_every_block_that_is_remembered_is_in_the_chain(tmp_path_factory: pytest.TempPathFactory, steps: list) -> None:
-    chain = Chain()
+def test_every_block_that_is_remembered_is_in_the_chain(
+    tmp_path_factory: pytest.TempPathFactory, steps: list, names_parents: bool
+) -> None:
+    chain = Chain(names_parents)
     chain.grow(3)
     with Journal(tmp_path_factory.mktemp("journal") / "journal", 1, FEDERATION, CLIENT) as journal:
         for depth, grow in steps:

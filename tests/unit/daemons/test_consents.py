@@ -19,7 +19,7 @@ def test_client_that_never_agreed_has_agreed_to_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_agreed_to_is_kept_beside_what_was_before(tmp_path: Path) -> None:
+def test_what_was_agreed_to_is_kept_next_to_what_was_before(tmp_path: Path) -> None:
     for digest in (SECOND, FIRST, SECOND):
         agree(tmp_path, digest, LOG)
     assert agreed(tmp_path, LOG) == {FIRST, SECOND}
@@ -40,7 +40,8 @@ def test_file_is_its_owners_alone_and_nothing_unfinished_is_left(tmp_path: Path)
         b"{",
         b"\xff\xfe",
         b"[]",
-        b'{"agreed":[],"version":2}',
+        b'{"agreed":[],"version":0}',
+        b'{"agreed":[],"kind":"consent","version":1}',
         b'{"agreed":"' + FIRST.encode() + b'","version":1}',
         b'{"agreed":["' + FIRST.encode() + b'",7],"version":1}',
         b'{"agreed":["0x1234"],"version":1}',
@@ -58,6 +59,15 @@ def test_damaged_file_is_set_aside_with_a_message_and_counts_as_no_consent(damag
     assert path.with_name("consent.json.damaged").read_bytes() == damage
     agree(tmp_path, FIRST, LOG)
     assert agreed(tmp_path, LOG) == {FIRST}
+
+
+def test_file_of_a_newer_version_is_refused_by_name_and_left_as_it_is(tmp_path: Path) -> None:
+    path = consent_path(tmp_path)
+    path.write_bytes(b'{"agreed":[],"since":1,"version":2}')
+    for attempt in (lambda: agreed(tmp_path, LOG), lambda: agree(tmp_path, FIRST, LOG)):
+        with pytest.raises(ConfigurationError, match="this consent has version 2, this program reads up to 1: update"):
+            attempt()
+    assert path.read_bytes() == b'{"agreed":[],"since":1,"version":2}'
 
 
 def test_file_that_cannot_be_read_or_written_is_said_in_words(tmp_path: Path) -> None:

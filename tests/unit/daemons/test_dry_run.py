@@ -17,7 +17,7 @@ from processor.daemons.consents import agree, agreed
 from processor.daemons.dry_run import NextStep, UnpublishedStorage, UnsentTransactions, copy_of_state
 from processor.daemons.outbox import Outbox
 from processor.daemons.transactions import Transactions
-from processor.journal import Journal, SavedUpdate
+from processor.journal import Journal, SavedUpdate, updates_folder
 from processor.protocol.decide import Finalize, OpenRound, Publish, Stop, Train, Wait
 from processor.storage import LocalStorage, get_bytes, put_bytes
 from processor.types import Block
@@ -25,21 +25,25 @@ from processor.types import Block
 LOG = structlog.get_logger()
 ME, FEDERATION = "0x" + "11" * 20, "0x" + "22" * 20
 KEY = b"k" * 32
-UPDATE = SavedUpdate(1, KEY, "Qmbase", "Qmupdate", Path("/updates/one"), 5, 7, 9)
 DIGEST = "ab" * 32
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from processor.journal import Journal, SavedUpdate
-journal = Journal(Path(sys.argv[1]), 1, "0x" + "22" * 20, "0x" + "11" * 20)
-journal.save_update(SavedUpdate(1, b"k" * 32, "Qmbase", "Qmupdate", Path("/updates/one"), 5, 7, 9))
+from processor.journal import Journal, SavedUpdate, updates_folder
+path = Path(sys.argv[1])
+journal = Journal(path, 1, "0x" + "22" * 20, "0x" + "11" * 20)
+journal.save_update(SavedUpdate(1, b"k" * 32, "Qmbase", "Qmupdate", updates_folder(path.parent) / "Qmupdate", 5, 7, 9))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def update_of(state: Path) -> SavedUpdate:
+    return SavedUpdate(1, KEY, "Qmbase", "Qmupdate", updates_folder(state) / "Qmupdate", 5, 7, 9)
 
 
 def remembered(state: Path) -> SavedUpdate | None:
@@ -55,15 +59,27 @@ def test_a_state_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 def test_the_copy_knows_what_the_daemon_knows_and_the_original_is_left_as_it_is(tmp_path: Path) -> None:
     with Journal(journal_path(tmp_path), 1, FEDERATION, ME) as journal:
-        journal.save_update(UPDATE)
+        journal.save_update(update_of(tmp_path))
     agree(tmp_path, DIGEST, LOG)
     before = contents(tmp_path)
     with copy_of_state(tmp_path) as copy:
-        assert remembered(copy) == UPDATE
+        assert remembered(copy) == update_of(copy)
         assert agreed(copy, LOG) == {DIGEST}
         with Journal(journal_path(copy), 1, FEDERATION, ME) as journal:
             journal.add_metered(1, KEY, 5)
     assert contents(tmp_path) == before
+
+
+def test_a_sealed_update_is_there_for_the_copy_too(tmp_path: Path) -> None:
+    update = update_of(tmp_path)
+    update.path.parent.mkdir()
+    update.path.write_bytes(b"sealed")
+    with Journal(journal_path(tmp_path), 1, FEDERATION, ME) as journal:
+        journal.save_update(update)
+    with copy_of_state(tmp_path) as copy:
+        found = remembered(copy)
+        assert found is not None and found.path.read_bytes() == b"sealed"
+    assert update.path.read_bytes() == b"sealed"
 
 
 def test_what_a_killed_daemon_wrote_last_is_in_the_copy(tmp_path: Path) -> None:
@@ -73,7 +89,7 @@ def test_what_a_killed_daemon_wrote_last_is_in_the_copy(tmp_path: Path) -> None:
     assert ended.returncode == -9 and journal_path(tmp_path).with_name("journal.sqlite-wal").stat().st_size > 0
     before = contents(tmp_path)
     with copy_of_state(tmp_path) as copy:
-        assert remembered(copy) == UPDATE
+        assert remembered(copy) == update_of(copy)
     assert contents(tmp_path) == before
 
 

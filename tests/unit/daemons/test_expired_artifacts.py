@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+import pytest
 import structlog
 from structlog.testing import capture_logs
 
@@ -16,10 +17,11 @@ from processor.chain.federation import Federation
 from processor.cid import cid_of
 from processor.daemons.kept import KeptRounds
 from processor.daemons.retention import EVERY, FILE, ROUNDS_AT_A_TIME, release_rounds, release_updates
-from processor.errors import StorageError
+from processor.errors import NewerVersion, StorageError
 from processor.journal import SavedUpdate
 from processor.protocol.retention import DAY
 from processor.storage import LocalStorage, put_bytes
+from processor.storage.library import Library
 from processor.types import Block, Cid, Outcome, Release
 from tests.unit.artifacts.examples import FEDERATION, OPENING, PLAN, REPORT
 from tests.unit.protocol.views import digest_for
@@ -129,7 +131,7 @@ def rounds_in(folder: Path, count: int) -> Rounds:
 def release(rounds: Rounds, folder: Path, now: int) -> tuple[int, ...]:
     return release_rounds(
         federation=cast(Federation, rounds),
-        storage=rounds.store,
+        library=Library(rounds.store),
         kept=rounds.kept,
         keep_days=KEEP,
         state=folder,
@@ -294,6 +296,12 @@ def test_nothing_is_let_go_of_while_a_younger_rounds_report_cannot_be_read(tmp_p
     assert rounds.store.unpinned == []
 
 
+def test_what_was_released_is_remembered_in_any_spelling_of_the_file(tmp_path: Path) -> None:
+    rounds = rounds_in(tmp_path, 3)
+    (tmp_path / FILE).write_bytes(b'{"released": 2, "looked_at": 5}')
+    assert release(rounds, tmp_path, now=100 * DAY) == (3,)
+
+
 def test_a_damaged_file_is_set_aside_with_a_message(tmp_path: Path) -> None:
     rounds = rounds_in(tmp_path, 1)
     for damage in (b"", b"[]", b'{"released": "all"}', b'{"released": -1}', b"\xff"):
@@ -311,3 +319,13 @@ def test_a_state_folder_that_cannot_be_written_ends_no_daemon(tmp_path: Path) ->
     with capture_logs() as logs:
         assert release(rounds, state / "below", now=100 * DAY) == (1,)
     assert logs[-1]["event"] == "cannot write"
+
+
+def test_a_memory_that_a_newer_koinon_wrote_is_refused_by_name_and_stays_as_it_is(tmp_path: Path) -> None:
+    rounds, newer = rounds_in(tmp_path, 1), b'{"looked_at":5,"released":1,"version":2}'
+    (tmp_path / FILE).write_bytes(newer)
+    with pytest.raises(
+        NewerVersion, match=f"{tmp_path / FILE}: this retention has version 2, .* up to 1: update Koinon"
+    ):
+        release(rounds, tmp_path, now=100 * DAY)
+    assert (tmp_path / FILE).read_bytes() == newer and not (tmp_path / "retention.damaged").exists()

@@ -1,4 +1,4 @@
-"""The HTTP server beside a daemon, asked over real sockets."""
+"""The HTTP server next to a daemon, asked over real sockets."""
 
 from __future__ import annotations
 

@@ -14,13 +14,16 @@ from structlog.testing import capture_logs
 from processor.artifacts.committed import OpeningFields
 from processor.artifacts.report import Report, ReportedUpdate
 from processor.artifacts.round import RoundFile
+from processor.artifacts.versions import Kind
 from processor.chain.commitments import NO_RECORD, digest_of, next_record, outcome_of
 from processor.chain.federation import Federation
 from processor.cid import cid_of
 from processor.daemons.kept import KeptRounds
 from processor.daemons.rounds import PATIENCE, RoundKeeper
-from processor.errors import ArtifactUnavailable, ChainError
+from processor.daemons.sealing_keys import SealingKeys
+from processor.errors import ArtifactUnavailable, ChainError, NewerVersion
 from processor.protocol.history import digest_of_file, outcome_of_report, record_of_file
+from processor.storage.library import Library
 from processor.types import Block, Cid, Outcome, Phase, Release, RoundView, Submitted
 from tests.unit.artifacts.examples import CLIENTS, FEDERATION, REPORT
 from tests.unit.protocol.views import cid_for, digest_for, round_view
@@ -53,7 +56,7 @@ class Chain:
             raise ChainError("whoever left took a line along")
         return list(self.lists[self.view.round])
 
-    def report_at(self, cid: Cid) -> Report:
+    def read(self, kind: Kind[Report], cid: Cid) -> Report:
         if cid not in self.reports:
             raise ArtifactUnavailable(f"nobody serves {cid}")
         return self.reports[cid]
@@ -105,8 +108,11 @@ class Chain:
         self.chained = next_record(self.chained, view.round, *counts, outcome_of(outcome))
 
 
-def secret_of(key: bytes) -> bytes | None:
-    return None
+class NoKeys:
+    """Every round was opened by somebody else."""
+
+    def secret_of(self, key: bytes) -> bytes | None:
+        return None
 
 
 @pytest.fixture
@@ -122,7 +128,7 @@ def keeper(chain: Chain, tmp_path: Path) -> RoundKeeper:
 def keeper_of(chain: Chain, folder: Path) -> RoundKeeper:
     """A keeper as after a restart: with what is on disk."""
     kept = KeptRounds(folder / "rounds", LOG)
-    return RoundKeeper(cast(Federation, chain), kept, chain.report_at, secret_of, LOG)
+    return RoundKeeper(cast(Federation, chain), kept, cast(Library, chain), cast(SealingKeys, NoKeys()), LOG)
 
 
 def logs_say(monkeypatch: pytest.MonkeyPatch, files: Callable[[], list[RoundFile]]) -> None:
@@ -161,6 +167,17 @@ def test_a_damaged_file_is_set_aside_and_counts_as_none(
     assert (tmp_path / "rounds" / "1.damaged").read_bytes() == damage
     keeper_of(chain, tmp_path).keep(chain.view, BLOCK)
     assert digest_of_file(kept(keeper, 1)) == chain.view.digest
+
+
+def test_a_file_of_a_newer_version_is_refused_by_name_and_left_as_it_is(
+    chain: Chain, keeper: RoundKeeper, tmp_path: Path
+) -> None:
+    chain.open(1)
+    keeper.keep(chain.view, BLOCK)
+    (tmp_path / "rounds" / "1.json").write_bytes(b'{"kind":"round","version":2}')
+    with pytest.raises(NewerVersion, match="1.json: this round has version 2, this program reads up to 1"):
+        keeper.kept.read(1)
+    assert (tmp_path / "rounds" / "1.json").exists()
 
 
 def test_a_file_under_the_number_of_another_round_counts_as_damaged(

@@ -17,7 +17,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from torch import nn
 
+from processor.artifacts.buffers import Average, Buffer, Counter, Pooled
 from processor.artifacts.model import Model, ModelHeader
 from processor.artifacts.plan import Argument, Factory, LocalWork, Optimizer, Plan
 from processor.daemons import training
@@ -31,10 +33,12 @@ from processor.daemons.training import (
     memory_errors,
     seconds_to_submit,
 )
-from processor.errors import ArtifactError, Interrupted, OutOfMemory, TrainingError
+from processor.errors import ArtifactError, Interrupted, NewerVersion, OutOfMemory, TrainingError
 from processor.journal import Journal
 from processor.learning.models import buffers_of, build_model, parameters_of
 from processor.learning.tasks import Dataset
+from processor.protocol.opened import Identity, OpenedRound
+from processor.tensors import TensorFile, write_tensors
 from processor.types import RoundView
 from tests.unit.artifacts import examples
 from tests.unit.protocol.views import ADDRESS, CID, round_view
@@ -52,6 +56,7 @@ PLAN = replace(
     ewc=replace(examples.PLAN.ewc, fisher_samples=FISHER_ROWS),
 )
 AN_HOUR = 3600.0
+HEADER = ModelHeader(0, None, CID)
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +75,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture(autouse=True)
 def seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same order of samples in every training that begins anew."""
+    """The same order of samples in every training that begins again."""
     monkeypatch.setattr(training.secrets, "randbits", lambda bits: 2**bits - 1)
 
 
@@ -78,9 +83,8 @@ def seed(monkeypatch: pytest.MonkeyPatch) -> None:
 def begin(tmp_path: Path, journal: Journal) -> Callable[..., Training]:
     """A training as a daemon begins it, or a restarted one goes on with it: with what is on disk and nothing else."""
 
-    def begun(view: RoundView = VIEW, **changes: Any) -> Training:
+    def begun(view: RoundView = VIEW, plan: Plan = PLAN, **changes: Any) -> Training:
         settings: dict[str, Any] = {
-            "plan": PLAN,
             "base": base(),
             "dataset": dataset(),
             "folder": tmp_path / "training",
@@ -89,7 +93,8 @@ def begin(tmp_path: Path, journal: Journal) -> Callable[..., Training]:
             "ends_at": time.monotonic() + AN_HOUR,
             "checkpoint_interval": AN_HOUR,
         }
-        return Training(view=view, **{**settings, **changes})
+        round = OpenedRound(Identity(31337, ADDRESS), view.opening, plan)
+        return Training(round=round, **{**settings, **changes})
 
     return begun
 
@@ -98,7 +103,7 @@ def base(fisher: float = 0.5) -> Model:
     module = build_model("mlp", NET, seed=0)
     parameters = parameters_of(module)
     sizes = {name: np.full_like(array, fisher) for name, array in parameters.items()}
-    return Model(ModelHeader(0, None, CID), parameters, buffers_of(module), sizes)
+    return Model(HEADER, parameters, buffers_of(module), sizes)
 
 
 def dataset(count: int = 50) -> Dataset:
@@ -138,6 +143,24 @@ def events(logs: Any, name: str) -> list[dict[str, Any]]:
     return [log for log in logs if log["event"] == name]
 
 
+def test_a_counter_stands_still_at_the_most_that_the_plan_declares(
+    begin: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    monkeypatch.setattr(training, "module_of", lambda plan: module)
+    start = buffers_of(module) | {"1.num_batches_tracked": np.array(95)}
+    statistics: dict[str, Buffer] = {
+        "1.running_mean": Average("average", -9.0, 9.0),
+        "1.running_var": Pooled("pooled", "1.running_mean", 0.0, 9.0),
+    }
+    plain = replace(PLAN, ewc=replace(PLAN.ewc, strength=0.0))
+    for most, count in ((1_000, 95 + STEPS), (100, 100)):
+        plan = replace(plain, buffers={**statistics, "1.num_batches_tracked": Counter("counter", 0, most)})
+        learned = begin(round_view(round=most), plan, base=Model(HEADER, parameters_of(module), start, {})).run()
+        assert learned.buffers["1.num_batches_tracked"] == count
+        assert learned.buffers["1.running_mean"].any()
+
+
 # ------------------------------------------------------------------------------------------------ stopped and killed
 
 
@@ -171,7 +194,7 @@ def test_a_daemon_that_is_killed_again_and_again_goes_on_from_its_last_checkpoin
     assert [said["step"] for said in events(logs, "resumed")] == [3, 6, 9]
 
 
-def test_a_kill_before_the_first_checkpoint_begins_anew(begin: Callable[..., Training]) -> None:
+def test_a_kill_before_the_first_checkpoint_begins_again(begin: Callable[..., Training]) -> None:
     with pytest.raises(Killed):
         begin(on_progress=at(4, die)).run()
     with capture_logs() as logs:
@@ -220,7 +243,7 @@ def set_aside(begin: Callable[..., Training], checkpoint: Path, said: str, **cha
     assert Path(warning["path"]).exists() and not checkpoint.exists()
 
 
-def test_a_damaged_checkpoint_is_set_aside_and_training_begins_anew(begin: Callable[..., Training]) -> None:
+def test_a_damaged_checkpoint_is_set_aside_and_training_begins_again(begin: Callable[..., Training]) -> None:
     checkpoint = begun_checkpoint(begin)
     content = bytearray(checkpoint.read_bytes())
     content[-5] ^= 1
@@ -228,7 +251,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_training_begins_anew(begin: Calla
     set_aside(begin, checkpoint, "was changed after it was written")
 
 
-def test_a_truncated_checkpoint_is_set_aside_and_training_begins_anew(begin: Callable[..., Training]) -> None:
+def test_a_truncated_checkpoint_is_set_aside_and_training_begins_again(begin: Callable[..., Training]) -> None:
     checkpoint = begun_checkpoint(begin)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     set_aside(begin, checkpoint, "is truncated")
@@ -236,6 +259,16 @@ def test_a_truncated_checkpoint_is_set_aside_and_training_begins_anew(begin: Cal
 
 def test_a_checkpoint_with_other_data_is_set_aside(begin: Callable[..., Training]) -> None:
     set_aside(begin, begun_checkpoint(begin), "its samples is 50, expected 49", dataset=dataset(49))
+
+
+def test_a_checkpoint_that_a_newer_koinon_wrote_is_refused_and_stays_as_it_is(begin: Callable[..., Training]) -> None:
+    checkpoint = begun_checkpoint(begin)
+    with TensorFile(checkpoint) as file:
+        write_tensors(checkpoint, {name: file.read(name) for name in file.names}, file.header | {"version": 2})
+    content = checkpoint.read_bytes()
+    with pytest.raises(NewerVersion, match=f"in {checkpoint.parent}: {checkpoint.name}: this checkpoint has version 2"):
+        begin().run()
+    assert [path.read_bytes() for path in checkpoint.parent.iterdir()] == [content]
 
 
 def test_a_round_of_the_same_number_with_another_key_has_a_checkpoint_of_its_own(
@@ -317,7 +350,7 @@ def test_progress_is_told_after_every_step_and_every_chunk(begin: Callable[..., 
 
 @given(st.integers(30, 30 * 24 * 3600))
 def test_a_tenth_of_the_training_period_is_kept_for_the_submission_within_bounds(period: int) -> None:
-    kept = seconds_to_submit(round_view(opened_at=1_000, training_deadline=1_000 + period))
+    kept = seconds_to_submit(round_view(opened_at=1_000, training_deadline=1_000 + period).opening)
     assert LEAST_TO_SUBMIT <= kept <= min(period / 10, MOST_TO_SUBMIT)
 
 

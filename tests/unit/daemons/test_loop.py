@@ -26,9 +26,12 @@ from processor.errors import (
     JournalBusy,
     JournalError,
     KeystoreError,
+    MachineError,
+    NewerVersion,
     OutOfMemory,
     StorageError,
     Unfinished,
+    Unreadable,
     WrongAddress,
 )
 from processor.metrics import Metrics
@@ -112,6 +115,7 @@ PASSING: list[BaseException] = [
     StorageError("no node"),
     OutOfMemory("too little"),
     JournalBusy("the disk is full"),
+    Unreadable("update: was truncated while it was read"),
     OSError(errno.ENOSPC, "No space left on device", "/state/work"),
     OSError(errno.EDQUOT, "Disk quota exceeded"),
     OSError(errno.EIO, "Input/output error"),
@@ -128,9 +132,11 @@ def test_what_passes_is_waited_out(error: BaseException) -> None:
 ENDING: list[BaseException] = [
     ConfigurationError("unknown model"),
     WrongAddress("another chain"),
+    NewerVersion("this checkpoint has version 2"),
     DatasetError("not the task's"),
     JournalError("another wallet's"),
     KeystoreError("wrong passphrase"),
+    MachineError("too few open files"),
     OSError(errno.EACCES, "Permission denied"),
     FileNotFoundError(errno.ENOENT, "No such file"),
     ValueError("a bug"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import structlog
 from processor.daemons.base import journal_path
 from processor.daemons.recovery import keep_secret, open_journal, saved_secrets
 from processor.daemons.updates import keep_update
-from processor.errors import JournalError
+from processor.errors import JournalError, NewerVersion
 from processor.journal import Journal, SavedSecret
 
 FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
@@ -28,11 +29,11 @@ def opened(state: Path) -> Journal:
 def damage(state: Path) -> None:
     path = journal_path(state)
     path.write_bytes(b"\xff" * path.stat().st_size)
-    for beside in ("-wal", "-shm"):
-        path.with_name(path.name + beside).unlink(missing_ok=True)
+    for part in ("-wal", "-shm"):
+        path.with_name(path.name + part).unlink(missing_ok=True)
 
 
-def test_a_damaged_journal_is_set_aside_and_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_journal_is_set_aside_and_made_again(tmp_path: Path) -> None:
     opened(tmp_path).close()
     damage(tmp_path)
     with structlog.testing.capture_logs() as logs, opened(tmp_path) as journal:
@@ -58,13 +59,13 @@ def test_an_update_and_a_secret_that_were_saved_outlive_the_journal(tmp_path: Pa
 
 
 @pytest.mark.parametrize("lost", ["deleted", "emptied"])
-def test_a_journal_that_was_lost_is_made_from_what_lies_beside_it(tmp_path: Path, lost: str) -> None:
+def test_a_journal_that_was_lost_is_made_from_what_lies_next_to_it(tmp_path: Path, lost: str) -> None:
     with opened(tmp_path) as journal:
         keep_secret(tmp_path, SECRET)
         journal.save_secret(SECRET)
     journal_path(tmp_path).unlink() if lost == "deleted" else journal_path(tmp_path).write_bytes(b"")
-    for beside in ("-wal", "-shm"):
-        journal_path(tmp_path).with_name("journal.sqlite" + beside).unlink(missing_ok=True)
+    for part in ("-wal", "-shm"):
+        journal_path(tmp_path).with_name("journal.sqlite" + part).unlink(missing_ok=True)
     for _ in range(2):
         with opened(tmp_path) as journal:
             assert journal.secret_for(KEY) == SECRET
@@ -78,7 +79,7 @@ def test_a_secret_that_was_broadcast_is_remembered_as_such_without_the_journal(t
         assert journal.key_for_opening(3, BASE, BASE) is None
 
 
-def test_a_journal_that_does_not_know_of_a_broadcast_is_told_by_what_lies_beside_it(tmp_path: Path) -> None:
+def test_a_journal_that_does_not_know_of_a_broadcast_is_told_by_what_lies_next_to_it(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         journal.save_secret(SECRET)
     keep_secret(tmp_path, replace(SECRET, broadcast=True))
@@ -86,7 +87,7 @@ def test_a_journal_that_does_not_know_of_a_broadcast_is_told_by_what_lies_beside
         assert journal.key_for_opening(3, BASE, BASE) is None
 
 
-def test_what_is_damaged_beside_the_journal_is_passed_over(tmp_path: Path) -> None:
+def test_what_is_damaged_next_to_the_journal_is_passed_over(tmp_path: Path) -> None:
     keep_secret(tmp_path, SECRET)
     (tmp_path / "secrets" / "other.json").write_text("{}")
     (tmp_path / "secrets" / "another.json").write_bytes(b"\xff")
@@ -100,3 +101,13 @@ def test_somebody_elses_journal_is_no_damaged_one(tmp_path: Path, other: dict[st
     with pytest.raises(JournalError, match="belongs to"):
         open_journal(tmp_path, **{**mine, **other}, log=structlog.get_logger())
     assert list(tmp_path.glob("*.damaged-*")) == []
+
+
+def test_a_secret_in_any_spelling_is_read_and_one_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
+    keep_secret(tmp_path, SECRET)
+    (path,) = (tmp_path / "secrets").iterdir()
+    path.write_text(json.dumps(json.loads(path.read_bytes()), indent=1))
+    assert saved_secrets(tmp_path) == [SECRET]
+    path.write_text('{"version": 2}')
+    with pytest.raises(NewerVersion, match="this saved-secret has version 2, this program reads up to 1"):
+        saved_secrets(tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from processor.chain.vouchers import Voucher
 from processor.daemons.handover import REST, Handover
 from processor.daemons.relay_limits import Rates
 from processor.daemons.relay_server import Refused, answering
-from processor.errors import ArtifactError
+from processor.errors import ArtifactError, NewerVersion
 from processor.protocol.receipts import sign_receipt
 from processor.protocol.relaying import DAY, Handed, decode_handed, encode_handed, kind_of
 from tests.unit.protocol.test_relaying import CHAIN, CLIENTS, FEDERATION
@@ -69,6 +69,12 @@ def handover(folder: Path, relays: list[Desk], ticks: Ticks | None = None, **cha
     urls = tuple(desk.url for desk in relays)
     fields: dict[str, Any] = {"silence": 5.0, "ticks": ticks or Ticks()}
     return Handover(CLIENT, CHAIN, FEDERATION, folder, urls, LOG, **{**fields, **changes})
+
+
+def made_newer(file: Path) -> bytes:
+    """What the file holds once all in it is of a version that this program does not know."""
+    file.write_bytes(file.read_bytes().replace(b'"version":1', b'"version":9'))
+    return file.read_bytes()
 
 
 def bodies(handed: Handed) -> list[bytes]:
@@ -155,6 +161,22 @@ def test_a_leaving_names_who_is_paid(tmp_path: Path) -> None:
     assert client.sign_leaving(round_view(3), 3_050, CLIENTS[4].address).to == CLIENTS[4].address
 
 
+@pytest.mark.parametrize("what", ["update", "registration", "leaving"])
+def test_what_a_newer_koinon_signed_is_refused_by_name_and_never_replaced(tmp_path: Path, what: str) -> None:
+    client, view = handover(tmp_path, []), round_view(3)
+    sign: Callable[[], object] = {
+        "update": lambda: client.sign(view, cid_for("update", 3), 30, now=3_001),
+        "registration": lambda: client.sign_registration(view, 3_001),
+        "leaving": lambda: client.sign_leaving(view, 3_001, CLIENTS[3].address),
+    }[what]
+    sign()
+    [file] = (tmp_path / "signed").iterdir()
+    newer = made_newer(file)
+    with pytest.raises(NewerVersion, match=f"{file}: this .* has version 9, this program reads up to 1: update Koinon"):
+        sign()
+    assert [(path, path.read_bytes()) for path in (tmp_path / "signed").iterdir()] == [(file, newer)]
+
+
 # ------------------------------------------------------------------------------------------------------- handing over
 
 
@@ -201,6 +223,7 @@ def answers(desk: Desk, client: Handover) -> dict[str, bytes | Exception]:
         "an error": RuntimeError("a bug"),
         "nothing": b"",
         "something else": b'{"kind":"receipt"}',
+        "a receipt of a newer version": good.encode().replace(b'"version":1', b'"version":9'),
         "a receipt for something else": sign_receipt(desk.account, 7, other).encode(),
         "a changed receipt": replace(good, taken_at=8).encode(),
         "a receipt in another's name": replace(good, relay=CLIENTS[4].address).encode(),
@@ -215,6 +238,7 @@ def answers(desk: Desk, client: Handover) -> dict[str, bytes | Exception]:
         "an error",
         "nothing",
         "something else",
+        "a receipt of a newer version",
         "a receipt for something else",
         "a changed receipt",
         "a receipt in another's name",
@@ -272,6 +296,20 @@ def test_a_kept_receipt_that_was_damaged_is_asked_for_again(tmp_path: Path, rela
     kept.write_bytes(b"{")
     assert client.hand_over(signed, view, now=3_002) == receipt
     assert json.loads(kept.read_bytes())["kind"] == "receipt"
+
+
+def test_a_receipt_that_a_newer_koinon_kept_is_refused_by_name_and_never_replaced(
+    tmp_path: Path, relays: list[Desk]
+) -> None:
+    client, view = handover(tmp_path, relays[:1]), round_view(3)
+    signed = client.sign(view, cid_for("update", 3), 30, now=3_001)
+    client.hand_over(signed, view, now=3_001)
+    [kept] = (tmp_path / "receipts").iterdir()
+    newer = made_newer(kept)
+    for again in (False, True):
+        with pytest.raises(NewerVersion, match=f"{kept}: this receipt has version 9"):
+            client.hand_over(signed, view, now=3_002, again=again)
+    assert kept.read_bytes() == newer and len(relays[0].taken) == 1
 
 
 def test_registrations_and_leavings_go_to_the_first_relay_that_takes_them(tmp_path: Path, relays: list[Desk]) -> None:

@@ -112,7 +112,7 @@ def test_a_queue_of_somebody_else_or_of_another_version_is_refused(tmp_path: Pat
         Queue(queue_path(tmp_path), CHAIN, FEDERATION, CLIENTS[0].address)
     with queue_in(tmp_path) as queue:
         queue._database.execute("PRAGMA user_version = 9")
-    with pytest.raises(JournalError, match="has version 9"):
+    with pytest.raises(JournalError, match="has version 9, this program reads up to 1: update Koinon"):
         queue_in(tmp_path)
 
 

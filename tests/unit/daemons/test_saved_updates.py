@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from processor.cid import cid_of
 from processor.daemons.updates import forget_updates, keep_update, saved_update, saved_updates
+from processor.errors import NewerVersion
 from processor.journal import SavedUpdate
 
 LOG = structlog.get_logger()
@@ -109,3 +110,11 @@ def test_a_note_whose_update_a_kill_kept_away_is_no_update_and_goes_with_the_oth
     other = kept(tmp_path, round=2)
     forget_updates(tmp_path / "updates", but=other)
     assert len(list((tmp_path / "updates").iterdir())) == 2
+
+
+def test_a_note_of_a_newer_version_is_refused_by_name_since_its_update_must_not_be_made_twice(tmp_path: Path) -> None:
+    update = kept(tmp_path)
+    update.path.with_name(update.cid + ".json").write_bytes(b'{"kind":"saved-update","version":2}')
+    with pytest.raises(NewerVersion, match="this saved-update has version 2, this program reads up to 1"):
+        found(tmp_path)
+    assert update.path.exists()

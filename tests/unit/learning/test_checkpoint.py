@@ -14,15 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from processor.artifacts.artifact_file import check_groups
 from processor.cid import cid_of
-from processor.errors import ArtifactError
-from processor.learning.checkpoint import Job, load_checkpoint, save_checkpoint
+from processor.errors import ArtifactError, NewerVersion, Unreadable
+from processor.learning.checkpoint import CHECKPOINT, Job, load_checkpoint, save_checkpoint
 from processor.learning.ewc import FisherSums
 from processor.learning.trainer import Progress
 from processor.tensors import TensorFile, write_tensors
 
-BASE, PLAN, OTHER = cid_of(b"base"), cid_of(b"plan"), cid_of(b"other")
-JOB = Job(round=3, sealing_key="ab" * 32, base_model=BASE, plan=PLAN, samples=50, steps=10, rows=20)
+BASE, PLAN_CID, OTHER = cid_of(b"base"), cid_of(b"plan"), cid_of(b"other")
+JOB = Job(round=3, sealing_key="ab" * 32, base_model=BASE, plan=PLAN_CID, samples=50, steps=10, rows=20)
 
 
 def net(outputs: int = 2, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -176,5 +177,19 @@ def test_one_changed_or_missing_byte_anywhere_is_noticed(path: Path, data: st.Da
 
 
 def test_a_checkpoint_that_is_not_there_is_an_error_in_words(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="cannot be read: No such file"):
+    with pytest.raises(Unreadable, match="cannot be read: No such file"):
         load_checkpoint(tmp_path / "none", JOB, net())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_saved_lies_in_the_groups_of_its_kind(tmp_path: Path, dtype: torch.dtype) -> None:
+    module, path = net(dtype=dtype), tmp_path / "checkpoint"
+    save_checkpoint(path, JOB, module, begun(module, step=10), sums_of(module))
+    with TensorFile(path) as file:
+        check_groups(CHECKPOINT, file.layout)
+
+
+def test_a_checkpoint_of_a_newer_version_is_told_from_one_that_is_no_good(path: Path) -> None:
+    rewritten(path, {"version": 2})
+    with pytest.raises(NewerVersion, match="checkpoint: this checkpoint has version 2, .* up to 1: update Koinon"):
+        load_checkpoint(path, JOB, net())

@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from processor.artifacts.model import ModelHeader, load_model, write_model
-from processor.artifacts.plan import (
-    Aggregation,
-    Ewc,
-    Factory,
-    LocalWork,
-    Metering,
-    Optimizer,
-    Plan,
-    Privacy,
-    Slashing,
-    Stopping,
-)
-from processor.artifacts.update import UpdateHeader, write_update
+from processor.aggregation.combine import combine
+from processor.aggregation.facts import facts_of
+from processor.aggregation.inputs import Accepted
+from processor.artifacts.model import ModelHeader, load_model, open_model, write_model
+from processor.artifacts.plan import Ewc, Factory, LocalWork, Optimizer
+from processor.artifacts.state import FIRST_STATE
+from processor.artifacts.update import UpdateHeader, open_update, write_update
 from processor.cid import cid_of
-from processor.learning.aggregation import Accepted, aggregate
 from processor.learning.evaluation import accuracy
 from processor.learning.ewc import Anchor, fisher_information
 from processor.learning.models import build_model, load_parameters, parameters_of
 from processor.learning.tasks import Dataset, digits_partition
 from processor.learning.trainer import Progress, train
+from tests.unit.artifacts import examples
 
 ROUNDS = 10
-PLAN = Plan(
+PLAN = replace(
+    examples.PLAN,
     task=Factory("digits", {}),
     model=Factory("mlp", {"inputs": 64, "hidden": [400], "outputs": 10}),
     initialization_seed=0,
     optimizer=Optimizer("sgd", learning_rate=0.4, momentum=0.0),
     local=LocalWork(steps=8, epochs=None, batch_size=64),
     ewc=Ewc(strength=10.0, decay=0.5, fisher_samples=32, fisher_cap=1.0),
-    privacy=Privacy("none"),
-    aggregation=Aggregation("fedavg", max_weight=1000, max_norm=20.0, min_updates=1),
-    metering=Metering(tolerance_percent=200, floor_ms=1000),
-    slashing=Slashing(rate=0),
-    stopping=Stopping(min_rounds=ROUNDS, max_rounds=ROUNDS, patience=ROUNDS, min_improvement=0.0),
-    validation="private",
-    public_data=True,
 )
 PLAN_CID = cid_of(PLAN.encode())
 
@@ -76,7 +64,8 @@ def client_round(folder: Path, client: int, dataset: Dataset, seed: int) -> Acce
     delta = {name: array - base.parameters[name] for name, array in parameters_of(module).items()}
     header = UpdateHeader(31337, "0x" + "9" * 40, base.header.round + 1, address, PLAN_CID, samples=len(dataset))
     write_update(path, header, delta, {}, fisher_information(module, dataset.features, ewc.fisher_samples))
-    return Accepted(address, path, len(dataset))
+    with open_model(folder / "model") as model, open_update(path) as update:
+        return Accepted(address, path, len(dataset), facts_of(update, model, PLAN))
 
 
 def reached_together(folder: Path, clients: list[Dataset], validation: Dataset, seed: int) -> float:
@@ -87,7 +76,8 @@ def reached_together(folder: Path, clients: list[Dataset], validation: Dataset, 
             client_round(folder, client, dataset, seed=seed * 1000 + round * 10 + client)
             for client, dataset in enumerate(clients, start=1)
         ]
-        parent = aggregate(folder / "model", accepted, PLAN, ModelHeader(round, parent, PLAN_CID), folder / "next")
+        header = ModelHeader(round, parent, PLAN_CID)
+        parent, _ = combine(folder / "model", FIRST_STATE, accepted, PLAN, header, folder / "next")
         (folder / "next").replace(folder / "model")
     load_parameters(module, load_model(folder / "model").parameters, {})
     return accuracy(module, validation)

@@ -23,7 +23,7 @@ from processor.learning.tasks import Dataset
 from processor.learning.trainer import SEED_BITS, Progress, train
 
 FEATURES, CLASSES = 4, 3
-BASE, PLAN = cid_of(b"base"), cid_of(b"plan")
+BASE, PLAN_CID = cid_of(b"base"), cid_of(b"plan")
 FISHER_SAMPLES, CHUNK = 20, 4
 
 
@@ -56,7 +56,7 @@ class Work:
     def job(self) -> Job:
         count = len(self.dataset)
         steps, rows = self.local.steps_of(count), rows_used(count, FISHER_SAMPLES)
-        return Job(1, "ab" * 32, BASE, PLAN, samples=count, steps=steps, rows=rows)
+        return Job(1, "ab" * 32, BASE, PLAN_CID, samples=count, steps=steps, rows=rows)
 
     @property
     def moments(self) -> int:
@@ -146,7 +146,7 @@ def test_a_training_that_is_stopped_after_every_step_gives_the_same_bits(tmp_pat
 
 
 def test_the_random_numbers_of_a_step_differ_from_those_of_another() -> None:
-    """Were they drawn anew from one seed in every step, dropout would always drop the same."""
+    """Were they drawn again from one seed in every step, dropout would always drop the same."""
     module, drawn = nn.Sequential(nn.Dropout(0.5), nn.Linear(FEATURES, CLASSES)), []
     module[0].register_forward_hook(lambda _module, _inputs, output: drawn.append((output == 0).tolist()))
     ones = Dataset(np.ones((4, FEATURES), np.float32), np.zeros(4, np.int64))

@@ -15,9 +15,9 @@ from processor.artifacts.round import RoundFile
 from processor.chain.commitments import NO_RECORD
 from processor.cid import cid_of
 from processor.privacy.sealing import public_key_of
-from processor.protocol.audit.claims import Claims
 from processor.protocol.audit.state import State
 from processor.protocol.history import Published, file_of_report, link_of_file, report_history
+from processor.protocol.walk.claims import Claims
 from processor.types import Cid, FederationTerms, Opening, Outcome, Phase, Release, Result, Submitted
 from tests.unit.artifacts.examples import CLIENTS, FEDERATION, OPENING, REPORT
 from tests.unit.protocol.views import round_view

@@ -10,9 +10,9 @@ import pytest
 
 from processor.artifacts.report import Report
 from processor.chain.asset import Asset
-from processor.protocol.audit.claims import walk
 from processor.protocol.audit.reports import check_history, check_report
 from processor.protocol.audit.verdict import Checks, describe
+from processor.protocol.walk.claims import walk
 from processor.types import ZERO_ADDRESS
 from tests.unit.protocol.histories import History, cid, secret_of
 

@@ -16,11 +16,11 @@ from processor.protocol.audit.chain import (
     check_terms,
     credits_of,
 )
-from processor.protocol.audit.claims import RoundList, Step, walk
 from processor.protocol.audit.money import Balance, Settled, check_money, clients_of
 from processor.protocol.audit.state import State
 from processor.protocol.audit.verdict import Checks, describe
 from processor.protocol.rewards import least_pool, payable
+from processor.protocol.walk.claims import RoundList, Step, walk
 from processor.types import (
     ZERO_ADDRESS,
     Adjustment,
@@ -114,7 +114,7 @@ def test_a_round_that_does_not_go_on_from_there_is_named(checks: Checks, changes
 
 
 def test_what_is_not_known_of_the_round_before_is_not_checked(checks: Checks) -> None:
-    unknown = Lineage(release=None, state=None, state_cid=None, state_known=False, carried=None, offset=None)
+    unknown = Lineage(release=None, state=None, carried=None, offset=None)
     assert follows(checks, unknown, replace(OPENING, pool=0, selection_offset=1)) == []
     assert checks.count == 0
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from typing import Any
 
@@ -7,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.artifacts.plan import Ewc, Factory, LocalWork
+from processor.artifacts.buffers import Average
+from processor.artifacts.plan import Ewc, Factory, LocalWork, Plan
 from processor.chain.asset import Asset
+from processor.cid import cid_of
+from processor.config import organization_template
 from processor.protocol.consent import Agreement, consent_refusal, in_words
 from processor.protocol.limits import ModelSize
 from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
@@ -48,6 +52,14 @@ agreements = st.builds(
 def test_digest_of_an_agreement_never_changes_from_version_to_version() -> None:
     agreement = Agreement(1, FEDERATION, OTHER_CID, PLAN, FederationTerms())
     assert agreement.digest() == "7ad25d0d12efd24928276b70ae09f4c154141f5b3f0731e8786c9bd53a999cbe"
+
+
+def test_an_unchanged_configuration_keeps_its_plan_and_every_consent_to_it() -> None:
+    plan = Plan.from_table(tomllib.loads(organization_template())["plan"])
+    cid = cid_of(plan.encode())
+    assert cid == "QmPHDyGyxfPEaQLGCiHDxce7GqHD9GEbGuv9M4xkhbSDho"
+    agreement = Agreement(31337, FEDERATION, cid, plan, FederationTerms())
+    assert agreement.digest() == "a58f8d4615604311a566bd5d5aee4f26821e23b2d08ad1ce565ff954efc1eded"
 
 
 @given(agreements, agreements)
@@ -121,12 +133,10 @@ def test_words_say_who_can_see_updates_under_an_appointed_audit() -> None:
     assert "the auditors that it appoints" in appointed and "can open your update" not in appointed
 
 
-@pytest.mark.parametrize(
-    ("where", "said"),
-    [("client", "Your own machine adds noise"), ("organization", "adds noise to the sum of all")],
-)
-def test_words_have_a_place_for_noise_that_a_later_plan_may_ask_for(where: str, said: str) -> None:
-    assert said in with_plan(privacy=replace(PLAN.privacy, where=where))
+def test_words_say_that_buffers_are_held_to_what_the_plan_declares_where_it_does() -> None:
+    declared = with_plan(buffers={"1.running_mean": Average("average", -10.0, 10.0)})
+    assert "whose buffers lie outside what the plan declares" in declared
+    assert "outside what the plan declares" not in words()
 
 
 def test_words_say_that_models_are_published_unencrypted() -> None:

@@ -10,13 +10,9 @@ from processor.chain.vouchers import Voucher
 from processor.protocol.decide import (
     Approve,
     Claim,
-    ClientSituation,
-    Entry,
     Finalize,
     OpenRound,
-    OrganizationSituation,
     Publish,
-    Purse,
     Register,
     SetInitialModel,
     Stop,
@@ -30,6 +26,7 @@ from processor.protocol.decide import (
     voucher_refusal,
 )
 from processor.types import ZERO_ADDRESS, Admission, FederationTerms, Phase
+from tests.unit.protocol.situations import ClientSituation, Entry, OrganizationSituation, Purse
 from tests.unit.protocol.views import ADDRESS, CID, round_view
 
 COIN = Asset(ZERO_ADDRESS, "ETH", 18)

@@ -161,3 +161,14 @@ def test_a_folder_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="there is no directory"):
         check_receipts(tmp_path / "receipts", {}, CHAIN, FEDERATION)
     assert check_receipts(tmp_path, {}, CHAIN, FEDERATION) == []
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["what was taken", "and the receipt itself"])
+def test_a_receipt_of_a_newer_version_is_an_open_question(tmp_path: Path, count: int) -> None:
+    """Its own version stands behind that of what was taken."""
+    data = receipt(update(3, 0)).encode().replace(b'"version":1', b'"version":9', count)
+    (tmp_path / "a.json").write_bytes(data)
+    [found] = check_receipts(tmp_path, {3: list_of(3)}, CHAIN, FEDERATION)
+    assert (found.verdict, found.receipt) == (Verdict.UNKNOWN, None)
+    assert "whether a.json was kept is open" in found.words and "update Koinon" in found.words
+    assert unkept([found]) == [] and (tmp_path / "a.json").read_bytes() == data

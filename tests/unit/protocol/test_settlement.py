@@ -9,19 +9,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processor.aggregation.facts import Facts
 from processor.artifacts.plan import Slashing
 from processor.cid import cid_of
-from processor.protocol.settlement import METERING, REASONS, SLASHED, UNAVAILABLE, Examined, adjustments_of, judge
+from processor.protocol.examine import Content, Examined
+from processor.protocol.judge import (
+    METERING,
+    REASONS,
+    SLASHED,
+    UNAVAILABLE,
+    accepted_of,
+    adjustments_of,
+    judge,
+)
 from processor.types import Adjustment, Submitted
 from tests.unit.artifacts.examples import PLAN
 
 RATE = 2_500
 FLOOR_MS = PLAN.metering.floor_ms
+FACTS = Facts(delta_norm=1.0, fisher_norm=None)
 
 
 def examined(number: int, reason: str | None = None, compute_ms: int = FLOOR_MS) -> Examined:
     submitted = Submitted(f"0x{number:040x}", cid_of(str(number).encode()), compute_ms)
-    return Examined.rejected(submitted, reason) if reason else Examined(submitted, Path("opened"), 10 + number, None)
+    content = Content(Path("opened"), 10 + number, FACTS)
+    return Examined.rejected(submitted, reason) if reason else Examined(submitted, content, None)
 
 
 def adjustments(*items: Examined, rate: int = RATE) -> tuple[Adjustment, ...]:
@@ -81,3 +93,11 @@ def test_lines_stand_in_the_order_of_submission_with_claim_and_samples() -> None
 def test_a_weight_is_the_samples_up_to_the_plans_most() -> None:
     modest = replace(PLAN, aggregation=replace(PLAN.aggregation, max_weight=12))
     assert [line.weight for line in judge([examined(1), examined(2), examined(3)], modest)] == [11, 12, 12]
+
+
+def test_what_is_averaged_is_what_is_not_rejected_with_the_weights_that_are_reported() -> None:
+    items = [examined(3), examined(1, "norm"), examined(2, compute_ms=100 * FLOOR_MS)]
+    lines = judge(items, PLAN)
+    assert [(one.client, one.weight, one.facts) for one in accepted_of(items, lines)] == [
+        (line.client, line.weight, FACTS) for line in lines if line.weight > 0
+    ]

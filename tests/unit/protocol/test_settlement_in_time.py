@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from processor.artifacts.model import write_model
+from processor.artifacts.state import FIRST_STATE
 from processor.cid import cid_of
 from processor.errors import StorageError
 from processor.privacy.sealing import generate_key_pair
-from processor.protocol.settlement import UNAVAILABLE, Identity, settle
-from processor.storage import GatewayStorage, LocalStorage, SeveralStorage, get_bytes, put_bytes
+from processor.protocol.judge import UNAVAILABLE
+from processor.protocol.opened import Identity, OpenedRound
+from processor.protocol.settlement import Settlement, settle
+from processor.storage import GatewayStorage, LocalStorage, SeveralStorage, Storage, get_bytes, put_bytes
+from processor.storage.library import Library
 from processor.types import Cid, Submitted
 from tests.unit.artifacts.examples import FEDERATION, MODEL_HEADER, OPENING, PARAMETERS, PLAN
 from tests.unit.storage.servers import Server, honest
@@ -47,6 +52,13 @@ def base_in(store: LocalStorage, folder: Path) -> Cid:
     return store.put(folder / "base")
 
 
+def settled(
+    base: Cid, lines: Sequence[Submitted], storage: Storage, work: Path, **limits: Any
+) -> AbstractContextManager[Settlement]:
+    round = OpenedRound(IDENTITY, replace(OPENING, base_model=base), PLAN)
+    return settle(round, lines, KEYS.secret, FIRST_STATE, Library(storage), work, **limits)
+
+
 def submitted(*updates: bytes) -> list[Submitted]:
     return [Submitted(f"0x{number:040x}", cid_of(data), number) for number, data in enumerate(updates, start=1)]
 
@@ -58,9 +70,8 @@ def test_an_update_that_comes_too_slowly_is_unavailable_and_the_round_goes_on(
 ) -> None:
     slow = Server(SLOW, cid_of(SLOW), silent=trouble == "silent", dribbles=trouble == "dribbles")
     storage = storage_of(run, [store], honest(SERVED), slow)
-    opening = replace(OPENING, base_model=base_in(store, tmp_path))
     work, lines = tmp_path / "work", submitted(SERVED, SLOW)
-    with settle(opening, lines, PLAN, KEYS.secret, IDENTITY, storage, work, budget=1) as settlement:
+    with settled(base_in(store, tmp_path), lines, storage, work, budget=1) as settlement:
         assert [update.reason for update in settlement.updates] == ["sealed_wrong", UNAVAILABLE]
         assert settlement.unavailable == 1
     assert not [path for path in work.iterdir() if path.name.startswith("round-")]
@@ -71,21 +82,20 @@ def test_more_slow_updates_than_are_fetched_at_a_time_end_in_the_same_time(
     run: ExitStack, store: LocalStorage, tmp_path: Path
 ) -> None:
     storage = storage_of(run, [store], Server(SLOW, cid_of(SLOW), silent=True))
-    opening = replace(OPENING, base_model=base_in(store, tmp_path))
     lines = submitted(*[SLOW] * 80)
-    with settle(opening, lines, PLAN, KEYS.secret, IDENTITY, storage, tmp_path / "work", budget=1) as settlement:
+    with settled(base_in(store, tmp_path), lines, storage, tmp_path / "work", budget=1) as settlement:
         assert settlement.unavailable == 80
 
 
 def test_an_update_that_one_node_of_the_quorum_has_is_kept_on_all(run: ExitStack, tmp_path: Path) -> None:
     """Also where it is rejected: the audit has to see why."""
     stores = [LocalStorage(tmp_path / name) for name in ("one", "two")]
-    opening = replace(OPENING, base_model=base_in(stores[0], tmp_path))
+    base = base_in(stores[0], tmp_path)
     put_bytes(stores[0], SERVED)
     storage = storage_of(run, stores, honest(SLOW))
     lines = submitted(SERVED, SLOW, b"nobody's")
     kept = storage.put
-    with settle(opening, lines, PLAN, KEYS.secret, IDENTITY, storage, tmp_path / "work", keep=kept) as settlement:
+    with settled(base, lines, storage, tmp_path / "work", keep=kept) as settlement:
         assert [update.reason for update in settlement.updates] == ["sealed_wrong", "sealed_wrong", UNAVAILABLE]
     for store in stores:
         for data in (SERVED, SLOW):
@@ -94,16 +104,15 @@ def test_an_update_that_one_node_of_the_quorum_has_is_kept_on_all(run: ExitStack
 
 def test_nothing_is_kept_unless_it_is_asked_for(run: ExitStack, tmp_path: Path) -> None:
     stores = [LocalStorage(tmp_path / name) for name in ("one", "two")]
-    opening = replace(OPENING, base_model=base_in(stores[0], tmp_path))
+    base = base_in(stores[0], tmp_path)
     put_bytes(stores[0], SERVED)
     lines = submitted(SERVED)
-    with settle(opening, lines, PLAN, KEYS.secret, IDENTITY, storage_of(run, stores), tmp_path / "work") as settlement:
+    with settled(base, lines, storage_of(run, stores), tmp_path / "work") as settlement:
         assert settlement.unavailable == 0
     assert list(stores[1].directory.iterdir()) == []
 
 
 def test_what_cannot_be_kept_ends_the_settlement_and_leaves_nothing(store: LocalStorage, tmp_path: Path) -> None:
-    opening = replace(OPENING, base_model=base_in(store, tmp_path))
     put_bytes(store, SERVED)
 
     def keep(path: Path) -> None:
@@ -113,7 +122,7 @@ def test_what_cannot_be_kept_ends_the_settlement_and_leaves_nothing(store: Local
     work, lines = tmp_path / "work", submitted(SERVED)
     with (
         pytest.raises(StorageError, match="no room"),
-        settle(opening, lines, PLAN, KEYS.secret, IDENTITY, store, work, keep=keep),
+        settled(base_in(store, tmp_path), lines, store, work, keep=keep),
     ):
         raise AssertionError("settled")
     assert list(work.iterdir()) == []

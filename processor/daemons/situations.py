@@ -1,0 +1,249 @@
+"""What the daemons know at one block, each part looked into when the decision asks for it: an idle cycle reads no more
+than what rules everything else out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from processor.chain.asset import Asset, allowance, balance_of
+from processor.chain.federation import Federation, VoucherStanding
+from processor.chain.snapshot import Snapshot
+from processor.chain.vouchers import Voucher, load_voucher
+from processor.config import ClientSettings, OrganizationSettings
+from processor.daemons.outbox import Outbox
+from processor.errors import ChainError
+from processor.journal import SavedUpdate
+from processor.protocol.decide import voucher_refusal
+from processor.protocol.rewards import least_pool, selected_of
+from processor.types import Address, Admission, Block, Cid, FederationTerms, Phase, RoundView
+
+
+@dataclass
+class WalletPurse:
+    """What an account can pay the federation with, at a block."""
+
+    federation: Federation
+    account: Address
+    block: Block
+
+    @property
+    def asset(self) -> Asset:
+        return self.federation.asset()
+
+    @cached_property
+    def balance(self) -> int:
+        return balance_of(self.federation.web3, self.asset, self.account, self.block)
+
+    @cached_property
+    def allowance(self) -> int:
+        if self.asset.native:
+            return 0
+        return allowance(self.federation.web3, self.asset, self.account, self.federation.address, self.block)
+
+
+def voucher_in(path: Path | None) -> Voucher | None:
+    """The voucher that is configured. Raises ChainError where its file holds none."""
+    return None if path is None else load_voucher(path)
+
+
+@dataclass
+class SeenByStranger:
+    """What a client that is no member knows about becoming one."""
+
+    snapshot: Snapshot
+    address: Address
+    settings: ClientSettings
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody can become a member any more; asked for together with what becomes of the voucher."""
+        voucher, _ = self._voucher
+        if voucher is not None:
+            self.snapshot.voucher(voucher.id)
+        return self.snapshot.closed
+
+    @property
+    def terms(self) -> FederationTerms:
+        return self.snapshot.terms
+
+    @cached_property
+    def purse(self) -> WalletPurse:
+        return WalletPurse(self.snapshot.federation, self.address, self.snapshot.block)
+
+    @property
+    def accepted_asset(self) -> Address:
+        return self.settings.asset
+
+    @property
+    def max_stake(self) -> int:
+        return self.settings.max_stake
+
+    @property
+    def stake_held(self) -> int:
+        return self.snapshot.view.client.stake
+
+    @property
+    def update_live(self) -> bool:
+        view = self.snapshot.view
+        return view.phase.live and view.client.update is not None
+
+    @cached_property
+    def voucher_refusal(self) -> str | None:
+        """Why the voucher that is configured does not admit us; None where it does, or where none is asked for."""
+        voucher, trouble = self._voucher
+        if trouble is not None or self.terms.admission is Admission.OPEN:
+            return trouble
+        federation, now = self.snapshot.federation, self.snapshot.block.timestamp
+        found = VoucherStanding(spent=False, owner_nonce=0) if voucher is None else self.snapshot.voucher(voucher.id)
+        whose = (federation.chain_id, federation.address, self.address)
+        return voucher_refusal(voucher, found.spent, *whose, now, found.owner_nonce)
+
+    @cached_property
+    def _voucher(self) -> tuple[Voucher | None, str | None]:
+        """The voucher that is configured, where one is asked for, and why its file holds none."""
+        if self.terms.admission is Admission.OPEN:
+            return None, None
+        try:
+            return voucher_in(self.settings.voucher), None
+        except ChainError as error:
+            return None, str(error)
+
+
+@dataclass
+class SeenByClient:
+    """What a client knows. `saved` is its own update of the latest round, and `refuse` says why it takes no part in
+    it, which may take long to find out."""
+
+    snapshot: Snapshot
+    address: Address
+    settings: ClientSettings
+    transactions: Outbox
+    saved: SavedUpdate | None
+    refuse: Callable[[Snapshot], str | None]
+
+    @property
+    def closed(self) -> bool:
+        return self.snapshot.closed
+
+    @property
+    def asset(self) -> Asset:
+        return self.snapshot.federation.asset()
+
+    @property
+    def stake(self) -> int:
+        return self.snapshot.view.client.stake
+
+    @cached_property
+    def entry(self) -> SeenByStranger | None:
+        if self.snapshot.view.client.member:
+            return None
+        stranger = SeenByStranger(self.snapshot, self.address, self.settings)
+        return None if stranger.closed else stranger
+
+    @property
+    def round(self) -> RoundView | None:
+        view = self.snapshot.view
+        return None if view.phase is Phase.NONE else view
+
+    @cached_property
+    def has_update(self) -> bool:
+        return self.saved is not None and (self.saved.published or self.saved.path.exists())
+
+    @property
+    def unpublished(self) -> bool:
+        saved = self.saved
+        return saved is not None and self.snapshot.view.client.update == saved.cid and not saved.published
+
+    @cached_property
+    def refusal(self) -> str | None:
+        return None if self.has_update else self.refuse(self.snapshot)
+
+    @property
+    def owed(self) -> int:
+        return self.snapshot.view.client.owed
+
+    @property
+    def claim_threshold(self) -> int:
+        return self.settings.claim_threshold
+
+    @cached_property
+    def transaction_pending(self) -> bool:
+        return self.transactions.pending()
+
+    @cached_property
+    def unconfirmed(self) -> bool:
+        return self.transactions.unconfirmed()
+
+
+@dataclass
+class SeenByOrganization:
+    """What an organization knows. `stop_after` says whether the stopping rule holds after the round of a report."""
+
+    snapshot: Snapshot
+    address: Address
+    settings: OrganizationSettings
+    transactions: Outbox
+    stop_after: Callable[[Cid | None], str | None]
+
+    @property
+    def closed(self) -> bool:
+        return self.snapshot.closed
+
+    @property
+    def has_initial_model(self) -> bool:
+        return self.snapshot.release.model is not None
+
+    @property
+    def round(self) -> RoundView | None:
+        view = self.snapshot.view
+        return None if view.phase is Phase.NONE else view
+
+    @property
+    def members(self) -> int:
+        return self.snapshot.member_count
+
+    @property
+    def min_members(self) -> int:
+        return self.settings.min_members
+
+    @property
+    def paused(self) -> bool:
+        return self.snapshot.paused
+
+    @cached_property
+    def purse(self) -> WalletPurse:
+        return WalletPurse(self.snapshot.federation, self.address, self.snapshot.block)
+
+    @property
+    def reward(self) -> int:
+        return self.settings.round.reward
+
+    @property
+    def carried(self) -> int:
+        return self.snapshot.carried
+
+    @property
+    def selected(self) -> int:
+        """How many the next round would select of the fewest members that it opens with."""
+        rounds = self.settings.round
+        return selected_of(self.settings.min_members, rounds.selection_rate, rounds.max_updates)
+
+    @property
+    def least_pool(self) -> int:
+        rounds, spread = self.settings.round, self.snapshot.terms.max_spread
+        return least_pool(rounds.reward_rate_cap, self.selected, rounds.max_compute_ms, spread)
+
+    @cached_property
+    def stop(self) -> str | None:
+        return self.stop_after(self.snapshot.release.report)
+
+    @cached_property
+    def transaction_pending(self) -> bool:
+        return self.transactions.pending()
+
+    @cached_property
+    def unconfirmed(self) -> bool:
+        return self.transactions.unconfirmed()

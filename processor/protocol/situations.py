@@ -1,0 +1,119 @@
+"""What a decision asks for: a party's situation at one block, each part of it read when it is asked for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from processor.chain.asset import Asset
+from processor.types import Address, FederationTerms, RoundView
+
+
+class Purse(Protocol):
+    """What an account can pay with: its balance in the federation's asset, and what the federation may take of it.
+
+    The native coin needs no allowance.
+    """
+
+    @property
+    def asset(self) -> Asset: ...
+    @property
+    def balance(self) -> int: ...
+    @property
+    def allowance(self) -> int: ...
+
+
+class Entry(Protocol):
+    """What a client that is no member knows about becoming one.
+
+    `accepted_asset` and `max_stake` are its own limits, `stake_held` what an earlier membership left with the contract,
+    `update_live` whether its update is in a round that goes on; `voucher_refusal` says why it is not admitted, where
+    admission is by voucher.
+    """
+
+    @property
+    def terms(self) -> FederationTerms: ...
+    @property
+    def purse(self) -> Purse: ...
+    @property
+    def accepted_asset(self) -> Address: ...
+    @property
+    def max_stake(self) -> int: ...
+    @property
+    def stake_held(self) -> int: ...
+    @property
+    def update_live(self) -> bool: ...
+    @property
+    def voucher_refusal(self) -> str | None: ...
+
+
+class ClientSituation(Protocol):
+    """What a client knows at one block.
+
+    `entry` is there where the client is no member and could become one. `stake` is what the contract holds of its
+    stake, `owed` what it could claim. `has_update` says that the round's update is sealed, `unpublished` that nobody
+    has its bytes; `refusal` why the client's own limits rule the round out; `transaction_pending` that an earlier
+    transaction is neither mined nor dropped; `unconfirmed` that a reorganization may still undo the last one.
+    """
+
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def asset(self) -> Asset: ...
+    @property
+    def stake(self) -> int: ...
+    @property
+    def entry(self) -> Entry | None: ...
+    @property
+    def round(self) -> RoundView | None: ...
+    @property
+    def has_update(self) -> bool: ...
+    @property
+    def unpublished(self) -> bool: ...
+    @property
+    def refusal(self) -> str | None: ...
+    @property
+    def owed(self) -> int: ...
+    @property
+    def claim_threshold(self) -> int: ...
+    @property
+    def transaction_pending(self) -> bool: ...
+    @property
+    def unconfirmed(self) -> bool: ...
+
+
+class OrganizationSituation(Protocol):
+    """What an organization knows at one block.
+
+    `members` counts only where no round is live. `stop` is the reason that the last report gives, if the rule holds.
+    `purse` pays the `reward` of the next round, which makes its pool with what is `carried`; `selected` would take part
+    in it, and no pool below `least_pool` may pay them. The last two as in `ClientSituation`.
+    """
+
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def has_initial_model(self) -> bool: ...
+    @property
+    def round(self) -> RoundView | None: ...
+    @property
+    def members(self) -> int: ...
+    @property
+    def min_members(self) -> int: ...
+    @property
+    def paused(self) -> bool: ...
+    @property
+    def purse(self) -> Purse: ...
+    @property
+    def reward(self) -> int: ...
+    @property
+    def carried(self) -> int: ...
+    @property
+    def selected(self) -> int: ...
+    @property
+    def least_pool(self) -> int: ...
+    @property
+    def stop(self) -> str | None: ...
+    @property
+    def transaction_pending(self) -> bool: ...
+    @property
+    def unconfirmed(self) -> bool: ...

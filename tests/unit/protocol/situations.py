@@ -1,0 +1,60 @@
+"""Situations of which everything is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from processor.chain.asset import Asset
+from processor.types import Address, FederationTerms, RoundView
+
+
+@dataclass(frozen=True)
+class Purse:
+    asset: Asset
+    balance: int
+    allowance: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    terms: FederationTerms
+    purse: Purse
+    accepted_asset: Address
+    max_stake: int
+    stake_held: int
+    update_live: bool
+    voucher_refusal: str | None
+
+
+@dataclass(frozen=True)
+class ClientSituation:
+    closed: bool
+    asset: Asset
+    stake: int
+    entry: Entry | None
+    round: RoundView | None
+    has_update: bool
+    unpublished: bool
+    refusal: str | None
+    owed: int
+    claim_threshold: int
+    transaction_pending: bool
+    unconfirmed: bool
+
+
+@dataclass(frozen=True)
+class OrganizationSituation:
+    closed: bool
+    has_initial_model: bool
+    round: RoundView | None
+    members: int
+    min_members: int
+    paused: bool
+    purse: Purse
+    reward: int
+    carried: int
+    selected: int
+    least_pool: int
+    stop: str | None
+    transaction_pending: bool
+    unconfirmed: bool
