@@ -12,7 +12,7 @@ import numpy as np
 from eth_utils.address import to_checksum_address
 
 from processor.artifacts.model import ModelHeader, model_writer
-from processor.artifacts.plan import Plan
+from processor.artifacts.plan import PLAN, Plan
 from processor.artifacts.update import DELTA, UpdateFile
 from processor.cid import cid_of
 from processor.privacy.sealing import generate_key_pair, seal_file
@@ -69,7 +69,7 @@ def make(round_files: Files) -> None:
     """Writes base model and updates, of random numbers that are the same every time."""
     round_files.folder.mkdir(parents=True)
     layout = {NAME: (np.float32, (round_files.elements,))}
-    header = ModelHeader(round=0, parent=None, plan=cid_of(plan().encode()))
+    header = ModelHeader(round=0, parent=None, plan=cid_of(PLAN.encode(plan())))
     base = {f"param/{name}": kind for name, kind in layout.items()}
     with model_writer(round_files.base, header, base) as writer:
         _fill(writer, round_files.elements, seed=0)
@@ -126,7 +126,7 @@ def opened_round(base_model: Cid, sealing_key: bytes) -> OpenedRound:
         selected_count=1_000,
         max_updates=1_000,
         max_compute_ms=1_000,
-        plan=cid_of(plan().encode()),
+        plan=cid_of(PLAN.encode(plan())),
         sealing_key=sealing_key,
         base_model=base_model,
         base_report=None,

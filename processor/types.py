@@ -248,6 +248,11 @@ class RoundView:
     client: ClientView
 
     @property
+    def chained(self) -> int:
+        """The last round that the record chains: the next opening chains one that was abandoned."""
+        return self.round if self.phase is Phase.FINALIZED else max(0, self.round - 1)
+
+    @property
     def opening(self) -> Opening:
         """What the opening fixed. Raises ValueError where the chain does not say it (any more): before the first round,
         and of a finalized round, whose report names the base."""

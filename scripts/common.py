@@ -41,6 +41,7 @@ from typer import Abort
 from web3 import Web3
 
 from processor.chain.federation import Factory, Federation, factory_deployment
+from processor.chain.finality import DEVELOPMENT
 from processor.chain.provider import connect
 from processor.chain.transactions import Receipt
 from processor.cli.connections import federation_at
@@ -49,7 +50,6 @@ from processor.cli.proposal import Manner, Proposal, Step, carry_out, send_alone
 from processor.errors import ConfigurationError, KeystoreError, KoinonError
 from processor.types import FederationTerms
 
-DEVELOPMENT_CHAINS = (1337, 31337)
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -130,7 +130,7 @@ def deployment_file() -> Path | None:
     chain_id = node().eth.chain_id
     if folder := os.environ.get("KOINON_DEPLOYMENTS"):
         return Path(folder) / f"{chain_id}.json"
-    if on_development_network() or chain_id in DEVELOPMENT_CHAINS:
+    if on_development_network() or chain_id in DEVELOPMENT:
         return None
     return CHECKOUT / "deployments" / f"{chain_id}.json"
 

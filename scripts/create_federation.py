@@ -18,12 +18,10 @@ Its address follows from factory, owner, terms and salt: one that exists already
 from __future__ import annotations
 
 from processor.chain.asset import asset_at
+from processor.cli.terms import IDLE_ROUNDS, MAX_SLASH_RATE, MAX_SPREAD, SALT, STAKE
 from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
 from scripts.arguments import amount_of, choice, number, read_arguments
 from scripts.common import find_factory, make_federation, node, script
-
-SHORT, LONG = 2**16 - 1, 2**64 - 1
-"""The largest numbers in two and in eight bytes."""
 
 
 @script
@@ -43,12 +41,12 @@ def main(*arguments: str) -> None:
     asset = asset_at(node(), values["asset"])
     terms = FederationTerms(
         asset.address,
-        amount_of(asset, values["stake"], 2**128 - 1),
-        number("max_slash_rate", values["max_slash_rate"], 0, 10_000, "basis points,"),
+        amount_of(asset, values["stake"], STAKE.most),
+        number("max_slash_rate", values["max_slash_rate"], *MAX_SLASH_RATE, "basis points,"),
         choice("admission", values["admission"], Admission),
         choice("audit_policy", values["audit_policy"], AuditPolicy),
-        number("max_spread", values["max_spread"], 1, SHORT),
-        number("idle_rounds", values["idle_rounds"], 0, SHORT),
+        number("max_spread", values["max_spread"], *MAX_SPREAD),
+        number("idle_rounds", values["idle_rounds"], *IDLE_ROUNDS),
     )
-    salt = number("salt", values["salt"], 0, LONG)
+    salt = number("salt", values["salt"], *SALT)
     make_federation(find_factory(values["factory"]), terms, salt)

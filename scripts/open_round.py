@@ -27,7 +27,7 @@ from processor.chain.federation import Federation
 from processor.chain.snapshot import Snapshot, Snapshots
 from processor.cli.proposal import Proposal, Step, with_approval
 from processor.errors import ConfigurationError
-from processor.protocol.rewards import least_pool, selected_of
+from processor.protocol.rewards import least_pool_under, selected_under
 from processor.types import RoundTerms
 from scripts.arguments import REQUIRED, amount_of, rate_of, read_arguments
 from scripts.common import find_federation, script, send, signer
@@ -55,7 +55,7 @@ def main(*arguments: str) -> None:
     check_key(before, terms.sealing_key)
     check_pool(before, terms)
     carried = before.carried
-    print(f"round {before.head + 1} of {federation.address}")
+    print(f"round {before.view.round + 1} of {federation.address}")
     for name in RoundTerms.__dataclass_fields__:
         print(f"  {name:19} {values[name] if name in ('plan', 'sealing_key') else getattr(terms, name)}")
     print(f"  pool                {asset.format(carried + terms.reward)}, {asset.format(carried)} of it carried")
@@ -85,9 +85,9 @@ def check_key(before: Snapshot, sealing_key: bytes) -> None:
 
 def check_pool(before: Snapshot, terms: RoundTerms) -> None:
     asset, pool = before.federation.asset(), before.carried + terms.reward
-    selected = selected_of(before.member_count, terms.selection_rate, terms.max_updates)
-    least = least_pool(terms.reward_rate_cap, selected, terms.max_compute_ms, before.terms.max_spread)
+    least = least_pool_under(terms, before.member_count, before.terms.max_spread)
     if 0 < pool < least:
+        selected = selected_under(terms, before.member_count)
         raise ConfigurationError(
             f"the pool of {asset.format(pool)} is too small: {selected} client(s) may claim {terms.max_compute_ms} ms "
             f"each, which at this rate cap takes {asset.format(least)}; say more reward, or less of the others"

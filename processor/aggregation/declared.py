@@ -86,19 +86,17 @@ def check_counted(full: str, values: Array, base: Array, steps: int) -> None:
         )
 
 
-def counted(buffers: Tensors, base: Tensors, plan: Plan, samples: int) -> dict[str, Array]:
+def with_counters_cut(buffers: Tensors, base: Tensors, plan: Plan, samples: int) -> dict[str, Array]:
     """The buffers of one's own update, by their names in the model, with its counters cut to what settles.
 
     A counter that would pass the most that is declared stands still there, or no update could follow; and it runs no
     further ahead of the base model's than the steps of the samples that the update weighs.
     """
     steps = plan.local.steps_of(min(samples, plan.aggregation.max_weight))
-    return {
-        name: _counted(values, base[name], (plan.buffers or {}).get(name), steps) for name, values in buffers.items()
-    }
+    return {name: _cut(values, base[name], (plan.buffers or {}).get(name), steps) for name, values in buffers.items()}
 
 
-def _counted(values: Array, base: Array, declared: Buffer | None, steps: int) -> Array:
+def _cut(values: Array, base: Array, declared: Buffer | None, steps: int) -> Array:
     if not isinstance(declared, Counter):
         return values
     room = (declared.most - base).clip(0, min(steps, declared.most - declared.least))

@@ -15,8 +15,6 @@ from processor.errors import ArtifactError
 from processor.tensors import Array, Layout
 from processor.types import Cid
 
-DATASET_LIMIT = 1 << 30
-
 
 @dataclass(frozen=True)
 class DatasetHeader(Fields):
@@ -26,7 +24,7 @@ class DatasetHeader(Fields):
 
 
 FEATURES, LABELS = Group("features", ("float32",)), Group("labels", ("int64",))
-DATASET = Kind("dataset", DATASET_LIMIT, DatasetHeader, groups=(FEATURES, LABELS))
+DATASET = Kind("dataset", 1 << 30, DatasetHeader, groups=(FEATURES, LABELS))
 
 
 class DatasetFile(ArtifactFile[DatasetHeader]):

@@ -24,7 +24,6 @@ from processor.errors import ArtifactError
 from processor.tensors import Array, Layout, Shape, Tensors, TensorWriter
 from processor.types import Cid
 
-MODEL_LIMIT = 4 << 30
 PARAMETER = "param/"
 
 
@@ -37,7 +36,7 @@ class ModelHeader(Fields):
     plan: CidField
 
 
-MODEL = Kind("model", MODEL_LIMIT, ModelHeader, groups=(Group(PARAMETER, FLOATS), BUFFERS, FISHERS))
+MODEL = Kind("model", 4 << 30, ModelHeader, groups=(Group(PARAMETER, FLOATS), BUFFERS, FISHERS))
 
 
 @dataclass(frozen=True)
@@ -73,15 +72,6 @@ class ModelFile(ArtifactFile[ModelHeader]):
     @property
     def has_fisher(self) -> bool:
         return bool(self.shapes(FISHER))
-
-    def parameter(self, name: str) -> Array:
-        return self.read(PARAMETER + name)
-
-    def buffer(self, name: str) -> Array:
-        return self.read(BUFFER + name)
-
-    def fisher(self, name: str) -> Array:
-        return self.read(FISHER + name)
 
 
 def open_model(path: Path) -> ModelFile:

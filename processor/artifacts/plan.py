@@ -17,7 +17,6 @@ from processor.artifacts.canonical import Count, Fields, checked_cid, read
 from processor.artifacts.versions import Kind, Older
 from processor.errors import ArtifactError, ConfigurationError
 
-PLAN_LIMIT = 256 << 10
 PRIVATE = "private"
 """What a plan says of validation data that is not published."""
 
@@ -209,15 +208,6 @@ class Plan(Fields):
         """Whether an update, and so the next model, carries Fisher information."""
         return self.ewc.strength > 0
 
-    def encode(self) -> bytes:
-        """The plan's bytes; ArtifactError, as from `decode`, for a plan that could not be read back."""
-        return PLAN.encode(self)
-
-    @staticmethod
-    def decode(data: bytes) -> Plan:
-        """The plan in `data`; one ArtifactError names all mistakes."""
-        return PLAN.decode(data)
-
     @staticmethod
     def from_table(table: Mapping[str, Any]) -> Plan:
         """The plan of a configuration file, which has no null: of steps and epochs it names one, and it may have no
@@ -285,4 +275,4 @@ def _values(plan: Fields) -> dict[str, Any]:
     return {field.name: getattr(plan, field.name) for field in fields(plan)}
 
 
-PLAN = Kind("plan", PLAN_LIMIT, Plan, version=2, older=(Older(Plan1, up=_from_1, down=_to_1),))
+PLAN = Kind("plan", 256 << 10, Plan, version=2, older=(Older(Plan1, up=_from_1, down=_to_1),))

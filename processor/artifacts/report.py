@@ -35,7 +35,6 @@ from processor.artifacts.committed import (
 from processor.artifacts.versions import Kind
 from processor.types import Adjustment, Cid, Outcome, Submitted
 
-REPORT_LIMIT = 2 << 20
 MAX_ABANDONED = 1_000
 """Rounds that one report names; of more, the latest."""
 
@@ -218,14 +217,5 @@ class Report(Fields):
             if line.credited_ms < line.claimed_ms
         )
 
-    def encode(self) -> bytes:
-        """The report's bytes; ArtifactError, as from `decode`, for a report that could not be read back."""
-        return REPORT.encode(self)
 
-    @staticmethod
-    def decode(data: bytes) -> Report:
-        """The report in `data`; one ArtifactError names all mistakes."""
-        return REPORT.decode(data)
-
-
-REPORT = Kind("report", REPORT_LIMIT, Report, version=2)
+REPORT = Kind("report", 2 << 20, Report, version=2)

@@ -17,8 +17,6 @@ from processor.artifacts.committed import MAX_UPDATES, OpeningFields, OutcomeFie
 from processor.artifacts.versions import Kind
 from processor.types import Address, Opening, Outcome, Submitted
 
-ROUND_LIMIT = 1 << 20
-
 
 def _once(updates: tuple[UpdateLine, ...]) -> tuple[UpdateLine, ...]:
     each_client_once(line.client for line in updates)
@@ -64,14 +62,5 @@ class RoundFile(Fields):
     def submitted(self) -> tuple[Submitted, ...]:
         return tuple(line.value() for line in self.updates)
 
-    def encode(self) -> bytes:
-        """The round's bytes; ArtifactError, as from `decode`, for a round that could not be read back."""
-        return ROUND.encode(self)
 
-    @staticmethod
-    def decode(data: bytes) -> RoundFile:
-        """The round in `data`; one ArtifactError names all mistakes."""
-        return ROUND.decode(data)
-
-
-ROUND = Kind("round", ROUND_LIMIT, RoundFile)
+ROUND = Kind("round", 1 << 20, RoundFile)

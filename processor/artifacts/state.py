@@ -17,7 +17,6 @@ from processor.cid import cid_of_file
 from processor.tensors import Array, Tensors, blocks
 from processor.types import Cid
 
-STATE_LIMIT = 8 << 30
 NO_TENSORS: Mapping[str, Array] = {}
 
 
@@ -36,7 +35,7 @@ class StateHeader(Fields):
 
 ANY = Group("", ("float32", "float64", "int64"))
 """Which tensors a rule carries is for the rule to say."""
-STATE = Kind("state", STATE_LIMIT, StateHeader, groups=(ANY,))
+STATE = Kind("state", 8 << 30, StateHeader, groups=(ANY,))
 
 
 @dataclass(frozen=True)

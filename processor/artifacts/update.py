@@ -13,13 +13,12 @@ from typing import Annotated
 from pydantic import Field
 
 from processor import jcs
-from processor.artifacts.artifact_file import BUFFER, BUFFERS, FISHER, FISHERS, FLOATS, ArtifactFile, grouped
+from processor.artifacts.artifact_file import BUFFERS, FISHERS, FLOATS, ArtifactFile, grouped
 from processor.artifacts.canonical import AddressField, ChainId, CidField, Fields, RoundNumber
 from processor.artifacts.versions import Group, Kind
 from processor.errors import ArtifactError
-from processor.tensors import Array, Tensors
+from processor.tensors import Tensors
 
-UPDATE_LIMIT = 4 << 30
 DELTA = "delta/"
 
 
@@ -41,7 +40,7 @@ class UpdateHeader(Binding):
     samples: Annotated[int, Field(ge=1, le=jcs.INTEGER_LIMIT)]
 
 
-UPDATE = Kind("update", UPDATE_LIMIT, UpdateHeader, version=2, groups=(Group(DELTA, FLOATS), BUFFERS, FISHERS))
+UPDATE = Kind("update", 4 << 30, UpdateHeader, version=2, groups=(Group(DELTA, FLOATS), BUFFERS, FISHERS))
 
 NEWEST_UNDER_PLAN = {1: 2, 2: 2}
 """The newest version of an update that a plan of each version allows. What a round rejected stays rejected, however
@@ -52,19 +51,6 @@ class UpdateFile(ArtifactFile[UpdateHeader]):
     """An opened update's file, read one tensor at a time."""
 
     KIND = UPDATE
-
-    @property
-    def has_fisher(self) -> bool:
-        return bool(self.shapes(FISHER))
-
-    def delta(self, name: str) -> Array:
-        return self.read(DELTA + name)
-
-    def buffer(self, name: str) -> Array:
-        return self.read(BUFFER + name)
-
-    def fisher(self, name: str) -> Array:
-        return self.read(FISHER + name)
 
 
 def open_update(path: Path, newest: int | None = None) -> UpdateFile:

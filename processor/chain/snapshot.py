@@ -76,7 +76,7 @@ class Snapshot:
         self._client = client
         self._settled = [] if settled is None else settled
         self._balances: dict[Address, tuple[int, int]] = {}
-        self._vouchers: dict[int, VoucherStanding] = {}
+        self._with_voucher: dict[int, tuple[Standing, VoucherStanding]] = {}
 
     @property
     def terms(self) -> FederationTerms:
@@ -86,16 +86,6 @@ class Snapshot:
     def view(self) -> RoundView:
         """The latest round with the client in it; of phase NONE before the first opens."""
         return self.federation.round_view(self._client, at=self.block)
-
-    @property
-    def head(self) -> int:
-        """The latest round, 0 before the first."""
-        return self.view.round
-
-    @property
-    def chained(self) -> int:
-        """The last round that the record chains: the next opening chains one that was abandoned."""
-        return self.head if self.view.phase is Phase.FINALIZED else max(0, self.head - 1)
 
     @cached_property
     def release(self) -> Release:
@@ -108,12 +98,11 @@ class Snapshot:
     def standing(self) -> Standing:
         return self.federation.standing(at=self.block)
 
-    def voucher(self, id: int) -> VoucherStanding:
-        """What becomes of the voucher with this id. The same request gives `standing`: who asks for both asks for this
-        first."""
-        if id not in self._vouchers:
-            self.standing, self._vouchers[id] = self.federation.standing_with_voucher(id, at=self.block)
-        return self._vouchers[id]
+    def standing_with_voucher(self, id: int) -> tuple[Standing, VoucherStanding]:
+        """As `standing`, and what becomes of the voucher with this id, in one request: for whoever needs both."""
+        if id not in self._with_voucher:
+            self._with_voucher[id] = self.federation.standing_with_voucher(id, at=self.block)
+        return self._with_voucher[id]
 
     @property
     def closed(self) -> bool:
@@ -146,7 +135,7 @@ class Snapshot:
 
     @cached_property
     def record(self) -> bytes:
-        """What chains all rounds up to `chained`."""
+        """What chains all rounds up to `view.chained`."""
         return self.federation.record(at=self.block)
 
     @cached_property
@@ -170,15 +159,15 @@ class Snapshot:
     @property
     def settled(self) -> tuple[Result, ...]:
         """What the rounds that the record chains left, in order."""
-        known = self._settled
-        if len(known) < self.chained:
-            known += self.federation.results(at=self.block, first=len(known) + 1, last=self.chained)
-        return tuple(known[: self.chained])
+        known, chained = self._settled, self.view.chained
+        if len(known) < chained:
+            known += self.federation.results(at=self.block, first=len(known) + 1, last=chained)
+        return tuple(known[:chained])
 
     @cached_property
     def results(self) -> tuple[Result, ...]:
         """What every round left, the latest among them, in order."""
-        latest = self.federation.results(at=self.block, first=self.chained + 1, last=self.head)
+        latest = self.federation.results(at=self.block, first=self.view.chained + 1, last=self.view.round)
         return (*self.settled, *latest)
 
     def round_with_key(self, sealing_key: bytes) -> int | None:

@@ -17,7 +17,7 @@ import typer
 from web3 import Web3
 
 from processor import keystore
-from processor.artifacts.model import MODEL_LIMIT
+from processor.artifacts.model import MODEL
 from processor.artifacts.plan import Plan
 from processor.chain.amounts import format_ether
 from processor.chain.asset import asset_at, balance_of
@@ -46,7 +46,7 @@ from processor.observability import shown
 from processor.protocol.consent import Agreement
 from processor.protocol.funds import CLIENT_GAS, ORGANIZATION_GAS
 from processor.protocol.limits import artifact_bytes
-from processor.protocol.rewards import least_pool, selected_of
+from processor.protocol.rewards import least_pool_under, selected_under
 from processor.storage import GatewayStorage, IpfsStorage, LocalStorage, get_bytes, put_bytes
 from processor.storage.library import Library
 from processor.types import ZERO_ADDRESS, Address, Phase, RoundView
@@ -252,7 +252,7 @@ class _Checks:
         limit = settings.max_bytes if isinstance(settings, ClientSettings) else None
         with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
             path = Path(folder) / "model"
-            GatewayStorage(address, self._network.timeout).get(release, path, min(MODEL_LIMIT, limit or MODEL_LIMIT))
+            GatewayStorage(address, self._network.timeout).get(release, path, min(MODEL.limit, limit or MODEL.limit))
         return ok("gateway", f"{shown(address)} serves the latest model")
 
     def _key(self) -> Result:
@@ -305,8 +305,8 @@ class _Checks:
         """Whether the pool of the next round pays the fewest that it may open for."""
         federation, terms = self._federation, settings.round
         spread = federation.terms().max_spread
-        fewest = selected_of(settings.min_members, terms.selection_rate, terms.max_updates)
-        least = least_pool(terms.reward_rate_cap, fewest, terms.max_compute_ms, spread)
+        fewest = selected_under(terms, settings.min_members)
+        least = least_pool_under(terms, settings.min_members, spread)
         return checks.pool(federation.asset(), federation.carried() + terms.reward, least, fewest, spread)
 
     def _plan_found(self) -> Result:

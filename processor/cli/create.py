@@ -13,15 +13,12 @@ from processor.chain.federation import Factory, factory_deployment
 from processor.cli.connections import address_of, chain_of, unlock
 from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
 from processor.cli.proposal import DryRun, Manner, Proposal, Step, carry_out, send_alone
+from processor.cli.terms import IDLE_ROUNDS, MAX_SLASH_RATE, MAX_SPREAD, SALT, STAKE
 from processor.config import WalletSettings, load_creator
 from processor.errors import ConfigurationError
 from processor.types import ZERO_ADDRESS, Address, Admission, AuditPolicy, FederationTerms
 
 app = typer.Typer()
-
-WHOLE = 10_000
-SHORT, LONG = 2**16 - 1, 2**64 - 1
-"""The largest numbers in two and in eight bytes."""
 
 
 @app.command(epilog="Example: koinon organization create --factory 0x1234… --stake 0.1 --max-slash-rate 1000")
@@ -139,16 +136,20 @@ def _terms(
         mistakes.append(f"--admission: expected {' or '.join(admissions)}, found {admission[:64]!r}")
     if audit not in policies:
         mistakes.append(f"--audit: expected {' or '.join(policies)}, found {audit[:64]!r}")
-    if not 0 <= max_slash_rate <= WHOLE:
-        mistakes.append(f"--max-slash-rate: expected basis points from 0 to {WHOLE}, found {max_slash_rate}")
+    if not STAKE.allow(units):
+        mistakes.append(f"--stake: expected at most {unit.format(STAKE.most)}, found {unit.format(units)}")
+    if not MAX_SLASH_RATE.allow(max_slash_rate):
+        least, most = MAX_SLASH_RATE
+        mistakes.append(f"--max-slash-rate: expected basis points from {least} to {most}, found {max_slash_rate}")
     elif max_slash_rate and not units:
         mistakes.append("--max-slash-rate: without a stake there is nothing to slash; give --stake too")
-    if not 1 <= max_spread <= SHORT:
-        mistakes.append(f"--max-spread: expected a whole number from 1 to {SHORT}, found {max_spread}")
-    if not 0 <= idle_rounds <= SHORT:
-        mistakes.append(f"--idle-rounds: expected a whole number from 0 to {SHORT}, found {idle_rounds}")
-    if not 0 <= salt <= LONG:
-        mistakes.append(f"--salt: expected a whole number from 0 to {LONG}, found {salt}")
+    for option, value, limits in (
+        ("--max-spread", max_spread, MAX_SPREAD),
+        ("--idle-rounds", idle_rounds, IDLE_ROUNDS),
+        ("--salt", salt, SALT),
+    ):
+        if not limits.allow(value):
+            mistakes.append(f"{option}: expected a whole number from {limits.least} to {limits.most}, found {value}")
     if mistakes:
         raise ConfigurationError("\n".join(["these terms cannot be used:", *mistakes]))
     kinds = (admissions[admission], policies[audit])
@@ -162,7 +163,8 @@ def _in_words(terms: FederationTerms, unit: Asset) -> str:
     audit = (
         "everybody can open the updates of a finalized round"
         if terms.audit_policy is AuditPolicy.OPEN
-        else "only auditors that the plan names can open updates"
+        else "no round's secret is published, so that only you and whom you give it can open updates; the daemon of "
+        "this version runs no such rounds"
     )
     spread = (
         "a pool pays the wage for all that can be claimed, so that rejecting others raises nobody's pay"

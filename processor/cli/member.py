@@ -87,11 +87,9 @@ def claim(
     federation = party.federation
     owed = _seen_by(party).view.client.owed
     said = federation.asset().format(owed)
-    receipts: list[Receipt] | None = []
-    if owed:
-        to = to_address(to) if to else party.address
-        step = Step("claimed", federation.claim(to))
-        receipts = _carry_out(party, [step], Manner(yes, dry_run, as_json), f"It pays {said} to {to}.")
+    to = to_address(to) if to else party.address
+    steps = [Step("claimed", federation.claim(to))] if owed else []
+    receipts = _carry_out(party, steps, Manner(yes, dry_run, as_json), f"It pays {said} to {to}.")
     if receipts is None:
         return
     if as_json:

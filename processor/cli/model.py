@@ -96,7 +96,7 @@ def _releases(federation: Federation, library: Library) -> list[Released]:
     released = [Released(0, initial, None)] if (initial := _initial(found)) is not None else []
     for step in found.steps.values():
         if step.link is None or step.record is None:
-            if step.round <= found.start.chained:
+            if step.round <= found.start.view.chained:
                 print(f"what round {step.round} released is not known: {step.because}", file=sys.stderr)
         elif step.link.outcome is not None:
             released.append(Released(step.round, step.link.outcome.model, step.link.outcome.report))

@@ -47,7 +47,7 @@ class _Owner:
 
     def carry_out(self, proposal: Proposal, hint: str = "") -> None:
         """Goes through with a proposal and prints what was done; `hint` completes that."""
-        receipts = carry_out_as(self.party, proposal, self.manner) if proposal.steps else []
+        receipts = carry_out_as(self.party, proposal, self.manner)
         if receipts is None:
             return
         done = proposal.done + hint

@@ -102,12 +102,15 @@ def carry_out(
     unlock: Callable[[], LocalAccount],
     send: Send,
 ) -> list[Receipt] | None:
-    """Says what the steps do and cost, asks, and sends them one after the other; None after a dry run.
+    """Says what the steps do and cost, asks, and sends them one after the other; None after a dry run that
+    had something to say. Where there are no steps nothing is asked, and there are no receipts.
 
     Raises Reverted or ChainError for what the chain would refuse before anything is asked, KoinonError where the answer
     is no.
     """
     steps = proposal.steps
+    if not steps and not (manner.dry_run and manner.as_json):
+        return []
     quotes = [None if step.blocked else quote(web3, sender, step.call) for step in steps]
     if manner.dry_run and manner.as_json:
         print_json([_as_json(sender, step, price) for step, price in zip(steps, quotes, strict=True)])

@@ -115,7 +115,7 @@ class ClientDaemon:
         self.metrics.round(view.round, view.phase.name.lower())
         snapshot, saved = self._snapshots.at(block), self._saved(view)
         return decide_client(
-            SeenByClient(snapshot, self.address, self.settings, self.transactions, saved, self._refusal)
+            SeenByClient(snapshot, self.address, self.transactions, self.settings, saved, self._refusal)
         )
 
     def act(self, action: ClientAction, view: RoundView, block: Block) -> ClientAction:

@@ -50,7 +50,7 @@ from processor.protocol.decide import (
 from processor.protocol.history import ReportHistory
 from processor.protocol.opened import Identity, OpenedRound
 from processor.protocol.resolve import check_plan, module_of, task_of
-from processor.protocol.rewards import MOST, least_pool, most_selected, selected_of
+from processor.protocol.rewards import MOST, least_pool_under, most_selected
 from processor.protocol.settlement import Settlement, conclude, settle, state_at
 from processor.protocol.validation import METRIC, metric_of, publish_validation, published_validation
 from processor.storage.library import Library
@@ -89,7 +89,7 @@ class OrganizationDaemon:
         self._snapshots = Snapshots(self.federation)
         self._keys = SealingKeys(self.journal, state, self.state_key)
         kept = KeptRounds(rounds_folder(state), self.log)
-        self._rounds = RoundKeeper(self.federation, kept, self.library, self._keys, self.log)
+        self._rounds = RoundKeeper(kept, self.library, self._keys, self.log)
 
     def cycle(self) -> OrganizationAction:
         if not self._prepared:
@@ -100,7 +100,7 @@ class OrganizationDaemon:
             self._snapshots.forget()
         view = self.latest_round(block)
         if view is not None:
-            self._rounds.keep(view, block)
+            self._rounds.keep(self._snapshots.at(block))
         action = self.act(self.decide(view, block), view, block)
         if isinstance(action, Wait):
             self._release_expired(block)
@@ -112,7 +112,7 @@ class OrganizationDaemon:
         self.metrics.round(*(0, "none") if view is None else (view.round, view.phase.name.lower()))
         snapshot = self._snapshots.at(block)
         return decide_organization(
-            SeenByOrganization(snapshot, self.address, self.settings, self.transactions, self._stop_reason)
+            SeenByOrganization(snapshot, self.address, self.transactions, self.settings, self._stop_reason)
         )
 
     def act(self, action: OrganizationAction, view: RoundView | None, block: Block) -> OrganizationAction:
@@ -161,7 +161,7 @@ class OrganizationDaemon:
                 f"the plan's slashing.rate is {self.plan.slashing.rate} basis points, and the federation "
                 f"{federation.address} allows at most {terms.max_slash_rate}: lower the rate in [plan.slashing]"
             )
-        fewest = self._least_pool(self._selected(self.settings.min_members))
+        fewest = least_pool_under(self.settings.round, self.settings.min_members, terms.max_spread)
         if self.settings.round.reward and fewest > MOST:
             asset = federation.asset()
             raise ConfigurationError(
@@ -170,14 +170,6 @@ class OrganizationDaemon:
                 f"holds more than {asset.format(MOST)}: lower round.reward_rate_cap, round.max_compute_ms or "
                 "round.max_updates"
             )
-
-    def _selected(self, members: int) -> int:
-        return selected_of(members, self.settings.round.selection_rate, self.settings.round.max_updates)
-
-    def _least_pool(self, selected: int) -> int:
-        rounds = self.settings.round
-        spread = self.federation.terms().max_spread
-        return least_pool(rounds.reward_rate_cap, selected, rounds.max_compute_ms, spread)
 
     @property
     def _work(self) -> Path:
@@ -280,7 +272,8 @@ class OrganizationDaemon:
         patient_until, too_late = self._deadlines(view, block)
         if block.timestamp >= too_late:
             return Wait(f"round {view.round}: too late to finalize, and the secret would be shown for nothing")
-        round, submitted = self._opened(view), self._rounds.submitted(view, block)
+        snapshot = self._snapshots.at(block)
+        round, submitted = self._opened(view), self._rounds.submitted(snapshot)
         work = emptied(self._work)
         before = round.opening.base_report
         parent = None if before is None else self.library.read(REPORT, before).server_state
@@ -291,7 +284,7 @@ class OrganizationDaemon:
             now = self.federation.block().timestamp
             if settlement.unavailable and now < patient_until:
                 return Wait(f"round {view.round}: {settlement.unavailable} updates cannot be fetched yet")
-            report = self._publish(round, settlement, *self._rounds.before(round.opening, block))
+            report = self._publish(round, settlement, *self._rounds.before(snapshot))
             call = self.federation.finalize_round(
                 view.round,
                 view.digest,
@@ -337,12 +330,11 @@ class OrganizationDaemon:
 
     def _release_expired(self, block: Block) -> None:
         release_rounds(
-            federation=self.federation,
+            snapshot=self._snapshots.at(block),
             library=self.library,
             kept=self._rounds.kept,
             keep_days=self.settings.keep_days,
             state=self.settings.state,
-            block=block,
             log=self.log,
         )
 

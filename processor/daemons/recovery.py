@@ -25,8 +25,6 @@ from processor.journal import Journal, SavedSecret, SavedUpdate, updates_folder
 from processor.keystore import write_private
 from processor.types import Address
 
-SECRET_LIMIT = 4096
-
 
 @dataclass(frozen=True)
 class SecretFile(Fields):
@@ -40,7 +38,7 @@ class SecretFile(Fields):
     broadcast: bool
 
 
-SECRET = Kind("saved-secret", SECRET_LIMIT, SecretFile, implied=frozenset({"kind", "version"}))
+SECRET = Kind("saved-secret", 4096, SecretFile, implied=frozenset({"kind", "version"}))
 
 
 def open_journal(

@@ -9,16 +9,15 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from processor.errors import JournalError
 from processor.journal.database import Database
 from processor.journal.format import Format
+from processor.journal.tables import Tables
 from processor.protocol.relaying import (
     DAY,
-    REGISTRATION,
-    UPDATE,
+    SIGNED_REGISTRATION,
+    SIGNED_UPDATE,
     Handed,
     HandedUpdate,
     Spent,
@@ -73,7 +72,7 @@ class Waiting:
     gas: int
 
 
-class Queue:
+class Queue(Tables):
     """What one relay took in one federation; for several threads of one process.
 
     Raises JournalError where the file is of another relay, federation, chain or version, JournalDamaged where it is no
@@ -83,17 +82,6 @@ class Queue:
     def __init__(self, path: Path, chain_id: int, federation: Address, relay: Address) -> None:
         self._database = Database(path, QUEUE, (chain_id, federation, relay))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._database.close()
-
     # ------------------------------------------------------------------------------------------------------- taking
 
     def earlier(self, handed: Handed) -> tuple[Handed, bytes] | None:
@@ -102,7 +90,7 @@ class Queue:
         rows = self._database.read(
             "SELECT handed, receipt FROM taken WHERE kind = ? AND client = ? AND round = ? AND sealing_key = ? "
             "AND (over IS NULL OR kind = ?)",
-            (*_place(handed), UPDATE),
+            (*_place(handed), SIGNED_UPDATE.name),
         )
         for content, receipt in rows:
             return decode_handed(content), receipt
@@ -118,7 +106,7 @@ class Queue:
             self._database.execute(
                 "DELETE FROM taken WHERE kind = ? AND client = ? AND round = ? AND sealing_key = ? "
                 "AND over IS NOT NULL AND kind != ?",
-                (*place, UPDATE),
+                (*place, SIGNED_UPDATE.name),
             )
             try:
                 self._database.execute(
@@ -140,7 +128,7 @@ class Queue:
         rows = self._database.read(
             "SELECT id, taken_at, handed FROM taken WHERE kind = ? AND round = ? AND sealing_key = ? AND over IS NULL "
             "ORDER BY id",
-            (UPDATE, round, sealing_key.hex()),
+            (SIGNED_UPDATE.name, round, sealing_key.hex()),
         )
         return tuple(Taken(id, at, decode_handed(content)) for id, at, content in rows)
 
@@ -148,7 +136,7 @@ class Queue:
         """The registrations and leavings that are good in this round and not over, in order."""
         rows = self._database.read(
             "SELECT id, taken_at, handed FROM taken WHERE kind != ? AND round = ? AND over IS NULL ORDER BY id",
-            (UPDATE, round),
+            (SIGNED_UPDATE.name, round),
         )
         return tuple(Taken(id, at, decode_handed(content)) for id, at, content in rows)
 
@@ -170,7 +158,7 @@ class Queue:
     def served(self) -> list[Address]:
         """The clients whose updates were taken, the first served first."""
         rows = self._database.read(
-            "SELECT client FROM taken WHERE kind = ? GROUP BY client ORDER BY min(id)", (UPDATE,)
+            "SELECT client FROM taken WHERE kind = ? GROUP BY client ORDER BY min(id)", (SIGNED_UPDATE.name,)
         )
         return [client for (client,) in rows]
 
@@ -193,7 +181,7 @@ class Queue:
         [[today, own, registrations]] = self._database.read(
             "SELECT coalesce(sum(gas), 0), coalesce(sum(gas) FILTER (WHERE client = ?), 0), "
             "coalesce(sum(gas) FILTER (WHERE kind = ?), 0) FROM spent WHERE day = ?",
-            (client, REGISTRATION, day),
+            (client, SIGNED_REGISTRATION.name, day),
         )
         return Spent(today, own, registrations)
 

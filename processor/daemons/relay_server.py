@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from processor.daemons.relay_limits import Rates, neighbourhood
 from processor.daemons.serving import BoundedServer, refusal_to_listen, running
 from processor.errors import KoinonError
-from processor.protocol.relaying import HANDED_LIMIT, LEAVING, REGISTRATION, UPDATE
+from processor.protocol.relaying import HANDED_LIMIT, SIGNED_LEAVING, SIGNED_REGISTRATION, SIGNED_UPDATE
 
 MOST_CONNECTIONS = 32
 """Answered at a time."""
@@ -32,7 +32,11 @@ WHOLE_REQUEST = 10.0
 SILENCE = 5.0
 """Seconds that somebody who asks may be silent, or not take the answer."""
 JSON = "application/json"
-KINDS = {"/update": UPDATE, "/registration": REGISTRATION, "/leaving": LEAVING}
+KINDS = {
+    "/update": SIGNED_UPDATE.name,
+    "/registration": SIGNED_REGISTRATION.name,
+    "/leaving": SIGNED_LEAVING.name,
+}
 
 
 class Refused(Exception):

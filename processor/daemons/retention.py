@@ -14,7 +14,7 @@ from processor.artifacts.canonical import Count, Fields
 from processor.artifacts.report import REPORT
 from processor.artifacts.round import ROUND, RoundFile
 from processor.artifacts.versions import Kind
-from processor.chain.federation import Federation
+from processor.chain.snapshot import Snapshot
 from processor.cid import cid_of
 from processor.daemons.kept import KeptRounds
 from processor.errors import ArtifactError, ArtifactUnavailable, NewerVersion, StorageError
@@ -59,12 +59,11 @@ def release_updates(
 
 
 def release_rounds(
-    federation: Federation,
+    snapshot: Snapshot,
     library: Library,
     kept: KeptRounds,
     keep_days: int,
     state: Path,
-    block: Block,
     log: FilteringBoundLogger,
 ) -> tuple[int, ...]:
     """Unpins what has expired of a federation's rounds: updates, reports, models, and the lists of abandoned rounds, of
@@ -77,11 +76,11 @@ def release_rounds(
     Raises ChainError where the chain cannot be read.
     """
     return _release(
-        lambda done: _expired(federation, library, kept, keep_days, done, block),
+        lambda done: _expired(snapshot, library, kept, keep_days, done),
         library.storage,
         keep_days,
         state,
-        block,
+        snapshot.block,
         log,
     )
 
@@ -112,23 +111,23 @@ def _release(
 
 
 def _expired(
-    federation: Federation, library: Library, kept: KeptRounds, keep_days: int, done: int, block: Block
+    snapshot: Snapshot, library: Library, kept: KeptRounds, keep_days: int, done: int
 ) -> dict[int, frozenset[Cid]]:
     """Reads no more than two rounds where the first that is left has not expired."""
-    numbers = [number for number in kept.numbers() if number > done]
+    now, numbers = snapshot.block.timestamp, [number for number in kept.numbers() if number > done]
     files = _read(kept, numbers[:2])
-    if not files or not has_expired(_ended(files)[0], keep_days, block.timestamp):
+    if not files or not has_expired(_ended(files)[0], keep_days, now):
         return {}
     files += _read(kept, numbers[2:])
     rounds: list[RoundArtifacts] = []
-    later = [block.timestamp] * max(0, len(files) - ROUNDS_AT_A_TIME)  # another time's
+    later = [now] * max(0, len(files) - ROUNDS_AT_A_TIME)  # another time's
     for file, ended in zip(files, _ended(files)[:ROUNDS_AT_A_TIME] + later, strict=True):
-        needed = not has_expired(ended, keep_days, block.timestamp)
+        needed = not has_expired(ended, keep_days, now)
         rounds.append(RoundArtifacts(file.round, ended, _own(file, library, needed)))
-    latest = federation.latest_release(at=block)
+    latest = snapshot.release
     first = kept.read(kept.numbers()[0])
     current = _named(latest.model, latest.report, None if first is None else first.opening.base_model)
-    return expired(rounds, current, keep_days, block.timestamp)
+    return expired(rounds, current, keep_days, now)
 
 
 def _read(kept: KeptRounds, numbers: list[int]) -> list[RoundFile]:

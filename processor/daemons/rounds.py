@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from processor.artifacts.report import REPORT
 from processor.artifacts.round import RoundFile
-from processor.chain.federation import Federation
+from processor.chain.snapshot import Snapshot
 from processor.daemons.kept import KeptRounds
 from processor.daemons.sealing_keys import SealingKeys
 from processor.errors import ArtifactError, ChainError
@@ -23,7 +23,7 @@ from processor.protocol.history import (
 )
 from processor.protocol.walk.sources import logged_rounds
 from processor.storage.library import Library
-from processor.types import Block, Opening, Phase, RoundView, Submitted
+from processor.types import Phase, Submitted
 
 PATIENCE = 3
 """Attempts to read the list of an abandoned round from the chain, before it counts as lost there."""
@@ -33,7 +33,6 @@ PATIENCE = 3
 class RoundKeeper:
     """Keeps the rounds of a federation as they go by, and says of them what the next report has to."""
 
-    federation: Federation
     kept: KeptRounds
     library: Library
     keys: SealingKeys
@@ -41,22 +40,23 @@ class RoundKeeper:
     _done: tuple[bytes, bool] | None = None
     _failures: int = 0
 
-    def keep(self, view: RoundView, block: Block) -> None:
+    def keep(self, snapshot: Snapshot) -> None:
         """Keeps the latest round once its training is over, and its outcome once it is finalized: before clients submit
         again, and rewrite what the chain holds of it.
 
         Raises ChainError and StorageError where that cannot be read now. A list that the chain lost before it was kept
         is looked for in the node's logs; where it is in none of them, that is said, and the federation goes on.
         """
+        view = snapshot.view
         finalized = view.phase is Phase.FINALIZED
         if not (view.phase is Phase.AGGREGATING or view.phase.over) or self._done == (view.digest, finalized):
             return
         known = self.kept.read(view.round)
         file = known if known is not None and digest_of_file(known) == view.digest else None
         if finalized:
-            file = self._finalized(view, file, block)
+            file = self._finalized(snapshot, file)
         elif file is None:
-            file = self._over(view, block)
+            file = self._over(snapshot)
         else:
             file = replace(file, outcome=None)  # a reorganization may have undone its finalization
         if file is not None and file != known:
@@ -64,30 +64,30 @@ class RoundKeeper:
         if file is not None or finalized:
             self._done = (view.digest, finalized)
 
-    def submitted(self, view: RoundView, block: Block) -> tuple[Submitted, ...]:
+    def submitted(self, snapshot: Snapshot) -> tuple[Submitted, ...]:
         """The list of the latest round. Raises ChainError where it is neither kept nor on chain."""
-        known = self.kept.read(view.round)
-        if known is not None and digest_of_file(known) == view.digest:
+        known = self.kept.read(snapshot.view.round)
+        if known is not None and digest_of_file(known) == snapshot.view.digest:
             return known.submitted
-        return tuple(self.federation.updates(at=block))
+        return snapshot.updates
 
-    def before(self, opening: Opening, block: Block) -> tuple[bytes, ReportHistory]:
-        """The record of all rounds before a live one, and what its report says of them.
+    def before(self, snapshot: Snapshot) -> tuple[bytes, ReportHistory]:
+        """The record of all rounds before the latest, which is live, and what its report says of them.
 
         A report from which nobody could walk back is better than none, since clients wait for it: then the audit needs
         logs, or the folder of somebody who kept the rounds.
         """
-        record, last = self.federation.record(at=block), self._last(opening, block)
+        record, last, latest = snapshot.record, self._last(snapshot), snapshot.view.round
         first = 1 if last is None else last.report.round + 1
-        history = report_history(last, self._abandoned(map(self.kept.read, range(first, opening.round))))
+        history = report_history(last, self._abandoned(map(self.kept.read, range(first, latest))))
         if history.record() == record:
             return record, history
-        logged = [file for file in self._logged(block) if first <= file.round < opening.round]
+        logged = [file for file in self._logged(snapshot) if first <= file.round < latest]
         found = report_history(last, self._abandoned(logged))
         if found.record() != record:
             self.log.error(
                 "the report cannot lead back to the rounds before it",
-                round=opening.round,
+                round=latest,
                 advice="put what was kept of them into the folder of rounds; else an audit needs the logs of a node",
             )
             return record, history
@@ -95,8 +95,8 @@ class RoundKeeper:
             self.kept.write(file)
         return record, found
 
-    def _finalized(self, view: RoundView, file: RoundFile | None, block: Block) -> RoundFile | None:
-        cid = view.released.report
+    def _finalized(self, snapshot: Snapshot, file: RoundFile | None) -> RoundFile | None:
+        view, cid = snapshot.view, snapshot.view.released.report
         if cid is None or (file is not None and file.outcome is not None and file.outcome.report == cid):
             return file
         try:
@@ -107,20 +107,20 @@ class RoundKeeper:
         if file is None:
             file = told if digest_of_file(told) == view.digest else None
         file = None if file is None else replace(file, outcome=told.outcome)
-        if file is None or record_of_file(file) != self.federation.record(at=block):
+        if file is None or record_of_file(file) != snapshot.record:
             self.log.error("the report of a round is not what the chain says of it", round=view.round, report=cid)
             return None
         return file
 
-    def _over(self, view: RoundView, block: Block) -> RoundFile | None:
-        federation = self.federation
+    def _over(self, snapshot: Snapshot) -> RoundFile | None:
+        view, federation = snapshot.view, snapshot.federation
         try:
-            updates = federation.updates(at=block)
+            updates = snapshot.updates
         except ChainError:
             self._failures += 1
             if view.phase.live or self._failures < PATIENCE:
                 raise
-            found = [file for file in self._logged(block) if digest_of_file(file) == view.digest]
+            found = [file for file in self._logged(snapshot) if digest_of_file(file) == view.digest]
             if not found:
                 self.log.error(
                     "the list of a round is lost",
@@ -130,12 +130,11 @@ class RoundKeeper:
                 self._done = (view.digest, False)
             return replace(found[0], outcome=None) if found else None
         self._failures = 0
-        before = federation.record(at=block)
-        return RoundFile.of(federation.chain_id, federation.address, view.opening, updates, before)
+        return RoundFile.of(federation.chain_id, federation.address, view.opening, updates, snapshot.record)
 
-    def _last(self, opening: Opening, block: Block) -> Published | None:
+    def _last(self, snapshot: Snapshot) -> Published | None:
         """The report of the last round that was finalized, with the secret that is public since."""
-        cid = opening.base_report
+        cid = snapshot.view.base.report
         if cid is None:
             return None
         report = self.library.read(REPORT, cid)
@@ -144,12 +143,12 @@ class RoundKeeper:
             return Published(report, cid, bytes.fromhex(kept.outcome.secret))
         secret = self.keys.secret_of(report.opening.value().sealing_key)
         if secret is None:
-            outcomes = [file.outcome for file in self._logged(block) if file.round == report.round]
+            outcomes = [file.outcome for file in self._logged(snapshot) if file.round == report.round]
             secret = next((bytes.fromhex(each.secret) for each in outcomes if each is not None), bytes(32))
         return Published(report, cid, secret)
 
-    def _logged(self, block: Block) -> list[RoundFile]:
-        files, why = logged_rounds(self.federation, 0, block)
+    def _logged(self, snapshot: Snapshot) -> list[RoundFile]:
+        files, why = logged_rounds(snapshot.federation, 0, snapshot.block)
         if why is not None:
             self.log.warning("the node gives no logs", error=why)
         return files

@@ -17,7 +17,7 @@ from processor.daemons.outbox import Outbox
 from processor.errors import ChainError
 from processor.journal import SavedUpdate
 from processor.protocol.decide import voucher_refusal
-from processor.protocol.rewards import least_pool, selected_of
+from processor.protocol.rewards import least_pool_under, selected_under
 from processor.types import Address, Admission, Block, Cid, FederationTerms, Phase, RoundView
 
 
@@ -50,28 +50,59 @@ def voucher_in(path: Path | None) -> Voucher | None:
 
 
 @dataclass
-class SeenByStranger:
-    """What a client that is no member knows about becoming one."""
+class Seen:
+    """What an account knows of a federation, and of its own wallet, at one block."""
 
     snapshot: Snapshot
     address: Address
+
+    @property
+    def closed(self) -> bool:
+        return self.snapshot.closed
+
+    @cached_property
+    def purse(self) -> WalletPurse:
+        return WalletPurse(self.snapshot.federation, self.address, self.snapshot.block)
+
+
+@dataclass
+class SeenByDaemon(Seen):
+    """What a daemon that sends transactions knows as well: of the latest round, and of what it sent."""
+
+    transactions: Outbox
+
+    @property
+    def round(self) -> RoundView | None:
+        view = self.snapshot.view
+        return None if view.phase is Phase.NONE else view
+
+    @cached_property
+    def transaction_pending(self) -> bool:
+        return self.transactions.pending()
+
+    @cached_property
+    def unconfirmed(self) -> bool:
+        return self.transactions.unconfirmed()
+
+
+@dataclass
+class SeenByStranger(Seen):
+    """What a client that is no member knows about becoming one."""
+
     settings: ClientSettings
 
     @property
     def closed(self) -> bool:
         """Whether nobody can become a member any more; asked for together with what becomes of the voucher."""
         voucher, _ = self._voucher
-        if voucher is not None:
-            self.snapshot.voucher(voucher.id)
-        return self.snapshot.closed
+        if voucher is None:
+            return self.snapshot.closed
+        standing, _ = self.snapshot.standing_with_voucher(voucher.id)
+        return standing.closed
 
     @property
     def terms(self) -> FederationTerms:
         return self.snapshot.terms
-
-    @cached_property
-    def purse(self) -> WalletPurse:
-        return WalletPurse(self.snapshot.federation, self.address, self.snapshot.block)
 
     @property
     def accepted_asset(self) -> Address:
@@ -97,7 +128,9 @@ class SeenByStranger:
         if trouble is not None or self.terms.admission is Admission.OPEN:
             return trouble
         federation, now = self.snapshot.federation, self.snapshot.block.timestamp
-        found = VoucherStanding(spent=False, owner_nonce=0) if voucher is None else self.snapshot.voucher(voucher.id)
+        found = VoucherStanding(spent=False, owner_nonce=0)
+        if voucher is not None:
+            _, found = self.snapshot.standing_with_voucher(voucher.id)
         whose = (federation.chain_id, federation.address, self.address)
         return voucher_refusal(voucher, found.spent, *whose, now, found.owner_nonce)
 
@@ -113,20 +146,17 @@ class SeenByStranger:
 
 
 @dataclass
-class SeenByClient:
+class SeenByClient(SeenByDaemon):
     """What a client knows. `saved` is its own update of the latest round, and `refuse` says why it takes no part in
     it, which may take long to find out."""
 
-    snapshot: Snapshot
-    address: Address
     settings: ClientSettings
-    transactions: Outbox
     saved: SavedUpdate | None
     refuse: Callable[[Snapshot], str | None]
 
     @property
     def closed(self) -> bool:
-        return self.snapshot.closed
+        return self.snapshot.closed if self._stranger is None else self._stranger.closed
 
     @property
     def asset(self) -> Asset:
@@ -138,15 +168,14 @@ class SeenByClient:
 
     @cached_property
     def entry(self) -> SeenByStranger | None:
+        stranger = self._stranger
+        return None if stranger is None or stranger.closed else stranger
+
+    @cached_property
+    def _stranger(self) -> SeenByStranger | None:
         if self.snapshot.view.client.member:
             return None
-        stranger = SeenByStranger(self.snapshot, self.address, self.settings)
-        return None if stranger.closed else stranger
-
-    @property
-    def round(self) -> RoundView | None:
-        view = self.snapshot.view
-        return None if view.phase is Phase.NONE else view
+        return SeenByStranger(self.snapshot, self.address, self.settings)
 
     @cached_property
     def has_update(self) -> bool:
@@ -169,37 +198,17 @@ class SeenByClient:
     def claim_threshold(self) -> int:
         return self.settings.claim_threshold
 
-    @cached_property
-    def transaction_pending(self) -> bool:
-        return self.transactions.pending()
-
-    @cached_property
-    def unconfirmed(self) -> bool:
-        return self.transactions.unconfirmed()
-
 
 @dataclass
-class SeenByOrganization:
+class SeenByOrganization(SeenByDaemon):
     """What an organization knows. `stop_after` says whether the stopping rule holds after the round of a report."""
 
-    snapshot: Snapshot
-    address: Address
     settings: OrganizationSettings
-    transactions: Outbox
     stop_after: Callable[[Cid | None], str | None]
-
-    @property
-    def closed(self) -> bool:
-        return self.snapshot.closed
 
     @property
     def has_initial_model(self) -> bool:
         return self.snapshot.release.model is not None
-
-    @property
-    def round(self) -> RoundView | None:
-        view = self.snapshot.view
-        return None if view.phase is Phase.NONE else view
 
     @property
     def members(self) -> int:
@@ -213,10 +222,6 @@ class SeenByOrganization:
     def paused(self) -> bool:
         return self.snapshot.paused
 
-    @cached_property
-    def purse(self) -> WalletPurse:
-        return WalletPurse(self.snapshot.federation, self.address, self.snapshot.block)
-
     @property
     def reward(self) -> int:
         return self.settings.round.reward
@@ -228,22 +233,12 @@ class SeenByOrganization:
     @property
     def selected(self) -> int:
         """How many the next round would select of the fewest members that it opens with."""
-        rounds = self.settings.round
-        return selected_of(self.settings.min_members, rounds.selection_rate, rounds.max_updates)
+        return selected_under(self.settings.round, self.settings.min_members)
 
     @property
     def least_pool(self) -> int:
-        rounds, spread = self.settings.round, self.snapshot.terms.max_spread
-        return least_pool(rounds.reward_rate_cap, self.selected, rounds.max_compute_ms, spread)
+        return least_pool_under(self.settings.round, self.settings.min_members, self.snapshot.terms.max_spread)
 
     @cached_property
     def stop(self) -> str | None:
         return self.stop_after(self.snapshot.release.report)
-
-    @cached_property
-    def transaction_pending(self) -> bool:
-        return self.transactions.pending()
-
-    @cached_property
-    def unconfirmed(self) -> bool:
-        return self.transactions.unconfirmed()

@@ -20,7 +20,7 @@ import torch
 from structlog.typing import FilteringBoundLogger
 from torch import nn
 
-from processor.aggregation.declared import counted
+from processor.aggregation.declared import with_counters_cut
 from processor.artifacts.model import Model
 from processor.daemons.meter import Meter
 from processor.errors import ArtifactError, Interrupted, NewerVersion, OutOfMemory, TrainingError
@@ -119,7 +119,7 @@ class Training:
                     done=sums,
                     on_chunk=lambda row, rows: between(f"row {row} of {rows} for the Fisher information"),
                 )
-        buffers = counted(buffers_of(module), self.base.buffers, plan, len(self.dataset))
+        buffers = with_counters_cut(buffers_of(module), self.base.buffers, plan, len(self.dataset))
         return Learned(_delta(module, self.base), buffers, fisher)
 
     @property

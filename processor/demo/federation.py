@@ -15,18 +15,20 @@ from types import FrameType
 
 from processor.artifacts.plan import PLAN
 from processor.artifacts.report import REPORT
+from processor.chain.snapshot import Snapshots
 from processor.demo import settings as knobs
 from processor.demo.nodes import CHAIN_ID, anvil_binary, start_anvil, start_kubo
 from processor.demo.page import ClosingPage
-from processor.demo.play import play
+from processor.demo.play import play, proved_rounds
 from processor.demo.processes import koinon
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import Stage, set_the_stage
 from processor.errors import ConfigurationError
 from processor.files import replacing
-from processor.protocol.references import of_plan, of_report
+from processor.protocol.references import Reference, of_file, of_plan, of_report
 from processor.storage import LocalStorage
 from processor.storage.library import Library
+from processor.types import Cid
 
 ARTIFACTS = "artifacts"
 CHAIN_STATE = "chain.json"
@@ -50,7 +52,7 @@ def run(settings: DemoSettings, say: Callable[[str], None]) -> ClosingPage:
         stage = set_the_stage(settings, folder, chain.rpc_url, storage, say)
         page = play(stage, say)
         if settings.keep is not None:
-            _export(stage, page)
+            _export(stage)
     if settings.json is not None:
         with replacing(settings.json) as file:
             file.write(json.dumps(page.as_json(), indent=2).encode() + b"\n")
@@ -105,26 +107,26 @@ def _storage(
     return {"ipfs": node.api}
 
 
-def _export(stage: Stage, page: ClosingPage) -> None:
+def _export(stage: Stage) -> None:
     """Copies every artifact out of the storage, so that the audit of what is kept needs no node."""
     store = LocalStorage(stage.folder / ARTIFACTS)
     with tempfile.TemporaryDirectory(dir=stage.folder) as folder:
         path = Path(folder) / "artifact"
-        for cid in _artifacts(stage, page):
+        for cid in _artifacts(stage):
             stage.storage.get(cid, path, LARGEST_ARTIFACT)
             store.put(path)
             path.unlink()
 
 
-def _artifacts(stage: Stage, page: ClosingPage) -> set[str]:
-    """The CID of everything that an audit reads."""
+def _artifacts(stage: Stage) -> set[Cid]:
+    """The CID of everything that an audit reads: what each round refers to that the chain's record proves."""
     library = Library(stage.storage)
-    wanted = {row.report for row in page.rounds}
-    for row in page.rounds:
-        report = library.read(REPORT, row.report)
-        named = [*of_report(report), *of_plan(library.read(PLAN, report.plan))]
-        wanted |= {reference.cid for reference in named}
-    return wanted
+    named = list[Reference]()
+    for file in proved_rounds(Snapshots(stage.federation).latest(), library):
+        named += [*of_file(file), *of_plan(library.read(PLAN, file.opening.plan))]
+        if file.outcome is not None:
+            named += of_report(library.read(REPORT, file.outcome.report))
+    return {reference.cid for reference in named}
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from web3 import Web3
 from processor.artifacts.plan import Plan
 from processor.artifacts.round import RoundFile
 from processor.chain.asset import balance_of
-from processor.chain.snapshot import Snapshots
+from processor.chain.snapshot import Snapshot, Snapshots
 from processor.daemons.base import journal_path
 from processor.demo import settings as knobs
 from processor.demo.nodes import Node
@@ -91,6 +91,11 @@ def local_only_accuracy(plan: Plan, rounds: int, datasets: Sequence[Dataset], va
     return sum(reached) / len(reached)
 
 
+def proved_rounds(snapshot: Snapshot, library: Library) -> tuple[RoundFile, ...]:
+    """The rounds that the record of a block proves, in order."""
+    return walk_back(start_of(snapshot), library).files
+
+
 def _until_the_organization_stops(
     stage: Stage, watch: Watch, organization: Node, others: Sequence[tuple[Party, Node]]
 ) -> None:
@@ -132,7 +137,7 @@ def _closing_page(stage: Stage, watch: Watch, alone: float) -> ClosingPage:
     """What the chain holds and its record proves of every round, with every reward computed once more."""
     federation, stake = stage.federation, stage.settings.stake
     snapshot = Snapshots(federation).latest()
-    asset, rounds = federation.asset(), walk_back(start_of(snapshot), Library(stage.storage)).files
+    asset, rounds = federation.asset(), proved_rounds(snapshot, Library(stage.storage))
     moneys = [_money(round) for round in rounds]
     clients = [_client_line(stage, party, rounds, moneys) for party in stage.clients]
     return ClosingPage(

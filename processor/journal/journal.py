@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from processor.journal.blocks import Blocks
 from processor.journal.database import Database
@@ -27,16 +25,4 @@ class Journal(Intents, Blocks, Updates, Metered, Secrets):
     def __init__(
         self, path: Path, chain_id: int, federation: Address, address: Address, *, read_only: bool = False
     ) -> None:
-        self.path = path
         self._database = Database(path, JOURNAL, (chain_id, federation, address), read_only=read_only)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._database.close()

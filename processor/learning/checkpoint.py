@@ -27,7 +27,6 @@ from processor.learning.ewc import FisherSums
 from processor.learning.trainer import Progress
 from processor.tensors import Array, Shape, TensorFile, Tensors, write_tensors
 
-CHECKPOINT_LIMIT = 32 << 30
 PARAMETER = "param/"
 MOMENTUM = "momentum/"
 
@@ -63,7 +62,7 @@ _TYPES = ("float32", "float64", "int64")
 """Those of a module's own tensors."""
 CHECKPOINT = Kind(
     "checkpoint",
-    CHECKPOINT_LIMIT,
+    32 << 30,
     CheckpointHeader,
     groups=(*(Group(own, _TYPES) for own in (PARAMETER, BUFFER, MOMENTUM)), Group(FISHER, ("float64",))),
 )
@@ -88,7 +87,7 @@ def load_checkpoint(path: Path, job: Job, module: nn.Module) -> tuple[Progress, 
     Raises ArtifactError for a file that `save_checkpoint` did not write for this job and such a module, Unreadable
     where there is none; the module is then left as it was.
     """
-    with TensorFile(path, CHECKPOINT_LIMIT) as file, naming(path):
+    with TensorFile(path, CHECKPOINT.limit) as file, naming(path):
         header = CHECKPOINT.value_of(file.header)
         _check_header(header, job)
         _check_layout(file, header, module)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from processor.artifacts.committed import AdjustmentFields
 from processor.artifacts.report import MAX_ABANDONED, AbandonedRound, FinishedRound, Report
-from processor.artifacts.round import RoundFile
+from processor.artifacts.round import ROUND, RoundFile
 from processor.chain.commitments import NO_RECORD, digest_of, next_record, outcome_of
 from processor.cid import cid_of
 from processor.errors import ArtifactError
@@ -139,7 +139,7 @@ def abandoned_round(file: RoundFile) -> AbandonedRound:
     if file.outcome is not None:
         raise ArtifactError(f"round {file.round} was finalized: a report lists those that were abandoned")
     link = link_of_file(file)
-    return AbandonedRound(file.round, link.digest.hex(), link.update_count, link.claimed_ms, cid_of(file.encode()))
+    return AbandonedRound(file.round, link.digest.hex(), link.update_count, link.claimed_ms, cid_of(ROUND.encode(file)))
 
 
 def finished_round(last: Published) -> FinishedRound:

@@ -28,8 +28,6 @@ from processor.types import Address, Phase, RoundView
 HANDED_LIMIT = 8 * 1024
 """Bytes of what is handed over at most: a voucher that a contract signed for its owners is the largest part."""
 
-UPDATE, REGISTRATION, LEAVING = "signed-update", "signed-registration", "signed-leaving"
-
 Signature64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 """In the compact form that the contract takes (ERC-2098), in hexadecimal digits."""
 VoucherSignature = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}){1,3072}$")]
@@ -118,9 +116,9 @@ class HandedLeaving(Fields):
 
 Handed = HandedUpdate | HandedRegistration | HandedLeaving
 
-SIGNED_UPDATE = Kind(UPDATE, HANDED_LIMIT, HandedUpdate)
-SIGNED_REGISTRATION = Kind(REGISTRATION, HANDED_LIMIT, HandedRegistration)
-SIGNED_LEAVING = Kind(LEAVING, HANDED_LIMIT, HandedLeaving)
+SIGNED_UPDATE = Kind("signed-update", HANDED_LIMIT, HandedUpdate)
+SIGNED_REGISTRATION = Kind("signed-registration", HANDED_LIMIT, HandedRegistration)
+SIGNED_LEAVING = Kind("signed-leaving", HANDED_LIMIT, HandedLeaving)
 
 KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (SIGNED_UPDATE, SIGNED_REGISTRATION, SIGNED_LEAVING)}
 

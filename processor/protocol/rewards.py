@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from processor.chain.asset import Asset
 from processor.config import RATE_DECIMALS
@@ -29,6 +30,19 @@ class Money:
     carried: int
     forfeited: int
     rounding: int
+
+
+class PoolTerms(Protocol):
+    """What of a round's terms its smallest pool follows from, as they are configured or as they open it."""
+
+    @property
+    def max_updates(self) -> int: ...
+    @property
+    def max_compute_ms(self) -> int: ...
+    @property
+    def selection_rate(self) -> int: ...
+    @property
+    def reward_rate_cap(self) -> int: ...
 
 
 def payable(pool: int, reward_rate_cap: int, compute_ms: int) -> int:
@@ -65,6 +79,16 @@ def least_pool(reward_rate_cap: int, selected: int, max_compute_ms: int, max_spr
     """The smallest pool, other than none, that a round may open with: the selected can claim `max_spread` times what it
     pays, and no more."""
     return -(-reward_rate_cap * selected * max_compute_ms // (max_spread * SCALE))
+
+
+def selected_under(terms: PoolTerms, members: int) -> int:
+    """How many of the members a round with these terms selects."""
+    return selected_of(members, terms.selection_rate, terms.max_updates)
+
+
+def least_pool_under(terms: PoolTerms, members: int, max_spread: int) -> int:
+    """The `least_pool` of a round with these terms that opens with so many members."""
+    return least_pool(terms.reward_rate_cap, selected_under(terms, members), terms.max_compute_ms, max_spread)
 
 
 def most_selected(pool: int, reward_rate_cap: int, max_compute_ms: int, max_spread: int) -> int:

@@ -36,7 +36,8 @@ Keep = Callable[[Path], object]
 class Settlement:
     """What a round comes to. The files live as long as the `settle` block that made them.
 
-    `state` is the server state after the round, before its model is measured (see `conclude`).
+    `state` is the server state after the round, before its model is measured (see `conclude`); it is read from none of
+    them.
     """
 
     updates: tuple[ReportedUpdate, ...]

@@ -1,41 +1,21 @@
-"""The L2 norm, by a tree of additions that is the same on every processor and needs no memory of its own."""
+"""The sum under an L2 norm: a tree of additions that is the same on every processor and needs no memory of its own."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from processor.tensors.arrays import BLOCK, Array, Tensors
+from processor.tensors.arrays import BLOCK
 
 BlockAt = Callable[[int, int], npt.NDArray[np.float64]]
 """Elements `start` to `stop` (not included) of a sequence, in an array of their own, which is overwritten."""
 
 
-def squared_norm(tensors: Tensors) -> float:
-    """The squared L2 norm over all tensors, in float64, the same bits on every processor.
-
-    Tensors are visited by name; each one's squares, then the tensors' sums, are `folded`: BLAS and `np.sum` choose an
-    order of their own. Has one tensor at a time, so `tensors` may be lazy.
-    """
-    sums = [_squared(tensors[name].reshape(-1)) for name in sorted(tensors)]
-    return folded(len(sums), lambda start, stop: np.array(sums[start:stop], np.float64))
-
-
-def _squared(values: Array) -> float:
-    return folded(len(values), lambda start, stop: np.square(values[start:stop].astype(np.float64)))
-
-
-def norm(tensors: Tensors) -> float:
-    """The L2 norm over all tensors, in float64."""
-    return math.sqrt(squared_norm(tensors))
-
-
 def folded(length: int, block_at: BlockAt) -> float:
     """The sum of `length` numbers, folded by halving: the second half is added to the first, element by element, until
-    one is left. An odd one in the middle waits for the next fold.
+    one is left. An odd one in the middle waits for the next fold. BLAS and `np.sum` choose an order of their own.
 
     That tree of additions is normative, and it is walked without holding the numbers: each is asked for once, at most
     `BLOCK` at a time, and about log2(length / BLOCK) blocks are in memory.

@@ -21,7 +21,7 @@ from eth_account.signers.local import LocalAccount
 from hexbytes import HexBytes
 from web3 import Web3
 
-from processor.artifacts.model import MODEL_LIMIT, Model, load_model
+from processor.artifacts.model import MODEL, Model, load_model
 from processor.artifacts.update import UPDATE, UpdateHeader
 from processor.chain.federation import Federation
 from processor.chain.transactions import Call
@@ -66,7 +66,7 @@ class Forge:
     def __init__(self, view: RoundView, federation: Federation, storage: Storage, client: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.view, self.federation, self.storage, self.client, self.folder = view, federation, storage, client, folder
-        storage.get(view.base.model or "", folder / "base", MODEL_LIMIT)
+        storage.get(view.base.model or "", folder / "base", MODEL.limit)
         self.base: Model = load_model(folder / "base")
         identity = Identity(federation.chain_id, federation.address)
         round = OpenedRound.read(identity, view.opening, Library(storage))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .chain import CHAIN
+from .chain import CHAIN, Refused
 from .helpers import (
     ALREADY_SUBMITTED,
     CLAIM_FIRST,
@@ -244,8 +244,11 @@ def owe(federation, client, amount):
         kept = CHAIN.request("eth_getStorageAt", federation.address, slot, "latest")
         value = int(kept, 16) % 2**144 | amount << 144
         CHAIN.request("anvil_setStorageAt", federation.address, slot, "0x" + value.to_bytes(32, "big").hex())
-        if federation.balanceOf(client)[0] >= amount:
-            return
+        try:
+            if federation.balanceOf(client)[0] >= amount:
+                return
+        except Refused:  # the slot of something else, which cannot be that large
+            pass
         CHAIN.request("anvil_setStorageAt", federation.address, slot, kept)
     raise AssertionError("no slot holds what is owed")
 

@@ -12,7 +12,7 @@ import structlog
 from eth_account import Account
 from web3 import Web3
 
-from processor.artifacts.model import MODEL_LIMIT, Model, load_model
+from processor.artifacts.model import MODEL, Model, load_model
 from processor.artifacts.plan import PLAN, Plan
 from processor.artifacts.report import REPORT, Report
 from processor.artifacts.round import RoundFile
@@ -254,7 +254,7 @@ class LocalFederation:
 
     def model(self, cid: str) -> Model:
         path = self.folder / "model"
-        self.storage.get(cid, path, MODEL_LIMIT)
+        self.storage.get(cid, path, MODEL.limit)
         return load_model(path)
 
     def kept(self, number: int) -> RoundFile:

@@ -16,7 +16,7 @@ from eth_account import Account
 from web3 import Web3
 
 from processor import keystore
-from processor.artifacts.plan import Plan
+from processor.artifacts.plan import PLAN, Plan
 from processor.artifacts.versions import Kind
 from processor.chain.provider import connect
 from processor.daemons.consents import agreed, consent_path
@@ -201,7 +201,7 @@ def test_federation_is_the_one_of_the_configuration_or_fills_it_in(joining: Join
 def test_plan_that_cannot_be_carried_out_or_is_none_is_not_agreed_to(joining: Joining) -> None:
     joining.played.open_round()
     store, plan = joining.played.storage, joining.played.organization.plan
-    unknown = put_bytes(store, replace(plan, task=replace(plan.task, name="poetry")).encode())
+    unknown = put_bytes(store, PLAN.encode(replace(plan, task=replace(plan.task, name="poetry"))))
     no_plan = put_bytes(store, b"meow")
     poetry, meow, malformed = all_fail(
         joining.command("--plan", unknown), joining.command("--plan", no_plan), joining.command("--plan", "Qm"),

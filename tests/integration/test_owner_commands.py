@@ -163,15 +163,17 @@ def test_all_mistakes_in_the_terms_are_said_together(town: Town) -> None:
     said = fails(*town.organization("create"), *wrong, folder=town.folder)
     for option in ("--admission: expected open or voucher", "--audit: expected open or appointed", "--max-slash-rate"):
         assert option in said
-    token, amount, bare = all_fail(
+    token, amount, bare, huge = all_fail(
         [*town.organization("create"), "--asset", STRANGER],
         [*town.organization("create"), "--stake", "1.0000000000000000001"],
         [*town.organization("create"), "--max-slash-rate", "1"],
+        [*town.organization("create"), "--stake", str(2**128)],
         folder=town.folder,
     )
     assert "is not a token" in token
     assert "at most 18 digits after the point" in amount
     assert "without a stake there is nothing to slash" in bare
+    assert "--stake: expected at most 340282366920938463463.374607431768211455 ETH" in huge
 
 
 # ------------------------------------------------------------------------------------------------------------ money
@@ -234,7 +236,13 @@ def test_an_organization_pays_its_clients_and_costs_them_no_gas(tmp_path: Path) 
         assert (status, result) == (0, "nothing is owed\n") and f"{second} is left out" in complaint
         set_code(local.web3, second, "0x")
         assert "to 1 clients" in succeeds("organization", "pay", "--config", file, "--yes", folder=tmp_path)
-        assert "nothing is owed" in succeeds("organization", "pay", "--config", file, "--yes", folder=tmp_path)
+        keystore.write_private(tmp_path / "passphrase", b"another passphrase")
+        pay = ("organization", "pay", "--config", file)
+        assert run(*pay, folder=tmp_path) == (0, "nothing is owed\n", ""), "nobody is asked, and no key is unlocked"
+        assert run(*pay, "--dry-run", folder=tmp_path) == (0, "nothing is owed\n", "")
+        assert json.loads(succeeds(*pay, "--dry-run", "--json", folder=tmp_path)) == []
+        nothing = {"done": "nothing is owed", "transactions": []}
+        assert json.loads(succeeds(*pay, "--json", folder=tmp_path)) == nothing
         for client, reward in owed.items():
             assert local.web3.eth.get_balance(Web3.to_checksum_address(client)) - before[client] == reward > 0
 

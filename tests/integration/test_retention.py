@@ -9,6 +9,7 @@ import pytest
 from web3 import Web3
 
 from processor.chain.provider import connect
+from processor.chain.snapshot import Snapshots
 from processor.daemons.kept import KeptRounds, rounds_folder
 from processor.daemons.retention import release_rounds, release_updates
 from processor.protocol.retention import DAY
@@ -49,12 +50,11 @@ def test_a_federation_goes_on_after_what_expired_is_gone(web3: Web3, tmp_path: P
     played.pass_time(3 * DAY)
     store = Forgetting(played.storage.directory)
     released = release_rounds(
-        federation=played.federation,
+        snapshot=Snapshots(played.federation).latest(),
         library=Library(store),
         kept=KeptRounds(rounds_folder(played.organization.settings.state), LOG),
         keep_days=2,
         state=played.organization.settings.state,
-        block=played.federation.block(),
         log=LOG,
     )
     assert released == (1,)

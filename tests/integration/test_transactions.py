@@ -14,6 +14,7 @@ from web3 import Web3
 
 from processor.chain.federation import Federation
 from processor.chain.provider import connect
+from processor.chain.snapshot import Snapshots
 from processor.chain.transactions import Sender
 from processor.daemons.transactions import Transactions
 from processor.errors import ChainError, NotAccepted, Reverted
@@ -462,7 +463,7 @@ def test_what_an_organization_keeps_of_a_round_follows_the_chain_when_it_is_anot
     web3: Web3, opened: LocalFederation
 ) -> None:
     opened.train_and_submit()
-    opened.organization._rounds.keep(opened.federation.round_view(), opened.federation.block())
+    opened.organization._rounds.keep(Snapshots(opened.federation).latest())
     before = opened.kept(1)
     ask(web3, "anvil_reorg", 2, [])  # with both updates
     for _ in range(4):

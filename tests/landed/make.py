@@ -5,6 +5,8 @@ Run it in a clone at the commit that lands, with that clone's code and node prog
     git clone REPOSITORY clone && cd clone && git checkout COMMIT && make setup
     .venv/bin/python -m tests.landed.make OUT    # a new folder
 
+It is for the code of that clone, which has names that the code here has no longer: mypy leaves it out.
+
 The one that is kept here was made at 6ca8b67 (journals of version 3), where this folder was added to the clone. The
 random numbers of keys and training differ from play to play: another play is another fixture.
 """

@@ -19,8 +19,8 @@ from processor.protocol.audit.artifacts import Workplace
 from processor.protocol.audit.between import FIRST
 from processor.protocol.audit.chain import check_keys
 from processor.protocol.audit.money import Balance, check_money, clients_of
+from processor.protocol.audit.on_chain import read_state
 from processor.protocol.audit.rounds import Told, audit_round
-from processor.protocol.audit.state import read_state
 from processor.protocol.audit.verdict import (
     Audit,
     Checks,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,30 +69,27 @@ def check_recomputed(
     report: Report | None,
     previous: ServerState | None,
     place: Workplace,
-    conclude: Callable[[ServerState], None],
-) -> bool:
-    """Opens every update with the published secret and settles the round again; False where that cannot be done.
+) -> ServerState | None:
+    """Opens every update with the published secret and settles the round again; None where that cannot be done.
 
-    `conclude` is given the server state that follows from `previous`, before it is measured. Where that is lost the
-    model is made again all the same, as from the first state.
+    Gives the server state that follows from `previous`, before its model is measured. Where `previous` is lost the
+    model is made again all the same, as from the first state, and what is given says nothing of the state.
     """
     number = known.opening.round
 
-    def settle_again() -> bool:
+    def settle_again() -> ServerState:
         round, secret = OpenedRound(place.identity, known.opening, plan), outcome.secret
         start = FIRST_STATE if previous is None else previous
         with settle(round, known.updates, secret, start, place.library, place.directory) as settlement:
             checks.equal(number, "recomputed model", settlement.model, outcome.model)
             if report is None:
                 checks.equal(number, "recomputed adjustments", settlement.adjustments, outcome.adjustments)
-                return True
-            _compare_lines(checks, number, report, settlement)
-            if previous is not None:
-                conclude(settlement.state)
-            _compare_metrics(checks, number, plan, report, settlement, place.library)
-        return True
+            else:
+                _compare_lines(checks, number, report, settlement)
+                _compare_metrics(checks, number, plan, report, settlement, place.library)
+            return settlement.state
 
-    return checks.artifact(number, "inputs of the aggregate", settle_again) is not None
+    return checks.artifact(number, "inputs of the aggregate", settle_again)
 
 
 def _compare_lines(checks: Checks, number: int, report: Report, settlement: Settlement) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from processor.chain.snapshot import KEY_PREFIX
-from processor.protocol.audit.state import State
+from processor.protocol.audit.on_chain import ChainState
 from processor.protocol.audit.verdict import Checks
 from processor.protocol.rewards import Money, guaranteed_rate, least_pool, money_of, payable, rate_in_words
 from processor.protocol.walk.claims import RoundList, Step
@@ -35,7 +35,7 @@ class Credits:
         return sum(self.credited.values())
 
 
-def phase_of(state: State, step: Step) -> Phase | None:
+def phase_of(state: ChainState, step: Step) -> Phase | None:
     """The phase of a round; None where nothing tells a finalized one from an abandoned one."""
     if step.round == state.head:
         return state.view.phase
@@ -100,7 +100,7 @@ def money_of_round(opening: Opening, credits: Credits) -> Money:
     return money_of(opening.pool, opening.reward_rate_cap, credits.claimed_ms, credits.credited)
 
 
-def check_result(checks: Checks, state: State, step: Step, opening: Opening, credits: Credits) -> None:
+def check_result(checks: Checks, state: ChainState, step: Step, opening: Opening, credits: Credits) -> None:
     """What the round left for ever, in state: what its clients share, in proportion to what, and the used key."""
     phase = phase_of(state, step)
     if phase is None:
@@ -109,7 +109,7 @@ def check_result(checks: Checks, state: State, step: Step, opening: Opening, cre
     expected = Result(0, 0, NO_KEY)
     if phase is Phase.FINALIZED:
         expected = Result(due, credits.credited_ms, opening.sealing_key[:KEY_PREFIX])
-    elif phase is Phase.ABANDONED and step.round <= state.chained:
+    elif phase is Phase.ABANDONED and step.round <= state.view.chained:
         expected = Result(due, credits.credited_ms, NO_KEY)
     found = state.result(step.round)
     checks.amount(step.round, "amount payable in results", expected.payable, found.payable)
@@ -117,7 +117,7 @@ def check_result(checks: Checks, state: State, step: Step, opening: Opening, cre
     checks.equal(step.round, "sealing key in results", expected.sealing_key, found.sealing_key)
 
 
-def check_view(checks: Checks, state: State, known: RoundList, credits: Credits) -> None:
+def check_view(checks: Checks, state: ChainState, known: RoundList, credits: Credits) -> None:
     """The latest round, as its view shows it."""
     view, opening, number = state.view, known.opening, state.head
     checks.equal(number, "number of updates", len(known.updates), view.update_count)
@@ -140,7 +140,7 @@ def check_view(checks: Checks, state: State, known: RoundList, credits: Credits)
         checks.amount(number, "amount forfeited", money.forfeited, view.forfeited)
 
 
-def check_keys(checks: Checks, state: State, steps: Mapping[int, Step]) -> None:
+def check_keys(checks: Checks, state: ChainState, steps: Mapping[int, Step]) -> None:
     """No sealing key serves two rounds: who knows the secret of the first opens the updates of the second."""
     used: dict[bytes, int] = {}
     for round in sorted(steps):
@@ -150,7 +150,7 @@ def check_keys(checks: Checks, state: State, steps: Mapping[int, Step]) -> None:
             checks.holds(round, "sealing key", first == round, "one of its own", f"the key of round {first}")
 
 
-def _key_of(state: State, step: Step) -> bytes:
+def _key_of(state: ChainState, step: Step) -> bytes:
     """The first bytes of a round's key: by state, and where that has none, as of an abandoned round, by its list."""
     if step.round == state.head:
         return state.view.sealing_key[:KEY_PREFIX]

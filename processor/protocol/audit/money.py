@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from processor.protocol.audit.chain import Credits, money_of_round
-from processor.protocol.audit.state import State
+from processor.protocol.audit.on_chain import ChainState
 from processor.protocol.audit.verdict import Checks
 from processor.protocol.stakes import stakes_of
 from processor.protocol.walk.claims import RoundList
@@ -30,7 +30,7 @@ class Balance:
     stake: int
 
 
-def clients_of(state: State, lists: Iterable[RoundList]) -> list[Address]:
+def clients_of(state: ChainState, lists: Iterable[RoundList]) -> list[Address]:
     """Everybody of whom the audit knows: the members, and who has an update in any list."""
     known = dict.fromkeys(state.members)
     known.update(dict.fromkeys(line.client for one in lists for line in one.updates))
@@ -38,7 +38,7 @@ def clients_of(state: State, lists: Iterable[RoundList]) -> list[Address]:
 
 
 def check_money(
-    checks: Checks, state: State, balances: Mapping[Address, Balance], over: Iterable[Settled], whole: bool
+    checks: Checks, state: ChainState, balances: Mapping[Address, Balance], over: Iterable[Settled], whole: bool
 ) -> None:
     """`over` are the rounds that are over, in order; `whole` says that none is missing among them."""
     say = checks.asset.format
@@ -78,7 +78,7 @@ def _check_owed(checks: Checks, balances: Mapping[Address, Balance], rounds: lis
 
 
 def _check_stakes(
-    checks: Checks, state: State, balances: Mapping[Address, Balance], rounds: list[Settled], whole: bool
+    checks: Checks, state: ChainState, balances: Mapping[Address, Balance], rounds: list[Settled], whole: bool
 ) -> None:
     """Every stake is what its slashes leave of it."""
     rates: dict[Address, list[int]] = defaultdict(list)

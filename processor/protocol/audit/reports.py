@@ -8,7 +8,7 @@ from dataclasses import fields
 from processor.artifacts.report import MAX_ABANDONED, AbandonedRound, FinishedRound, Report
 from processor.chain.commitments import NO_RECORD
 from processor.errors import ArtifactError
-from processor.protocol.audit.state import State
+from processor.protocol.audit.on_chain import ChainState
 from processor.protocol.audit.verdict import Checks
 from processor.protocol.history import Link, digest_of_report, link_of_finished, link_of_report, record_after
 from processor.protocol.walk.claims import RoundList, Step
@@ -21,7 +21,7 @@ Steps = Mapping[int, Step]
 
 
 def check_report(
-    checks: Checks, state: State, step: Step, report: Report, cid: Cid | None = None, secret: bytes | None = None
+    checks: Checks, state: ChainState, step: Step, report: Report, cid: Cid | None = None, secret: bytes | None = None
 ) -> None:
     """The report speaks of this federation, and of this round as the record has it. `cid` is the report's own, `secret`
     the one that belongs to the key in it, where it is known."""
@@ -57,7 +57,7 @@ def _check_own_round(checks: Checks, link: Link, report: Report) -> None:
     checks.equal(number, "adjusted clients that the report leaves out", [], sorted(lowered))
 
 
-def _check_unexplained(checks: Checks, state: State, report: Report) -> None:
+def _check_unexplained(checks: Checks, state: ChainState, report: Report) -> None:
     """The report of the latest round does not lead to the record: what state still holds of the round says in what it
     lies."""
     view, number = state.view, state.head

@@ -28,6 +28,7 @@ from processor.protocol.audit.chain import (
     phase_of,
 )
 from processor.protocol.audit.money import Settled
+from processor.protocol.audit.on_chain import ChainState
 from processor.protocol.audit.reports import check_history, check_report
 from processor.protocol.audit.server_state import (
     check_state,
@@ -36,7 +37,6 @@ from processor.protocol.audit.server_state import (
     named_state,
     state_before,
 )
-from processor.protocol.audit.state import State
 from processor.protocol.audit.verdict import Checks, Lowered, RoundAudit
 from processor.protocol.rewards import payable
 from processor.protocol.walk.claims import RoundList, Step
@@ -64,7 +64,7 @@ class Done:
     settled: Settled | None
 
 
-def audit_round(checks: Checks, state: State, step: Step, told: Told, before: Lineage, place: Workplace) -> Done:
+def audit_round(checks: Checks, state: ChainState, step: Step, told: Told, before: Lineage, place: Workplace) -> Done:
     at_first, report = checks.count, told.report
     if report is not None:
         check_report(checks, state, step, report, told.cid, told.secret)
@@ -94,13 +94,15 @@ def _base_of(known: RoundList) -> Release:
     return Release(known.opening.base_model, known.opening.base_report)
 
 
-def _check_chain(checks: Checks, state: State, step: Step, known: RoundList, credits: Credits, before: Lineage) -> None:
+def _check_chain(
+    checks: Checks, state: ChainState, step: Step, known: RoundList, credits: Credits, before: Lineage
+) -> None:
     check_follows(checks, before, known.opening)
     check_terms(checks, state.terms, known.opening)
     check_credits(checks, state.terms, known, credits)
     if step.link is not None or step.round == state.head:
         check_result(checks, state, step, known.opening, credits)
-    if step.round == state.head and (step.link is not None or state.head != state.chained):
+    if step.round == state.head and (step.link is not None or state.head != state.view.chained):
         check_view(checks, state, known, credits)
     if step.link is not None and step.link.outcome is not None:
         checks.equal(step.round, "credited compute time in total", credits.credited_ms, step.link.outcome.credited_ms)
@@ -114,7 +116,7 @@ def _check_initial(checks: Checks, opening: Opening, place: Workplace) -> None:
 
 def _check_released(
     checks: Checks,
-    state: State,
+    state: ChainState,
     known: RoundList,
     outcome: Outcome,
     report: Report | None,
@@ -155,21 +157,19 @@ def _check_made(
     previous = state_before(checks, number, known_state, named, place)
     if not checks.readable(number):  # this program cannot make what it cannot read
         return named, False
+    made = check_recomputed(checks, known, plan, outcome, report, previous, place) if public else None
     after = named
-
-    def settled_again(state: ServerState) -> None:
-        nonlocal after
-        if report is not None:
-            after = check_state(checks, plan, report, named, state, place)
-
-    made = public and check_recomputed(checks, known, plan, outcome, report, previous, place, settled_again)
-    if after is named and previous is not None and report is not None:
+    if previous is not None and report is not None and made is not None:
+        after = check_state(checks, plan, report, named, made, place)
+    elif previous is not None and report is not None:
         after = check_unseen_state(checks, plan, report, named, previous, place)
     forget_older_states(number, place)
-    return after, made
+    return after, made is not None
 
 
-def _unknown(checks: Checks, state: State, step: Step, outcome: Outcome | None, before: Lineage, at_first: int) -> Done:
+def _unknown(
+    checks: Checks, state: ChainState, step: Step, outcome: Outcome | None, before: Lineage, at_first: int
+) -> Done:
     """A round without a list: only what the record itself says of it can be held against state."""
     link = step.link
     if link is not None:

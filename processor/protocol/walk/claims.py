@@ -82,9 +82,9 @@ class Claims:
 
     # --------------------------------------------------------------------------------------------------- gathering
 
-    def add_state(self, state: Start) -> None:
-        view = state.view
-        self.last_secret = state.last_secret
+    def add_state(self, start: Start) -> None:
+        view = start.view
+        self.last_secret = start.last_secret
         if view.phase is Phase.NONE:
             return
         self._tallies[view.round][Tally(view.digest, view.update_count, view.claimed_ms)] = None
@@ -92,11 +92,11 @@ class Claims:
             self._secrets[view.round][view.secret] = None
             if view.released.model is not None and view.released.report is not None:
                 parts = (view.released.model, view.released.report, view.secret, view.credited_ms)
-                self._outcomes[view.round][Outcome(*parts, state.adjustments)] = None
+                self._outcomes[view.round][Outcome(*parts, start.adjustments)] = None
             return
-        self._records[view.round][state.record] = None
-        if state.updates is not None:
-            self.add_list(view.opening, state.updates)
+        self._records[view.round][start.record] = None
+        if start.updates is not None:
+            self.add_list(view.opening, start.updates)
         elif view.update_count == 0:
             self.add_list(view.opening, ())
 
@@ -190,20 +190,20 @@ class Claims:
         return (*self._secrets[round], self.last_secret, NO_SECRET)
 
 
-def walk(state: Start, claims: Claims, why: Mapping[Cid, str]) -> list[Step]:
+def walk(start: Start, claims: Claims, why: Mapping[Cid, str]) -> list[Step]:
     """Every round from the latest to the first, as far as the record leads to it; behind a round that is missing the
     walk goes on with what is claimed. `why` says of artifacts that could not be had why not."""
     steps = []
-    if state.head != state.chained:
-        known = claims.lists.get(state.view.digest)
+    if start.head != start.view.chained:
+        known = claims.lists.get(start.view.digest)
         because = None if known else "state holds a part of its list, and no log or kept round that was found has it"
-        steps.append(Step(state.head, None, None, known, because))
-    record: bytes | None = state.record
+        steps.append(Step(start.head, None, None, known, because))
+    record: bytes | None = start.record
     gap: int | None = None
-    for round in range(state.chained, 0, -1):
+    for round in range(start.view.chained, 0, -1):
         link = claims.link_to(record, round) if record is not None else claims.claimed_link(round)
         known = claims.lists.get(link.digest) if link is not None else claims.claimed_list(round)
-        because = _why_not(state, claims, round, link, known, why)
+        because = _why_not(start, claims, round, link, known, why)
         if gap is not None and claims.mentions(round):
             because = f"the record does not lead to it: round {gap}, which comes after it, is missing"
         steps.append(Step(round, record if gap is None else None, link, known, because))
@@ -213,11 +213,11 @@ def walk(state: Start, claims: Claims, why: Mapping[Cid, str]) -> list[Step]:
 
 
 def _why_not(
-    state: Start, claims: Claims, round: int, link: Link | None, known: RoundList | None, why: Mapping[Cid, str]
+    start: Start, claims: Claims, round: int, link: Link | None, known: RoundList | None, why: Mapping[Cid, str]
 ) -> str | None:
     """Why nothing proves what a round was, given what the walk found of it."""
     if link is None:
-        return _why_no_link(state, claims, round, why)
+        return _why_no_link(start, claims, round, why)
     if known is not None:
         return None
     lost = _lost(link.outcome.report if link.outcome is not None else None, why)
@@ -226,12 +226,11 @@ def _why_not(
     return "no report, log or kept round that was found has its list"
 
 
-def _why_no_link(state: Start, claims: Claims, round: int, why: Mapping[Cid, str]) -> str:
-    lost = _lost(state.view.released.report if round == state.head else None, why)
+def _why_no_link(start: Start, claims: Claims, round: int, why: Mapping[Cid, str]) -> str:
+    lost = _lost(start.view.released.report if round == start.head else None, why)
     if lost is not None:
         return (
-            f"{lost}, and no log or kept round that was found says what it started from: the audit cannot go back "
-            "behind it"
+            f"{lost}, and no log or kept round that was found says what it started from: nothing leads back behind it"
         )
     if claims.mentions(round):
         return "nothing that is said of it leads to the chain's record"

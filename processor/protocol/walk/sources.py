@@ -56,7 +56,7 @@ class Sources:
             if file.opening.base_report is not None:
                 todo.append((file.opening.base_report, file.round - 1))
         if self.start.latest.report is not None:
-            todo.append((self.start.latest.report, self.start.chained))
+            todo.append((self.start.latest.report, self.start.view.chained))
         while todo:
             cid, latest = todo.popleft()
             report = self._report(cid, latest)

@@ -32,11 +32,6 @@ class Start:
         """The latest round, 0 before the first."""
         return self.view.round
 
-    @property
-    def chained(self) -> int:
-        """The last round that the record chains: the next opening chains one that was abandoned."""
-        return self.head if self.view.phase is Phase.FINALIZED else max(0, self.head - 1)
-
 
 def start_of(snapshot: Snapshot) -> Start:
     """Reads at once what a walk starts from: a usual node forgets the past within minutes. Raises ChainError."""

@@ -23,13 +23,13 @@ from tests.unit.artifacts import examples
 
 Named = dict[str, Array]
 
-PLAN = replace(
+WITH_EWC = replace(
     examples.PLAN,
     local=LocalWork(steps=8, epochs=None, batch_size=64),
     ewc=Ewc(strength=10.0, decay=0.5, fisher_samples=64, fisher_cap=1000.0),
     aggregation=Aggregation(FEDAVG, max_weight=1000, max_norm=20.0, min_updates=1),
 )
-PLAIN = replace(PLAN, ewc=replace(PLAN.ewc, strength=0.0))
+WITHOUT_EWC = replace(WITH_EWC, ewc=replace(WITH_EWC.ewc, strength=0.0))
 BASE = ModelHeader(round=3, parent=cid_of(b"parent"), plan=cid_of(b"plan"))
 NEXT = ModelHeader(round=4, parent=cid_of(b"base"), plan=cid_of(b"plan"))
 SHAPES = {"layer1.weight": (3, 2), "layer1.bias": (3,)}
@@ -63,14 +63,14 @@ class Federation:
         header = UpdateHeader(31337, address(2**150), 4, address(client), cid_of(b"base"), samples=max(1, weight))
         write_update(path, header, delta, buffers or {}, fisher or {})
         with open_model(self.base) as base, open_update(path) as update:
-            facts = facts_of(update, base, plan or (PLAIN if fisher is None else PLAN))
+            facts = facts_of(update, base, plan or (WITHOUT_EWC if fisher is None else WITH_EWC))
         return Accepted(address(client), path, weight, facts)
 
-    def combine(self, accepted: Sequence[Accepted], plan: Plan = PLAIN) -> Model:
+    def combine(self, accepted: Sequence[Accepted], plan: Plan = WITHOUT_EWC) -> Model:
         self.cid_of_combined(accepted, plan)
         return load_model(self.folder / "next")
 
-    def cid_of_combined(self, accepted: Sequence[Accepted], plan: Plan = PLAIN) -> Cid:
+    def cid_of_combined(self, accepted: Sequence[Accepted], plan: Plan = WITHOUT_EWC) -> Cid:
         return combine(self.base, FIRST_STATE, accepted, plan, NEXT, self.folder / "next")[0]
 
 

@@ -21,7 +21,7 @@ from processor.artifacts.model import Model, open_model
 from processor.artifacts.plan import LocalWork, Plan
 from processor.errors import ArtifactError
 from processor.tensors import BLOCK, Array
-from tests.unit.aggregation.federation import PLAIN, Federation, Named, drawn
+from tests.unit.aggregation.federation import WITHOUT_EWC, Federation, Named, drawn
 
 MEAN, VARIANCE, STEPS = "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"
 DECLARED: dict[str, Buffer] = {
@@ -29,8 +29,9 @@ DECLARED: dict[str, Buffer] = {
     VARIANCE: Pooled("pooled", mean=MEAN, least=0.0, most=1000.0),
     STEPS: Counter("counter", least=0, most=10_000),
 }
-UNDECLARED = replace(PLAIN, local=LocalWork(steps=20, epochs=None, batch_size=64))
-PLAN = replace(UNDECLARED, buffers=DECLARED)
+UNDECLARED = replace(WITHOUT_EWC, local=LocalWork(steps=20, epochs=None, batch_size=64))
+DECLARING = replace(UNDECLARED, buffers=DECLARED)
+BY_EPOCHS = replace(DECLARING, local=LocalWork(steps=None, epochs=2, batch_size=64))
 
 
 def normalization(mean: Any, variance: Any, steps: Any) -> Named:
@@ -68,7 +69,7 @@ def reason(base: Named, plan: Plan, buffers: Named) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("plan", [UNDECLARED, PLAN], ids=["plan of version 1", "plan that declares them"])
+@pytest.mark.parametrize("plan", [UNDECLARED, DECLARING], ids=["plan of version 1", "plan that declares them"])
 def test_means_average_by_weight_and_counters_take_the_largest(plan: Plan) -> None:
     """The case bn-average."""
     model = combined(normalization(0, 1, 10), plan, (1, normalization(4, 1, 10)), (3, normalization(8, 1, 25)))
@@ -89,7 +90,7 @@ def test_means_average_by_weight_and_counters_take_the_largest(plan: Plan) -> No
 def test_hostile_buffers_are_rejected_with_a_reason_of_their_own(hostile: Named) -> None:
     """The case bn-hostile-buffers."""
     base = normalization(0, 1, 0)
-    assert reason(base, PLAN, hostile) == "buffer"
+    assert reason(base, DECLARING, hostile) == "buffer"
     assert reason(base, UNDECLARED, hostile) is None, "a round of a plan of version 1 is judged by its rules"
 
 
@@ -115,20 +116,16 @@ def test_a_round_of_a_plan_that_declares_nothing_takes_every_finite_number() -> 
 def test_a_counter_lies_between_the_base_models_and_the_steps_of_its_round(
     base: int, found: int, rejected: bool
 ) -> None:
-    assert (reason(normalization(0, 1, base), PLAN, normalization(0, 1, found)) == "buffer") == rejected
+    assert (reason(normalization(0, 1, base), DECLARING, normalization(0, 1, found)) == "buffer") == rejected
 
 
 def test_the_steps_of_a_round_of_epochs_follow_from_the_samples_that_an_update_claims() -> None:
-    plan = replace(PLAN, local=LocalWork(steps=None, epochs=2, batch_size=64))
     base = normalization(0, 1, 0)
     with TemporaryDirectory() as folder:
         federation = federation_in(Path(folder), base)
-        federation.update(1, 65, drawn(1), buffers=normalization(0, 1, 3), plan=plan)
+        federation.update(1, 65, drawn(1), buffers=normalization(0, 1, 3), plan=BY_EPOCHS)
         with pytest.raises(ArtifactError, match=f"'buffer/{STEPS}' counts steps: .* at most 3 more"):
-            federation.update(2, 65, drawn(1), buffers=normalization(0, 1, 4), plan=plan)
-
-
-EPOCHS = replace(PLAN, local=LocalWork(steps=None, epochs=2, batch_size=64))
+            federation.update(2, 65, drawn(1), buffers=normalization(0, 1, 4), plan=BY_EPOCHS)
 
 
 def counted(base: int, plan: Plan, *updates: tuple[int, int, int]) -> int:
@@ -146,15 +143,15 @@ def counted(base: int, plan: Plan, *updates: tuple[int, int, int]) -> int:
 
 
 def test_samples_that_nobody_has_lift_a_counter_by_their_weight_alone_and_the_next_round_goes_on() -> None:
-    heaviest = PLAN.aggregation.max_weight
+    heaviest = DECLARING.aggregation.max_weight
     hostile, honest = (2**53 - 1, heaviest, 10_000), (65, 65, 103)
-    counter = counted(100, EPOCHS, honest, hostile)
-    assert counter == 100 + EPOCHS.local.steps_of(heaviest)
-    assert counted(counter, EPOCHS, (65, 65, counter + EPOCHS.local.steps_of(65))) == counter + 3
+    counter = counted(100, BY_EPOCHS, honest, hostile)
+    assert counter == 100 + BY_EPOCHS.local.steps_of(heaviest)
+    assert counted(counter, BY_EPOCHS, (65, 65, counter + BY_EPOCHS.local.steps_of(65))) == counter + 3
 
 
 def test_a_plan_that_declares_nothing_takes_the_largest_counter_whatever_it_weighs() -> None:
-    undeclared = replace(EPOCHS, buffers=None)
+    undeclared = replace(BY_EPOCHS, buffers=None)
     assert counted(100, undeclared, (65, 65, 103), (2**53 - 1, 1, 2**63 - 1)) == 2**63 - 1
 
 
@@ -168,7 +165,7 @@ def test_a_counter_is_the_largest_within_the_steps_of_each_weight(
     base: int, updates: list[tuple[int, int]], epochs: int
 ) -> None:
     plan = replace(
-        PLAN,
+        DECLARING,
         local=LocalWork(steps=None, epochs=epochs, batch_size=1),
         buffers=DECLARED | {STEPS: Counter("counter", least=-(2**63), most=2**63 - 1)},
     )
@@ -182,7 +179,7 @@ def test_a_counter_is_the_largest_within_the_steps_of_each_weight(
 @settings(max_examples=25, deadline=None)
 def test_counters_are_compared_without_overflow(base: int, found: int, steps: int) -> None:
     plan = replace(
-        PLAN,
+        DECLARING,
         local=LocalWork(steps=steps, epochs=None, batch_size=1),
         buffers=DECLARED | {STEPS: Counter("counter", least=-(2**63), most=2**63 - 1)},
     )
@@ -193,9 +190,9 @@ def test_counters_are_compared_without_overflow(base: int, found: int, steps: in
 @pytest.mark.parametrize(("mean", "variance"), [(100.0, 1000.0), (-100.0, 0.0)])
 def test_what_a_plan_declares_includes_its_bounds(mean: float, variance: float) -> None:
     base = normalization(0, 1, 0)
-    assert reason(base, PLAN, normalization(mean, variance, 0)) is None
+    assert reason(base, DECLARING, normalization(mean, variance, 0)) is None
     beyond = np.nextafter(np.float32(mean), np.float32(math.copysign(np.inf, mean)))
-    assert reason(base, PLAN, normalization(beyond, variance, 0)) == "buffer"
+    assert reason(base, DECLARING, normalization(beyond, variance, 0)) == "buffer"
 
 
 def test_the_last_block_of_a_large_buffer_is_looked_at_as_well() -> None:
@@ -211,25 +208,26 @@ def test_variances_that_pool_are_those_of_all_samples_together() -> None:
     rng = np.random.default_rng(5)
     samples = [rng.normal(center, 2, size=(count, 3)) for center, count in ((-4, 30), (0, 50), (9, 20))]
     updates = [(len(own), normalization(own.mean(axis=0), own.var(axis=0), 0)) for own in samples]
-    model = combined(normalization([0] * 3, [1] * 3, 0), PLAN, *updates)
+    model = combined(normalization([0] * 3, [1] * 3, 0), DECLARING, *updates)
     together = np.concatenate(samples)
     np.testing.assert_allclose(model.buffers[MEAN], together.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(model.buffers[VARIANCE], together.var(axis=0), rtol=1e-5)
 
 
 def test_variances_that_average_leave_out_how_far_the_means_lie_apart() -> None:
-    averaged = replace(PLAN, buffers=DECLARED | {VARIANCE: Average("average", least=0.0, most=1000.0)})
+    averaged = replace(DECLARING, buffers=DECLARED | {VARIANCE: Average("average", least=0.0, most=1000.0)})
     updates = [(1, normalization(-4, 2, 0)), (1, normalization(4, 2, 0))]
     base = normalization(0, 1, 0)
     assert combined(base, averaged, *updates).buffers[VARIANCE].tolist() == [2.0]
-    assert combined(base, PLAN, *updates).buffers[VARIANCE].tolist() == [18.0]
+    assert combined(base, DECLARING, *updates).buffers[VARIANCE].tolist() == [18.0]
 
 
 def test_pooling_goes_over_blocks_as_over_the_whole() -> None:
     count = BLOCK + 3
     rng = np.random.default_rng(6)
     buffers = [normalization(rng.normal(size=count), rng.random(count), 0) for _ in range(3)]
-    model = combined(normalization(np.zeros(count), np.ones(count), 0), PLAN, *zip((1, 2, 4), buffers, strict=True))
+    base = normalization(np.zeros(count), np.ones(count), 0)
+    model = combined(base, DECLARING, *zip((1, 2, 4), buffers, strict=True))
     weights = np.array([1, 2, 4])[:, None]
     means = np.array([own[MEAN] for own in buffers], np.float64)
     variances = np.array([own[VARIANCE] for own in buffers], np.float64)
@@ -254,7 +252,7 @@ def test_the_next_model_keeps_to_what_the_plan_declares(most: float, updates: li
         VARIANCE: Pooled("pooled", mean=MEAN, least=0.0, most=most),
         STEPS: DECLARED[STEPS],
     }
-    plan = replace(PLAN, buffers=declared)
+    plan = replace(DECLARING, buffers=declared)
     base = normalization(0, 0, 0)
     inside = [
         (weight, normalization(mean, variance, 0))
@@ -283,7 +281,7 @@ LAYOUT: dict[str, tuple[Any, tuple[int, ...]]] = {
 
 
 def test_a_plan_that_declares_every_buffer_as_what_it_is_fits() -> None:
-    check_declared(PLAN, LAYOUT)
+    check_declared(DECLARING, LAYOUT)
     check_declared(UNDECLARED, LAYOUT)
 
 
@@ -299,7 +297,7 @@ def test_a_plan_that_declares_every_buffer_as_what_it_is_fits() -> None:
 )
 def test_a_plan_that_does_not_fit_the_buffers_of_a_model_is_refused(layout: Any, message: str) -> None:
     with pytest.raises(ArtifactError, match=message):
-        check_declared(PLAN, layout)
+        check_declared(DECLARING, layout)
 
 
 @pytest.fixture
@@ -313,10 +311,10 @@ def test_a_base_model_outside_what_its_plan_declares_is_nobodys_update_to_blame(
     with open_model(federation.base) as base:
         check_base(base, UNDECLARED)
         with pytest.raises(ArtifactError, match=f"^base: tensor 'buffer/{VARIANCE}' holds -1.0: expected 0.0 to 1000"):
-            check_base(base, PLAN)
+            check_base(base, DECLARING)
 
 
 def test_a_buffer_that_the_plan_leaves_out_is_a_mistake_of_the_caller(folder: Path) -> None:
     other: dict[str, Array] = {"other": np.zeros(1, np.float32)}
     with pytest.raises(ValueError, match="does not declare 'buffer/other'"):
-        federation_in(folder, other).update(1, 1, drawn(1), buffers=other, plan=PLAN)
+        federation_in(folder, other).update(1, 1, drawn(1), buffers=other, plan=DECLARING)

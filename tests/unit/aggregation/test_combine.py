@@ -25,7 +25,7 @@ from processor.cid import cid_of, cid_of_file
 from processor.errors import MachineError
 from processor.tensors import BLOCK, Array
 from processor.types import Cid
-from tests.unit.aggregation.federation import NEXT, PLAIN, PLAN, SHAPES, Federation, Named, drawn, positive
+from tests.unit.aggregation.federation import NEXT, SHAPES, WITH_EWC, WITHOUT_EWC, Federation, Named, drawn, positive
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def golden(folder: Path) -> Cid:
 
     federation = Federation(folder, grid(1), fisher=grid(2), buffers=mean(9))
     accepted = [federation.update(n, 100 + 7 * n, grid(n, -50 - n), grid(3 * n, 97), mean(n)) for n in range(1, 6)]
-    return federation.cid_of_combined(accepted, replace(PLAN, ewc=replace(PLAN.ewc, fisher_cap=1.5)))
+    return federation.cid_of_combined(accepted, replace(WITH_EWC, ewc=replace(WITH_EWC.ewc, fisher_cap=1.5)))
 
 
 def test_the_same_updates_have_the_same_bytes_for_ever(folder: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_single_update_is_added_to_the_base_whatever_its_weight(folder: Path) 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=5), st.floats(0.01, 10), st.floats(0, 0.99))
 def test_the_aggregate_is_the_formula(weights: list[int], cap: float, decay: float) -> None:
-    plan = replace(PLAN, ewc=replace(PLAN.ewc, fisher_cap=cap, decay=decay))
+    plan = replace(WITH_EWC, ewc=replace(WITH_EWC.ewc, fisher_cap=cap, decay=decay))
     total = sum(weights)
     with TemporaryDirectory() as name:
         federation = Federation(Path(name), drawn(0), fisher=positive(1), buffers=drawn(2))
@@ -120,9 +120,9 @@ def test_the_order_in_which_updates_are_given_does_not_matter(shuffler: random.R
     with TemporaryDirectory() as name:
         federation = Federation(Path(name), drawn(0))
         accepted = [federation.update(n**9, n, drawn(n, scale=10.0**n), positive(n)) for n in range(1, 8)]
-        expected = federation.cid_of_combined(accepted, PLAN)
+        expected = federation.cid_of_combined(accepted, WITH_EWC)
         shuffler.shuffle(accepted)
-        assert federation.cid_of_combined(accepted, PLAN) == expected
+        assert federation.cid_of_combined(accepted, WITH_EWC) == expected
 
 
 @settings(max_examples=25, deadline=None)
@@ -131,9 +131,9 @@ def test_a_client_that_splits_into_two_gains_nothing(first: int, second: int, ot
     with TemporaryDirectory() as name:
         federation = Federation(Path(name), drawn(0))
         rest = federation.update(3, other, drawn(3), positive(3))
-        whole = federation.combine([federation.update(1, first + second, drawn(1), positive(1)), rest], PLAN)
+        whole = federation.combine([federation.update(1, first + second, drawn(1), positive(1)), rest], WITH_EWC)
         halves = [federation.update(n, weight, drawn(1), positive(1)) for n, weight in ((1, first), (2, second))]
-        split = federation.combine([*halves, rest], PLAN)
+        split = federation.combine([*halves, rest], WITH_EWC)
     for key in SHAPES:
         np.testing.assert_allclose(split.parameters[key], whole.parameters[key], rtol=3e-7, atol=1e-9)
         np.testing.assert_allclose(split.fisher[key], whole.fisher[key], rtol=3e-7)
@@ -142,19 +142,19 @@ def test_a_client_that_splits_into_two_gains_nothing(first: int, second: int, ot
 def test_equal_numbers_have_equal_bytes_so_zero_has_no_sign(folder: Path) -> None:
     minus = {name: np.full(shape, -0.0, np.float32) for name, shape in SHAPES.items()}
     federation = Federation(folder, minus, buffers=minus)
-    model = federation.combine([federation.update(1, 5, minus, minus, minus)], PLAN)
+    model = federation.combine([federation.update(1, 5, minus, minus, minus)], WITH_EWC)
     for array in (*model.parameters.values(), *model.buffers.values(), *model.fisher.values()):
         assert not np.signbit(array).any()
 
 
 def test_without_ewc_the_model_carries_no_fisher_information(folder: Path) -> None:
     federation = Federation(folder, drawn(0), fisher=positive(1))
-    assert federation.combine([federation.update(1, 5, drawn(1))], PLAIN).fisher == {}
+    assert federation.combine([federation.update(1, 5, drawn(1))], WITHOUT_EWC).fisher == {}
 
 
 def test_the_first_fisher_information_is_the_mean_of_the_updates(folder: Path) -> None:
     federation = Federation(folder, drawn(0))
-    model = federation.combine([federation.update(1, 5, drawn(1), positive(1))], PLAN)
+    model = federation.combine([federation.update(1, 5, drawn(1), positive(1))], WITH_EWC)
     for name, array in positive(1).items():
         np.testing.assert_array_equal(model.fisher[name], array)
 
@@ -162,7 +162,7 @@ def test_the_first_fisher_information_is_the_mean_of_the_updates(folder: Path) -
 def test_a_hostile_fisher_cannot_pin_the_model(folder: Path) -> None:
     federation = Federation(folder, drawn(0))
     huge = {name: np.full(shape, 3e38, np.float32) for name, shape in SHAPES.items()}
-    plan = replace(PLAN, ewc=replace(PLAN.ewc, fisher_cap=0.75))
+    plan = replace(WITH_EWC, ewc=replace(WITH_EWC.ewc, fisher_cap=0.75))
     model = federation.combine([federation.update(1, 5, drawn(1), huge)], plan)
     length = np.sqrt(sum((array.astype(float) ** 2).sum() for array in model.fisher.values()))
     assert length == pytest.approx(0.75, rel=1e-6)
@@ -186,7 +186,7 @@ def test_no_updates_or_no_weight_is_a_mistake_of_the_caller(folder: Path, weight
     accepted = [federation.update(n, weight, drawn(n)) for n, weight in enumerate(weights, start=1)]
     with (
         pytest.raises(ValueError, match="at least one update, and weights of at least 1"),
-        opened(accepted, PLAIN),
+        opened(accepted, WITHOUT_EWC),
     ):
         pass
 
@@ -195,7 +195,7 @@ def test_no_updates_or_no_weight_is_a_mistake_of_the_caller(folder: Path, weight
 def test_with_too_few_updates_the_base_model_stays_byte_by_byte(folder: Path, clients: int) -> None:
     federation = Federation(folder, drawn(0))
     accepted = [federation.update(n, 1, drawn(n)) for n in range(1, clients + 1)]
-    plan = replace(PLAIN, aggregation=replace(PLAIN.aggregation, min_updates=3))
+    plan = replace(WITHOUT_EWC, aggregation=replace(WITHOUT_EWC.aggregation, min_updates=3))
     assert federation.cid_of_combined(accepted, plan) == cid_of_file(federation.base)
     assert (folder / "next").read_bytes() == federation.base.read_bytes()
 
@@ -217,7 +217,7 @@ def test_the_next_state_follows_the_last_and_keeps_the_tensors_of_the_rule(folde
     moments = {"moment": np.array([1.5])}
     before = ServerState(3, cid_of(b"older"), best_metric=0.5, rounds_without_improvement=2, tensors=moments)
     before = replace(before, cid=cid_of(b"before"))
-    _, after = combine(federation.base, before, accepted, PLAIN, NEXT, folder / "next")
+    _, after = combine(federation.base, before, accepted, WITHOUT_EWC, NEXT, folder / "next")
     assert (after.round, after.parent, after.cid) == (NEXT.round, cid_of(b"before"), None)
     assert (after.best_metric, after.rounds_without_improvement) == (0.5, 2)
     assert dict(after.tensors) == moments
@@ -228,7 +228,7 @@ def test_fisher_information_of_which_no_norm_is_known_is_not_averaged(folder: Pa
     update = federation.update(1, 1, drawn(1), positive(1))
     unknown = replace(update, facts=replace(update.facts, fisher_norm=None))
     with pytest.raises(ValueError, match="do not say how large it is"):
-        federation.combine([unknown], PLAN)
+        federation.combine([unknown], WITH_EWC)
 
 
 def peak(work: Callable[[], object]) -> int:
@@ -283,7 +283,7 @@ def test_memory_does_not_grow_with_the_tensors(folder: Path, monkeypatch: pytest
     deltas = drawn(1, shapes=shapes)
     accepted = [federation.update(n, n, deltas) for n in (1, 2)]
     with open_model(federation.base) as base, open_update(accepted[0].update) as update:
-        assert peak(lambda: facts_of(update, base, PLAIN)) < tensor * 4 / 2
+        assert peak(lambda: facts_of(update, base, WITHOUT_EWC)) < tensor * 4 / 2
     assert peak(lambda: federation.cid_of_combined(accepted)) < tensor * 4 / 2
 
 

@@ -8,24 +8,24 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.aggregation.declared import check_bounds, check_counted, counted
+from processor.aggregation.declared import check_bounds, check_counted, with_counters_cut
 from processor.artifacts.buffers import Average, Counter
 from processor.artifacts.plan import LocalWork
 from processor.tensors import Array
-from tests.unit.aggregation.federation import PLAIN
+from tests.unit.aggregation.federation import WITHOUT_EWC
 
 MOST = 2**53 - 1
 COUNTER = Counter("counter", 0, 100)
-PLAN = replace(
-    PLAIN,
+DECLARING = replace(
+    WITHOUT_EWC,
     local=LocalWork(steps=None, epochs=1, batch_size=4),
-    aggregation=replace(PLAIN.aggregation, max_weight=20),
+    aggregation=replace(WITHOUT_EWC.aggregation, max_weight=20),
     buffers={"mean": Average("average", -1.0, 1.0), "count": COUNTER},
 )
 
 
 def count_of(found: int, base: int, samples: int) -> Array:
-    return counted({"count": np.array(found)}, {"count": np.array(base)}, PLAN, samples)["count"]
+    return with_counters_cut({"count": np.array(found)}, {"count": np.array(base)}, DECLARING, samples)["count"]
 
 
 def test_a_counter_stands_still_at_the_most_that_is_declared() -> None:
@@ -44,16 +44,18 @@ def test_a_counter_keeps_its_type_and_shape() -> None:
 def test_other_buffers_are_sent_as_they_are() -> None:
     buffers: dict[str, Array] = {"mean": np.array([7.0], np.float32), "count": np.array([1000])}
     base: dict[str, Array] = {"mean": np.array([0.0], np.float32), "count": np.array([0])}
-    assert counted(buffers, base, PLAN, 4)["mean"] is buffers["mean"]
-    assert counted(buffers, base, replace(PLAN, buffers=None), 4) == buffers
+    assert with_counters_cut(buffers, base, DECLARING, 4)["mean"] is buffers["mean"]
+    assert with_counters_cut(buffers, base, replace(DECLARING, buffers=None), 4) == buffers
 
 
 @given(st.data(), st.integers(1, MOST), st.integers(1, MOST), st.integers(-MOST, MOST), st.integers(-MOST, MOST))
 def test_what_was_cut_is_accepted(data: st.DataObject, samples: int, max_weight: int, one: int, other: int) -> None:
     declared = Counter("counter", min(one, other), max(one, other))
-    plan = replace(PLAN, aggregation=replace(PLAN.aggregation, max_weight=max_weight), buffers={"count": declared})
+    plan = replace(
+        DECLARING, aggregation=replace(DECLARING.aggregation, max_weight=max_weight), buffers={"count": declared}
+    )
     base = np.array(data.draw(st.integers(declared.least, declared.most)))
     found = np.array(data.draw(st.integers(int(base), 2**63 - 1)))
-    cut = counted({"count": found}, {"count": base}, plan, samples)["count"]
+    cut = with_counters_cut({"count": found}, {"count": base}, plan, samples)["count"]
     check_bounds("buffer/count", cut, declared)
     check_counted("buffer/count", cut, base, plan.local.steps_of(min(samples, max_weight)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,9 +20,10 @@ from processor.artifacts.model import ModelFile, open_model, write_model
 from processor.artifacts.plan import Plan
 from processor.artifacts.update import open_update, write_update
 from processor.errors import ArtifactError
-from processor.tensors import BLOCK, Array, norm, write_tensors
-from tests.unit.aggregation.federation import PLAIN, PLAN
+from processor.tensors import BLOCK, Array, write_tensors
+from tests.unit.aggregation.federation import WITH_EWC, WITHOUT_EWC
 from tests.unit.artifacts.examples import BUFFERS, FISHER, MODEL_HEADER, PARAMETERS, UPDATE_HEADER
+from tests.unit.tensors.folding import folded_in_memory
 
 HEADER: dict[str, Any] = {"kind": "update", "version": 2} | asdict(UPDATE_HEADER)
 LARGEST = float(np.finfo(np.float32).max)
@@ -45,7 +47,13 @@ def without(name: str) -> dict[str, Array]:
     return {other: array for other, array in GOOD.items() if other != name}
 
 
-def facts(path: Path, base: ModelFile, plan: Plan = PLAN) -> Facts:
+def norm_of(tensors: dict[str, Array]) -> float:
+    """The L2 norm over all tensors, each one's squares and then their sums folded with all numbers in memory."""
+    sums = [folded_in_memory(np.square(tensors[name].reshape(-1).astype(np.float64))) for name in sorted(tensors)]
+    return math.sqrt(folded_in_memory(np.array(sums)))
+
+
+def facts(path: Path, base: ModelFile, plan: Plan = WITH_EWC) -> Facts:
     with open_update(path) as update:
         return facts_of(update, base, plan)
 
@@ -60,16 +68,14 @@ def facts(path: Path, base: ModelFile, plan: Plan = PLAN) -> Facts:
     ),
     st.booleans(),
 )
-def test_an_update_that_was_written_is_accepted_with_its_norms(
-    parameters: dict[str, Array], wants_fisher: bool
-) -> None:
-    fisher = {name: np.abs(array) for name, array in parameters.items()} if wants_fisher else {}
+def test_an_update_that_was_written_is_accepted_with_its_norms(parameters: dict[str, Array], with_fisher: bool) -> None:
+    fisher = {name: np.abs(array) for name, array in parameters.items()} if with_fisher else {}
     with tempfile.TemporaryDirectory() as folder:
         write_model(Path(folder) / "base", MODEL_HEADER, parameters, BUFFERS, {})
         write_update(Path(folder) / "update", UPDATE_HEADER, parameters, BUFFERS, fisher)
         with open_model(Path(folder) / "base") as base:
-            found = facts(Path(folder) / "update", base, PLAN if wants_fisher else PLAIN)
-    assert found == Facts(norm(parameters), norm(fisher) if wants_fisher else None)
+            found = facts(Path(folder) / "update", base, WITH_EWC if with_fisher else WITHOUT_EWC)
+    assert found == Facts(norm_of(parameters), norm_of(fisher) if with_fisher else None)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_an_update_that_does_not_fit_is_refused_with_its_reason_code(
 def test_fisher_information_that_the_plan_does_not_ask_for_is_refused(tmp_path: Path, base: ModelFile) -> None:
     write_update(tmp_path / "update", UPDATE_HEADER, PARAMETERS, BUFFERS, FISHER)
     with pytest.raises(ArtifactError, match="'fisher/1.bias' is not expected") as refusal:
-        facts(tmp_path / "update", base, PLAIN)
+        facts(tmp_path / "update", base, WITHOUT_EWC)
     assert refusal.value.code == "shape"
 
 
@@ -116,10 +122,10 @@ def test_a_finite_delta_that_leads_out_of_float32_is_refused(tmp_path: Path) -> 
     write_model(tmp_path / "base", MODEL_HEADER, large, {}, {})
     with open_model(tmp_path / "base") as base:
         write_update(tmp_path / "back", UPDATE_HEADER, {"a": -large["a"]}, {}, {})
-        facts(tmp_path / "back", base, PLAIN)
+        facts(tmp_path / "back", base, WITHOUT_EWC)
         write_update(tmp_path / "out", UPDATE_HEADER, large, {}, {})
         with pytest.raises(ArtifactError, match="'delta/a' leads out of what float32 holds") as refusal:
-            facts(tmp_path / "out", base, PLAIN)
+            facts(tmp_path / "out", base, WITHOUT_EWC)
         assert refusal.value.code == "not_finite"
 
 
@@ -176,8 +182,8 @@ def test_what_is_wrong_with_the_base_model_is_found_before_any_update(
     write_tensors(tmp_path / "base", good | tensors, header)
     with open_model(tmp_path / "base") as base:
         if code is None:
-            check_base(base, PLAN)
+            check_base(base, WITH_EWC)
             return
         with pytest.raises(ArtifactError, match="^base: tensor") as refusal:
-            check_base(base, PLAN)
+            check_base(base, WITH_EWC)
     assert refusal.value.code == code

@@ -23,7 +23,10 @@ from processor.artifacts.plan import (
     Slashing,
     Stopping,
 )
+from processor.artifacts.plan import PLAN as PLANS
+from processor.artifacts.report import REPORT as REPORTS
 from processor.artifacts.report import AbandonedRound, FinishedRound, Metrics, Report, ReportedUpdate
+from processor.artifacts.round import ROUND as ROUNDS
 from processor.artifacts.round import RoundFile
 from processor.artifacts.state import ServerState, write_state
 from processor.artifacts.update import UpdateHeader, write_update
@@ -166,9 +169,9 @@ def cids(folder: Path) -> dict[str, str]:
     """Writes one artifact of each kind into `folder` and returns their CIDs by kind."""
     write_update(folder / "update", UPDATE_HEADER, PARAMETERS, BUFFERS, FISHER)
     return {
-        "plan": cid_of(PLAN.encode()),
-        "report": cid_of(REPORT.encode()),
-        "round": cid_of(ROUND.encode()),
+        "plan": cid_of(PLANS.encode(PLAN)),
+        "report": cid_of(REPORTS.encode(REPORT)),
+        "round": cid_of(ROUNDS.encode(ROUND)),
         "model": write_model(folder / "model", MODEL_HEADER, PARAMETERS, BUFFERS, FISHER),
         "update": cid_of_file(folder / "update"),
         "dataset": write_dataset(folder / "dataset", DatasetHeader("digits"), FEATURES, LABELS),

@@ -77,7 +77,10 @@ def http_node(node: Scripted) -> Iterator[Scripted]:
 def websocket_node(handler: Callable[[ServerConnection], None], port: int = 0) -> Iterator[str]:
     """Yields the address of a WebSocket server whose connections `handler` serves."""
 
+    connections: list[ServerConnection] = []
+
     def served(connection: ServerConnection) -> None:
+        connections.append(connection)
         with suppress(ConnectionClosed, OSError):
             handler(connection)
 
@@ -89,6 +92,8 @@ def websocket_node(handler: Callable[[ServerConnection], None], port: int = 0) -
         finally:
             server.shutdown()
             thread.join()
+            for connection in connections:
+                connection.close_socket()
 
 
 @contextmanager

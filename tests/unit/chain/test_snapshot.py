@@ -77,17 +77,18 @@ def test_nothing_is_read_before_it_is_asked_for_and_nothing_twice() -> None:
     found = seen.at(block(1))
     assert chain.asked == []
     assert (found.closed, found.paused, found.carried, found.member_count) == (False, True, 7, 3)
-    assert (found.head, found.view.round, seen.at(block(1)).head) == (4, 4, 4)
+    assert (found.view.round, seen.at(block(1)).view.round) == (4, 4)
     assert chain.asked == ["standing", "view"]
 
 
 def test_what_becomes_of_a_voucher_and_the_standing_come_with_one_request() -> None:
     chain, seen = snapshots(4)
-    found = seen.at(block(1))
-    assert (found.voucher(5).spent, found.voucher(5).owner_nonce) == (True, 2)
-    assert (found.closed, found.member_count) == (False, 3)
+    for _ in range(2):
+        standing, voucher = seen.at(block(1)).standing_with_voucher(5)
+        assert (standing.closed, standing.member_count) == (False, 3)
+        assert (voucher.spent, voucher.owner_nonce) == (True, 2)
     assert chain.asked == [("voucher", 5)]
-    assert not found.voucher(6).spent
+    assert not seen.at(block(1)).standing_with_voucher(6)[1].spent
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_the_latest_round_has_settled_once_it_is_finalized_and_not_where_it_was_
     for phase, settled in ((Phase.FINALIZED, 5), (Phase.ABANDONED, 4), (Phase.AGGREGATING, 4)):
         chain, seen = snapshots(5, phase)
         found = seen.at(block(1))
-        assert (len(found.settled), len(found.results), found.chained) == (settled, 5, settled)
+        assert (len(found.settled), len(found.results), found.view.chained) == (settled, 5, settled)
 
 
 def test_a_reorganization_lets_everything_be_read_again() -> None:

@@ -11,9 +11,13 @@ import structlog
 from structlog.testing import capture_logs
 
 from processor.artifacts.committed import OpeningFields
+from processor.artifacts.plan import PLAN as PLANS
+from processor.artifacts.report import REPORT as REPORTS
 from processor.artifacts.report import AbandonedRound
+from processor.artifacts.round import ROUND as ROUNDS
 from processor.artifacts.round import RoundFile
 from processor.chain.federation import Federation
+from processor.chain.snapshot import Snapshot
 from processor.cid import cid_of
 from processor.daemons.kept import KeptRounds
 from processor.daemons.retention import EVERY, FILE, ROUNDS_AT_A_TIME, release_rounds, release_updates
@@ -70,7 +74,7 @@ class Rounds:
         for file in reversed(self.files):
             if file.outcome is not None:
                 break
-            unnamed.append(AbandonedRound(file.round, "ab" * 20, 1, 5, put_bytes(self.store, file.encode())))
+            unnamed.append(AbandonedRound(file.round, "ab" * 20, 1, 5, put_bytes(self.store, ROUNDS.encode(file))))
         model, update = (put_bytes(self.store, f"{kind} {number}".encode()) for kind in ("model", "update"))
         opening = replace(
             OPENING,
@@ -98,7 +102,7 @@ class Rounds:
         )
         outcome = None
         if not abandoned:
-            cid = put_bytes(self.store, report.encode())
+            cid = put_bytes(self.store, REPORTS.encode(report))
             outcome = Outcome(model, cid, digest_for("secret", number), report.credited_ms, report.adjustments)
         file = RoundFile.of(1, FEDERATION, opening, report.submitted, digest_for("record", number), outcome)
         self.files.append(file)
@@ -116,26 +120,24 @@ class Rounds:
             return Release(put_bytes(self.store, b"model 0"), None)
         return Release(outcomes[-1].model, outcomes[-1].report)
 
-    def latest_release(self, at: Block) -> Release:
-        return self.latest
-
 
 def rounds_in(folder: Path, count: int) -> Rounds:
     rounds = Rounds(Store(folder / "store"), Counting(folder / "rounds", LOG))
-    put_bytes(rounds.store, PLAN.encode())
+    put_bytes(rounds.store, PLANS.encode(PLAN))
     for _ in range(count):
         rounds.add()
     return rounds
 
 
 def release(rounds: Rounds, folder: Path, now: int) -> tuple[int, ...]:
+    snapshot = Snapshot(cast(Federation, None), Block(1, "0x", now))
+    snapshot.release = rounds.latest
     return release_rounds(
-        federation=cast(Federation, rounds),
+        snapshot=snapshot,
         library=Library(rounds.store),
         kept=rounds.kept,
         keep_days=KEEP,
         state=folder,
-        block=Block(1, "0x", now),
         log=LOG,
     )
 
@@ -200,7 +202,7 @@ def test_the_list_of_an_abandoned_round_stays_as_long_as_the_report_that_names_i
     rounds.add(abandoned=True)
     rounds.add()
     rounds.add()
-    listed = cid_of(rounds.files[1].encode())
+    listed = cid_of(ROUNDS.encode(rounds.files[1]))
     assert release(rounds, tmp_path, now=(2 + KEEP) * DAY + 200) == (1, 2)
     assert listed not in rounds.store.unpinned
     assert release(rounds, tmp_path, now=(4 + KEEP) * DAY + 200) == (3, 4)
@@ -224,7 +226,7 @@ def test_what_another_federation_on_the_same_node_may_need_is_left_alone(tmp_pat
     """One with the same plan has the same initial model and validation data, and may come to the same server state."""
     rounds = rounds_in(tmp_path, 3)
     assert release(rounds, tmp_path, now=100 * DAY) == (1, 2, 3)
-    shared = texts("model 0", "state 1", "state 2", "state 3") | {cid_of(PLAN.encode())}
+    shared = texts("model 0", "state 1", "state 2", "state 3") | {cid_of(PLANS.encode(PLAN))}
     assert not shared & set(rounds.store.unpinned)
 
 

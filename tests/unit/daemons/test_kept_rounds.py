@@ -12,11 +12,13 @@ import structlog
 from structlog.testing import capture_logs
 
 from processor.artifacts.committed import OpeningFields
+from processor.artifacts.report import REPORT as REPORTS
 from processor.artifacts.report import Report, ReportedUpdate
 from processor.artifacts.round import RoundFile
 from processor.artifacts.versions import Kind
 from processor.chain.commitments import NO_RECORD, digest_of, next_record, outcome_of
 from processor.chain.federation import Federation
+from processor.chain.snapshot import Snapshot
 from processor.cid import cid_of
 from processor.daemons.kept import KeptRounds
 from processor.daemons.rounds import PATIENCE, RoundKeeper
@@ -24,7 +26,7 @@ from processor.daemons.sealing_keys import SealingKeys
 from processor.errors import ArtifactUnavailable, ChainError, NewerVersion
 from processor.protocol.history import digest_of_file, outcome_of_report, record_of_file
 from processor.storage.library import Library
-from processor.types import Block, Cid, Outcome, Phase, Release, RoundView, Submitted
+from processor.types import Address, Block, Cid, Outcome, Phase, Release, RoundView, Submitted
 from tests.unit.artifacts.examples import CLIENTS, FEDERATION, REPORT
 from tests.unit.protocol.views import cid_for, digest_for, round_view
 
@@ -50,11 +52,14 @@ class Chain:
     def record(self, at: Block) -> bytes:
         return self.chained
 
-    def updates(self, at: Block) -> list[Submitted]:
+    def round_view(self, client: Address | None, at: Block) -> RoundView:
+        return self.view
+
+    def updates(self, at: Block, view: RoundView) -> list[Submitted]:
         self.asked += 1
         if self.lost:
             raise ChainError("whoever left took a line along")
-        return list(self.lists[self.view.round])
+        return list(self.lists[view.round])
 
     def read(self, kind: Kind[Report], cid: Cid) -> Report:
         if cid not in self.reports:
@@ -83,7 +88,7 @@ class Chain:
 
     def finalize(self, keeper: RoundKeeper) -> None:
         view = self.view
-        record, history = keeper.before(view.opening, BLOCK)
+        record, history = keeper.before(now(self))
         report = replace(
             REPORT,
             opening=OpeningFields.of(view.opening),
@@ -96,7 +101,7 @@ class Chain:
             abandoned=history.abandoned,
             model=cid_for("model", view.round),
         )
-        cid, secret = cid_of(report.encode()), digest_for("secret", view.round)
+        cid, secret = cid_of(REPORTS.encode(report)), digest_for("secret", view.round)
         self.reports[cid] = report
         self._chain(outcome_of_report(report, cid, secret))
         self.latest = Release(report.model, cid)
@@ -106,6 +111,11 @@ class Chain:
         view = self.view
         counts = (view.digest, view.update_count, view.claimed_ms)
         self.chained = next_record(self.chained, view.round, *counts, outcome_of(outcome))
+
+
+def now(chain: Chain) -> Snapshot:
+    """What a new block says."""
+    return Snapshot(cast(Federation, chain), BLOCK)
 
 
 class NoKeys:
@@ -128,7 +138,7 @@ def keeper(chain: Chain, tmp_path: Path) -> RoundKeeper:
 def keeper_of(chain: Chain, folder: Path) -> RoundKeeper:
     """A keeper as after a restart: with what is on disk."""
     kept = KeptRounds(folder / "rounds", LOG)
-    return RoundKeeper(cast(Federation, chain), kept, cast(Library, chain), cast(SealingKeys, NoKeys()), LOG)
+    return RoundKeeper(kept, cast(Library, chain), cast(SealingKeys, NoKeys()), LOG)
 
 
 def logs_say(monkeypatch: pytest.MonkeyPatch, files: Callable[[], list[RoundFile]]) -> None:
@@ -146,7 +156,7 @@ def kept(keeper: RoundKeeper, number: int) -> RoundFile:
 
 def test_what_is_kept_is_read_again_and_private(chain: Chain, keeper: RoundKeeper, tmp_path: Path) -> None:
     chain.open(1)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     assert keeper.kept.numbers() == [1]
     assert (tmp_path / "rounds").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "rounds" / "1.json").stat().st_mode & 0o777 == 0o600
@@ -159,13 +169,13 @@ def test_a_damaged_file_is_set_aside_and_counts_as_none(
     chain: Chain, keeper: RoundKeeper, tmp_path: Path, damage: bytes
 ) -> None:
     chain.open(1)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     (tmp_path / "rounds" / "1.json").write_bytes(damage)
     with capture_logs() as logs:
         assert keeper.kept.read(1) is None
     assert [entry["event"] for entry in logs] == ["damaged file set aside"]
     assert (tmp_path / "rounds" / "1.damaged").read_bytes() == damage
-    keeper_of(chain, tmp_path).keep(chain.view, BLOCK)
+    keeper_of(chain, tmp_path).keep(now(chain))
     assert digest_of_file(kept(keeper, 1)) == chain.view.digest
 
 
@@ -173,7 +183,7 @@ def test_a_file_of_a_newer_version_is_refused_by_name_and_left_as_it_is(
     chain: Chain, keeper: RoundKeeper, tmp_path: Path
 ) -> None:
     chain.open(1)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     (tmp_path / "rounds" / "1.json").write_bytes(b'{"kind":"round","version":2}')
     with pytest.raises(NewerVersion, match="1.json: this round has version 2, this program reads up to 1"):
         keeper.kept.read(1)
@@ -184,7 +194,7 @@ def test_a_file_under_the_number_of_another_round_counts_as_damaged(
     chain: Chain, keeper: RoundKeeper, tmp_path: Path
 ) -> None:
     chain.open(1)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     (tmp_path / "rounds" / "1.json").rename(tmp_path / "rounds" / "2.json")
     with capture_logs() as logs:
         assert keeper.kept.read(2) is None
@@ -197,7 +207,8 @@ def test_a_file_under_the_number_of_another_round_counts_as_damaged(
 @pytest.mark.parametrize("phase", [Phase.NONE, Phase.TRAINING])
 def test_nothing_is_kept_while_updates_still_come(chain: Chain, keeper: RoundKeeper, phase: Phase) -> None:
     chain.open(1)
-    keeper.keep(replace(chain.view, phase=phase), BLOCK)
+    chain.view = replace(chain.view, phase=phase)
+    keeper.keep(now(chain))
     assert keeper.kept.numbers() == [] and chain.asked == 0
 
 
@@ -206,13 +217,13 @@ def test_a_round_is_kept_once_with_its_list_its_record_and_at_last_its_outcome(
 ) -> None:
     chain.open(1)
     for _ in range(3):
-        keeper.keep(chain.view, BLOCK)
+        keeper.keep(now(chain))
     assert chain.asked == 1
     file = kept(keeper, 1)
     assert (file.submitted, file.outcome) == (chain.lists[1], None)
     assert (file.record_before, digest_of_file(file)) == (NO_RECORD.hex(), chain.view.digest)
     chain.finalize(keeper)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     assert record_of_file(kept(keeper, 1)) == chain.chained
     assert chain.asked == 1
 
@@ -221,18 +232,19 @@ def test_a_finalization_that_was_undone_is_forgotten_and_another_round_takes_the
     chain: Chain, keeper: RoundKeeper
 ) -> None:
     chain.open(1)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     live = chain.view
     chain.finalize(keeper)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     assert kept(keeper, 1).outcome is not None
-    keeper.keep(live, BLOCK)
+    chain.view = live
+    keeper.keep(now(chain))
     assert kept(keeper, 1).outcome is None
     chain.latest, chain.chained = Release(cid_for("model", 0), None), NO_RECORD
     other = replace(live, pool=live.pool + 1)
     other = replace(other, digest=digest_of(CHAIN_ID, FEDERATION, other.opening, chain.lists[1]))
     chain.view = other
-    keeper.keep(other, BLOCK)
+    keeper.keep(now(chain))
     assert digest_of_file(kept(keeper, 1)) == other.digest
 
 
@@ -240,37 +252,37 @@ def test_a_lost_file_of_a_finalized_round_is_made_of_its_report(
     chain: Chain, keeper: RoundKeeper, tmp_path: Path
 ) -> None:
     chain.open(1)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     chain.finalize(keeper)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     before = kept(keeper, 1)
     (tmp_path / "rounds" / "1.json").unlink()
-    keeper_of(chain, tmp_path).keep(chain.view, BLOCK)
+    keeper_of(chain, tmp_path).keep(now(chain))
     assert kept(keeper, 1) == before
 
 
 def test_a_report_that_is_not_what_the_chain_says_is_not_believed(chain: Chain, keeper: RoundKeeper) -> None:
     chain.open(1)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     chain.finalize(keeper)
     cid = chain.latest.report or ""
     chain.reports[cid] = replace(chain.reports[cid], model=cid_for("model", 9))
     with capture_logs() as logs:
-        keeper.keep(chain.view, BLOCK)
+        keeper.keep(now(chain))
     assert [entry["event"] for entry in logs] == ["the report of a round is not what the chain says of it"]
     assert kept(keeper, 1).outcome is None
 
 
 def test_an_outcome_is_kept_as_soon_as_somebody_serves_its_report(chain: Chain, keeper: RoundKeeper) -> None:
     chain.open(1)
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     chain.finalize(keeper)
     served, chain.reports = chain.reports, {}
     for _ in range(2):
         with pytest.raises(ArtifactUnavailable):
-            keeper.keep(chain.view, BLOCK)
+            keeper.keep(now(chain))
     chain.reports = served
-    keeper.keep(chain.view, BLOCK)
+    keeper.keep(now(chain))
     assert kept(keeper, 1).outcome is not None
 
 
@@ -279,7 +291,7 @@ def test_a_list_that_cannot_be_read_is_trouble_while_the_round_goes_on(chain: Ch
     chain.lost = True
     for _ in range(2 * PATIENCE):
         with pytest.raises(ChainError):
-            keeper.keep(chain.view, BLOCK)
+            keeper.keep(now(chain))
 
 
 def test_a_list_of_an_abandoned_round_that_the_chain_lost_is_found_in_the_logs(
@@ -292,8 +304,8 @@ def test_a_list_of_an_abandoned_round_that_the_chain_lost_is_found_in_the_logs(
     chain.lost = True
     for _ in range(PATIENCE - 1):
         with pytest.raises(ChainError):
-            keeper.keep(chain.view, BLOCK)
-    keeper.keep(chain.view, BLOCK)
+            keeper.keep(now(chain))
+    keeper.keep(now(chain))
     assert kept(keeper, 1) == logged
 
 
@@ -306,10 +318,10 @@ def test_a_list_that_nobody_has_is_said_once_and_the_federation_goes_on(
     chain.lost = True
     for _ in range(PATIENCE - 1):
         with pytest.raises(ChainError):
-            keeper.keep(chain.view, BLOCK)
+            keeper.keep(now(chain))
     with capture_logs() as logs:
         for _ in range(3):
-            keeper.keep(chain.view, BLOCK)
+            keeper.keep(now(chain))
     assert [entry["event"] for entry in logs] == ["the list of a round is lost"]
 
 
@@ -320,9 +332,9 @@ def play(chain: Chain, keeper: RoundKeeper, story: str) -> None:
     """Rounds one after the other: f is finalized, a abandoned."""
     for number, ending in enumerate(story, start=chain.view.round + 1):
         chain.open(number)
-        keeper.keep(chain.view, BLOCK)
+        keeper.keep(now(chain))
         chain.finalize(keeper) if ending == "f" else chain.abandon()
-        keeper.keep(chain.view, BLOCK)
+        keeper.keep(now(chain))
 
 
 @pytest.mark.parametrize("story", ["", "f", "a", "ff", "fa", "af", "faaf", "aafaffa", "fffaa"])
@@ -332,7 +344,7 @@ def test_what_a_report_says_of_the_rounds_before_leads_to_the_record(
     play(chain, keeper, story)
     chain.open(len(story) + 1)
     with capture_logs() as logs:
-        record, history = keeper.before(chain.view.opening, BLOCK)
+        record, history = keeper.before(now(chain))
     assert (history.record(), logs) == (record, [])
     finalized = [number for number, ending in enumerate(story, start=1) if ending == "f"]
     assert [each.round for each in history.before] == finalized[-2:][::-1]
@@ -349,7 +361,7 @@ def test_files_that_were_lost_are_found_in_the_logs_and_kept_again(
     for number in (1, 2, 3):
         (tmp_path / "rounds" / f"{number}.json").unlink()
     logs_say(monkeypatch, lambda: files)
-    record, history = keeper.before(chain.view.opening, BLOCK)
+    record, history = keeper.before(now(chain))
     assert history.record() == record
     assert [keeper.kept.read(number) for number in (2, 3)] == files[1:]
 
@@ -362,6 +374,6 @@ def test_a_report_that_cannot_lead_back_is_better_than_none_and_that_is_said(
     (tmp_path / "rounds" / "2.json").unlink()
     logs_say(monkeypatch, list)
     with capture_logs() as logs:
-        record, history = keeper.before(chain.view.opening, BLOCK)
+        record, history = keeper.before(now(chain))
     assert record == chain.chained != history.record()
     assert [entry["event"] for entry in logs] == ["the report cannot lead back to the rounds before it"]

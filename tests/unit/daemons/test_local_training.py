@@ -48,7 +48,7 @@ FISHER_ROWS = 40
 CHUNKS = 3
 STEPS = 12
 NET: dict[str, Argument] = {"inputs": 4, "hidden": [5], "outputs": 3}
-PLAN = replace(
+BY_STEPS = replace(
     examples.PLAN,
     model=Factory("mlp", NET),
     optimizer=Optimizer("sgd", learning_rate=0.1, momentum=0.9),
@@ -83,7 +83,7 @@ def seed(monkeypatch: pytest.MonkeyPatch) -> None:
 def begin(tmp_path: Path, journal: Journal) -> Callable[..., Training]:
     """A training as a daemon begins it, or a restarted one goes on with it: with what is on disk and nothing else."""
 
-    def begun(view: RoundView = VIEW, plan: Plan = PLAN, **changes: Any) -> Training:
+    def begun(view: RoundView = VIEW, plan: Plan = BY_STEPS, **changes: Any) -> Training:
         settings: dict[str, Any] = {
             "base": base(),
             "dataset": dataset(),
@@ -153,7 +153,7 @@ def test_a_counter_stands_still_at_the_most_that_the_plan_declares(
         "1.running_mean": Average("average", -9.0, 9.0),
         "1.running_var": Pooled("pooled", "1.running_mean", 0.0, 9.0),
     }
-    plain = replace(PLAN, ewc=replace(PLAN.ewc, strength=0.0))
+    plain = replace(BY_STEPS, ewc=replace(BY_STEPS.ewc, strength=0.0))
     for most, count in ((1_000, 95 + STEPS), (100, 100)):
         plan = replace(plain, buffers={**statistics, "1.num_batches_tracked": Counter("counter", 0, most)})
         learned = begin(round_view(round=most), plan, base=Model(HEADER, parameters_of(module), start, {})).run()
@@ -323,7 +323,7 @@ def test_training_ends_at_the_limit_with_all_that_it_took_before_a_restart(
 
 def test_a_base_model_of_another_plan_is_refused(begin: Callable[..., Training]) -> None:
     with pytest.raises(ArtifactError, match="does not fit the plan's model"):
-        begin(plan=replace(PLAN, model=Factory("mlp", {**NET, "hidden": [6]}))).run()
+        begin(plan=replace(BY_STEPS, model=Factory("mlp", {**NET, "hidden": [6]}))).run()
 
 
 def without_ewc(plan: Plan) -> Plan:
@@ -331,7 +331,7 @@ def without_ewc(plan: Plan) -> Plan:
 
 
 def test_without_ewc_nothing_pulls_and_no_fisher_information_is_estimated(begin: Callable[..., Training]) -> None:
-    plain = begin(round_view(round=2), plan=without_ewc(PLAN)).run()
+    plain = begin(round_view(round=2), plan=without_ewc(BY_STEPS)).run()
     assert plain.fisher == {}
     pulled = begin().run()
     assert pulled.fisher.keys() == pulled.delta.keys()

@@ -50,12 +50,12 @@ def must_not_be_asked(snapshot: Snapshot) -> str | None:
 def client(snapshot: Asked, **settings: Any) -> SeenByClient:
     said = cast(ClientSettings, Asked(claim_threshold=1, **settings))
     outbox = cast(Outbox, NothingPending())
-    return SeenByClient(cast(Snapshot, snapshot), CLIENT, said, outbox, None, must_not_be_asked)
+    return SeenByClient(cast(Snapshot, snapshot), CLIENT, outbox, said, None, must_not_be_asked)
 
 
 def organization(snapshot: Asked, **settings: Any) -> SeenByOrganization:
     said, outbox = cast(OrganizationSettings, Asked(**settings)), cast(Outbox, NothingPending())
-    return SeenByOrganization(cast(Snapshot, snapshot), CLIENT, said, outbox, lambda report: None)
+    return SeenByOrganization(cast(Snapshot, snapshot), CLIENT, outbox, said, lambda report: None)
 
 
 def test_a_member_that_a_round_does_not_wait_for_asks_only_whether_the_federation_is_closed() -> None:

@@ -231,7 +231,8 @@ def test_a_program_of_the_version_before_that_begins_an_empty_file_first_is_wait
     assert looked == [0, 3, NOW] and rows_in(path)[0] == NOW and rows_in(copy_path(path, 3))[0] == -3
 
 
-def test_programs_that_start_at_once_bring_it_forward_once(old: Path) -> None:
+def test_programs_that_start_at_once_bring_it_forward_once(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("processor.journal.database.PATIENCE", 60.0)
     _, before = rows_in(old)
 
     def add() -> None:
@@ -241,7 +242,7 @@ def test_programs_that_start_at_once_bring_it_forward_once(old: Path) -> None:
     def add_and_stay() -> None:
         with opened(old) as journal:
             journal.add_metered(9, KEY, 1)
-            time.sleep(1)
+            time.sleep(0.2)
 
     children = [in_a_child(each) for each in (add, add_and_stay) * 4]
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8

@@ -12,6 +12,7 @@ from processor.aggregation.combine import combine
 from processor.aggregation.facts import facts_of
 from processor.aggregation.inputs import Accepted
 from processor.artifacts.model import ModelHeader, load_model, open_model, write_model
+from processor.artifacts.plan import PLAN as PLANS
 from processor.artifacts.plan import Ewc, Factory, LocalWork, Optimizer
 from processor.artifacts.state import FIRST_STATE
 from processor.artifacts.update import UpdateHeader, open_update, write_update
@@ -24,7 +25,7 @@ from processor.learning.trainer import Progress, train
 from tests.unit.artifacts import examples
 
 ROUNDS = 10
-PLAN = replace(
+BY_STEPS = replace(
     examples.PLAN,
     task=Factory("digits", {}),
     model=Factory("mlp", {"inputs": 64, "hidden": [400], "outputs": 10}),
@@ -33,11 +34,11 @@ PLAN = replace(
     local=LocalWork(steps=8, epochs=None, batch_size=64),
     ewc=Ewc(strength=10.0, decay=0.5, fisher_samples=32, fisher_cap=1.0),
 )
-PLAN_CID = cid_of(PLAN.encode())
+PLAN_CID = cid_of(PLANS.encode(BY_STEPS))
 
 
 def new_module() -> torch.nn.Module:
-    return build_model(PLAN.model.name, PLAN.model.arguments, PLAN.initialization_seed)
+    return build_model(BY_STEPS.model.name, BY_STEPS.model.arguments, BY_STEPS.initialization_seed)
 
 
 def client_round(folder: Path, client: int, dataset: Dataset, seed: int) -> Accepted:
@@ -50,12 +51,12 @@ def client_round(folder: Path, client: int, dataset: Dataset, seed: int) -> Acce
             {name: torch.from_numpy(array) for name, array in base.parameters.items()},
             {name: torch.from_numpy(array) for name, array in base.fisher.items()},
         )
-    ewc = PLAN.ewc
+    ewc = BY_STEPS.ewc
     train(
         module,
         dataset,
-        optimizer=PLAN.optimizer,
-        work=PLAN.local,
+        optimizer=BY_STEPS.optimizer,
+        work=BY_STEPS.local,
         anchor=anchor,
         strength=ewc.strength,
         progress=Progress(seed),
@@ -65,7 +66,7 @@ def client_round(folder: Path, client: int, dataset: Dataset, seed: int) -> Acce
     header = UpdateHeader(31337, "0x" + "9" * 40, base.header.round + 1, address, PLAN_CID, samples=len(dataset))
     write_update(path, header, delta, {}, fisher_information(module, dataset.features, ewc.fisher_samples))
     with open_model(folder / "model") as model, open_update(path) as update:
-        return Accepted(address, path, len(dataset), facts_of(update, model, PLAN))
+        return Accepted(address, path, len(dataset), facts_of(update, model, BY_STEPS))
 
 
 def reached_together(folder: Path, clients: list[Dataset], validation: Dataset, seed: int) -> float:
@@ -77,7 +78,7 @@ def reached_together(folder: Path, clients: list[Dataset], validation: Dataset, 
             for client, dataset in enumerate(clients, start=1)
         ]
         header = ModelHeader(round, parent, PLAN_CID)
-        parent, _ = combine(folder / "model", FIRST_STATE, accepted, PLAN, header, folder / "next")
+        parent, _ = combine(folder / "model", FIRST_STATE, accepted, BY_STEPS, header, folder / "next")
         (folder / "next").replace(folder / "model")
     load_parameters(module, load_model(folder / "model").parameters, {})
     return accuracy(module, validation)
@@ -85,11 +86,11 @@ def reached_together(folder: Path, clients: list[Dataset], validation: Dataset, 
 
 def reached_alone(clients: list[Dataset], validation: Dataset) -> float:
     """The mean accuracy of clients that train alone, for as many steps."""
-    work, reached = LocalWork(steps=ROUNDS * (PLAN.local.steps or 0), epochs=None, batch_size=64), []
+    work, reached = LocalWork(steps=ROUNDS * (BY_STEPS.local.steps or 0), epochs=None, batch_size=64), []
     for client, dataset in enumerate(clients):
         module = new_module()
         progress = Progress(seed=client)
-        train(module, dataset, optimizer=PLAN.optimizer, work=work, anchor=None, strength=0.0, progress=progress)
+        train(module, dataset, optimizer=BY_STEPS.optimizer, work=work, anchor=None, strength=0.0, progress=progress)
         reached.append(accuracy(module, validation))
     return float(np.mean(reached))
 

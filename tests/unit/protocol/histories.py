@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from processor.artifacts.committed import OpeningFields
+from processor.artifacts.report import REPORT as REPORTS
 from processor.artifacts.report import Report, ReportedUpdate
 from processor.artifacts.round import RoundFile
 from processor.chain.commitments import NO_RECORD
 from processor.cid import cid_of
 from processor.privacy.sealing import public_key_of
-from processor.protocol.audit.state import State
+from processor.protocol.audit.on_chain import ChainState
 from processor.protocol.history import Published, file_of_report, link_of_file, report_history
 from processor.protocol.walk.claims import Claims
-from processor.types import Cid, FederationTerms, Opening, Outcome, Phase, Release, Result, Submitted
+from processor.types import Cid, FederationTerms, Opening, Phase, Release, Result, Submitted
 from tests.unit.artifacts.examples import CLIENTS, FEDERATION, OPENING, REPORT
 from tests.unit.protocol.views import round_view
 
@@ -104,7 +105,7 @@ class History:
             server_state=cid("state", number),
         )
         report = truth if change is None else change(truth)
-        name = cid_of(report.encode())
+        name = cid_of(REPORTS.encode(report))
         file = file_of_report(truth, name, secret_of(number))
         self._last, self._lost = Published(report, name, secret_of(number)), []
         self.reports[name] = report
@@ -117,7 +118,7 @@ class History:
     def report(self, round: int) -> tuple[Cid, Report]:
         return next((name, report) for name, report in self.reports.items() if report.round == round)
 
-    def state(self) -> State:
+    def state(self) -> ChainState:
         """What state says once the latest round is over; an abandoned one is not chained yet."""
         file, link = self.files[-1], link_of_file(self.files[-1])
         outcome = None if file.outcome is None else file.outcome.value()
@@ -136,7 +137,7 @@ class History:
             credited_ms=link.claimed_ms if outcome is None else outcome.credited_ms,
         )
         last = next((one.outcome for one in reversed(self.files) if one.outcome is not None), None)
-        return State(
+        return ChainState(
             chain_id=CHAIN_ID,
             federation=FEDERATION,
             terms=FederationTerms(),
@@ -160,9 +161,3 @@ class History:
             if report.round not in without:
                 claims.add_report(name, report)
         return claims
-
-
-def outcome_of_round(history: History, round: int) -> Outcome:
-    outcome = history.files[round - 1].outcome
-    assert outcome is not None
-    return outcome.value()

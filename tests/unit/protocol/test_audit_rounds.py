@@ -17,7 +17,7 @@ from processor.protocol.audit.chain import (
     credits_of,
 )
 from processor.protocol.audit.money import Balance, Settled, check_money, clients_of
-from processor.protocol.audit.state import State
+from processor.protocol.audit.on_chain import ChainState
 from processor.protocol.audit.verdict import Checks, describe
 from processor.protocol.rewards import least_pool, payable
 from processor.protocol.walk.claims import RoundList, Step, walk
@@ -162,7 +162,7 @@ def result_of(letters: str, round: int, **wrong: Any) -> list[str]:
     true = Result(due, credits.credited_ms, bytes(12))
     if outcome is not None:
         true = replace(true, sealing_key=opening.sealing_key[:12])
-    elif round > state.chained:
+    elif round > state.view.chained:
         true = Result(0, 0, bytes(12))
     results = [*state.results]
     results[round - 1] = replace(true, **wrong)
@@ -185,7 +185,7 @@ def test_results_are_what_each_round_left(letters: str, round: int) -> None:
 # -------------------------------------------------------------------------------------------------------- sealing keys
 
 
-def keys_found(state: State, steps: dict[int, Step]) -> list[str]:
+def keys_found(state: ChainState, steps: dict[int, Step]) -> list[str]:
     checks = Checks(Asset(ZERO_ADDRESS, "ETH", 18))
     check_keys(checks, state, steps)
     return said(checks)

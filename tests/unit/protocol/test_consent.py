@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.artifacts.buffers import Average
+from processor.artifacts.plan import PLAN as PLANS
 from processor.artifacts.plan import Ewc, Factory, LocalWork, Plan
 from processor.chain.asset import Asset
 from processor.cid import cid_of
@@ -56,7 +57,7 @@ def test_digest_of_an_agreement_never_changes_from_version_to_version() -> None:
 
 def test_an_unchanged_configuration_keeps_its_plan_and_every_consent_to_it() -> None:
     plan = Plan.from_table(tomllib.loads(organization_template())["plan"])
-    cid = cid_of(plan.encode())
+    cid = cid_of(PLANS.encode(plan))
     assert cid == "QmPHDyGyxfPEaQLGCiHDxce7GqHD9GEbGuv9M4xkhbSDho"
     agreement = Agreement(31337, FEDERATION, cid, plan, FederationTerms())
     assert agreement.digest() == "a58f8d4615604311a566bd5d5aee4f26821e23b2d08ad1ce565ff954efc1eded"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from processor.artifacts.round import ROUND as ROUNDS
 from processor.chain.commitments import NO_RECORD, digest_of, next_record, outcome_of
 from processor.cid import cid_of
 from processor.errors import ArtifactError
@@ -93,7 +94,7 @@ def test_what_a_report_names_leads_to_the_record_before_its_round(history: Histo
 
 def test_lists_are_named_by_the_cids_of_their_files(history: History) -> None:
     _, report = history.report(8)
-    assert [one.list for one in report.abandoned] == [cid_of(file.encode()) for file in history.files[5:7]]
+    assert [one.list for one in report.abandoned] == [cid_of(ROUNDS.encode(file)) for file in history.files[5:7]]
 
 
 def test_before_the_first_report_there_is_nothing_but_abandoned_rounds() -> None:

@@ -6,13 +6,15 @@ from processor.protocol.rewards import (
     SCALE,
     guaranteed_rate,
     least_pool,
+    least_pool_under,
     money_of,
     most_selected,
     payable,
     rate_in_words,
     selected_of,
+    selected_under,
 )
-from processor.types import ZERO_ADDRESS
+from processor.types import ZERO_ADDRESS, RoundTerms
 
 Pairs = list[tuple[int, int]]
 UNIT = 10**9
@@ -65,6 +67,13 @@ def test_least_pool_pays_what_the_selected_may_claim_or_the_part_of_it_that_the_
     assert least_pool(reward_rate_cap=500 * UNIT, selected=3, max_compute_ms=2_000, max_spread=1) == 3_000
     assert least_pool(reward_rate_cap=500 * UNIT, selected=3, max_compute_ms=2_000, max_spread=4) == 750
     assert least_pool(reward_rate_cap=1, selected=1, max_compute_ms=1, max_spread=1) == 1
+
+
+def test_least_pool_under_terms_pays_for_as_many_as_they_select_of_the_members() -> None:
+    terms = RoundTerms("a plan", bytes(32), 30, 30, 3, 2_000, 5_000, 500 * UNIT, 0)
+    assert [selected_under(terms, members) for members in (1, 4, 100)] == [1, 2, 3]
+    assert [least_pool_under(terms, members, max_spread=1) for members in (1, 4, 100)] == [1_000, 2_000, 3_000]
+    assert least_pool_under(terms, 100, max_spread=2) == 1_500
 
 
 def test_rate_is_shown_exactly_also_below_the_smallest_unit() -> None:

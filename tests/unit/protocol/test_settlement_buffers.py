@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from processor.aggregation.declared import counted
+from processor.aggregation.declared import with_counters_cut
 from processor.artifacts.buffers import Average, Buffer, Counter, Pooled
 from processor.artifacts.model import load_model, write_model
 from processor.artifacts.plan import Plan
@@ -109,7 +109,7 @@ def test_samples_that_nobody_has_lift_a_counter_by_the_plans_heaviest_weight_alo
 def test_a_counter_that_has_reached_its_most_still_lets_rounds_settle(tmp_path: Path) -> None:
     full = replace(NEW, buffers={**DECLARED, "bn.num_batches_tracked": Counter("counter", 0, 10)})
     trained = BASE | {"bn.num_batches_tracked": np.array(11, np.int64)}
-    with settled(tmp_path, full, trained, counted(trained, BASE, full, SAMPLES)) as settlement:
+    with settled(tmp_path, full, trained, with_counters_cut(trained, BASE, full, SAMPLES)) as settlement:
         assert [update.reason for update in settlement.updates] == ["buffer", None]
         assert load_model(settlement.model_path).buffers["bn.num_batches_tracked"] == 10
 

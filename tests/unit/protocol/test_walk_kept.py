@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from processor.artifacts.report import REPORT as REPORTS
 from processor.cid import cid_of
 from processor.errors import ConfigurationError, NewerVersion
 from processor.protocol.walk.kept import Kept
@@ -34,7 +35,7 @@ def test_rounds_are_given_back_in_their_order(tmp_path: Path) -> None:
 
 
 def test_artifacts_are_given_back_under_their_cids_if_they_are_whole(tmp_path: Path) -> None:
-    kept, data = kept_in(tmp_path), REPORT.encode()
+    kept, data = kept_in(tmp_path), REPORTS.encode(REPORT)
     cid = cid_of(data)
     kept.keep_artifact(cid, data)
     assert kept.artifact(cid) == data

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from processor.artifacts.report import AbandonedRound, Report
+from processor.artifacts.report import REPORT, AbandonedRound, Report
+from processor.artifacts.round import ROUND
 from processor.cid import cid_of
 from processor.protocol.history import digest_of_file
 from processor.protocol.walk.claims import Claims, walk
@@ -39,10 +40,10 @@ def storage(tmp_path: Path) -> CountingStorage:
 
 def published(history: History, storage: LocalStorage) -> History:
     for report in history.reports.values():
-        put_bytes(storage, report.encode())
+        put_bytes(storage, REPORT.encode(report))
     for file in history.files:
         if file.outcome is None:
-            put_bytes(storage, file.encode())
+            put_bytes(storage, ROUND.encode(file))
     return history
 
 
@@ -66,13 +67,13 @@ def test_everything_is_read_once_from_what_state_names(storage: CountingStorage)
     assert (sources.missing, sources.broken, unproved(sources)) == ({}, [], [])
     assert len(storage.asked) == len(set(storage.asked)) == len(LETTERS)
     lost = [file for file in history.files if file.outcome is None]
-    assert sources.listed == {cid_of(file.encode()): digest_of_file(file) for file in lost}
+    assert sources.listed == {cid_of(ROUND.encode(file)): digest_of_file(file) for file in lost}
 
 
 def test_what_nobody_serves_is_missing_and_not_broken(storage: CountingStorage) -> None:
     history = published(History.of(LETTERS), storage)
     name, _ = history.report(5)
-    listed = cid_of(history.files[6].encode())
+    listed = cid_of(ROUND.encode(history.files[6]))
     for artifact in (name, listed):
         (storage.directory / artifact).unlink()
     sources = read(history, storage)
@@ -84,7 +85,7 @@ def test_what_nobody_serves_is_missing_and_not_broken(storage: CountingStorage) 
 def test_what_is_no_report_or_list_is_broken_and_named_with_its_round(storage: CountingStorage) -> None:
     history = published(History.of(LETTERS), storage)
     name, _ = history.report(5)
-    listed = cid_of(history.files[6].encode())
+    listed = cid_of(ROUND.encode(history.files[6]))
     for artifact in (name, listed):
         path = storage.directory / artifact
         path.write_bytes(path.read_bytes()[:-1] + b" ")
@@ -117,7 +118,7 @@ def test_kept_artifacts_are_taken_where_nobody_serves_them(storage: CountingStor
     (storage.directory / name).unlink()
     assert unproved(read(history, storage)) == list(range(1, 9))
     kept = Kept(tmp_path / "kept", CHAIN_ID, FEDERATION)
-    kept.keep_artifact(name, report.encode())
+    kept.keep_artifact(name, REPORT.encode(report))
     assert unproved(read(history, storage, kept)) == []
 
 
@@ -136,7 +137,7 @@ def test_reports_that_lead_round_in_circles_or_on_without_end_are_not_followed(s
 
 def test_a_report_of_a_later_round_than_the_one_it_is_named_for_is_broken(storage: CountingStorage) -> None:
     later = replace(History.of("FFF").report(3)[1], versions={"koinon": "another"})
-    name = put_bytes(storage, later.encode())
+    name = put_bytes(storage, REPORT.encode(later))
 
     def misled(report: Report) -> Report:
         return replace(report, before=(replace(report.before[0], report=name),))

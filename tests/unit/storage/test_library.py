@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Counted:
 def test_what_is_published_is_read_back_and_has_the_cid_of_its_bytes(store: Counted) -> None:
     library = Library(store)
     cid = library.publish(PLAN, examples.PLAN)
-    assert cid == cid_of(examples.PLAN.encode())
+    assert cid == cid_of(PLAN.encode(examples.PLAN))
     assert library.read(PLAN, cid) == examples.PLAN
 
 
@@ -69,7 +69,7 @@ def test_an_artifact_that_was_read_is_still_of_no_other_kind(store: Counted) -> 
 def test_an_artifact_that_could_not_be_had_is_asked_for_again(store: Counted) -> None:
     library = Library(store)
     with pytest.raises(ArtifactUnavailable):
-        library.read(PLAN, cid_of(examples.PLAN.encode()))
+        library.read(PLAN, cid_of(PLAN.encode(examples.PLAN)))
     cid = library.publish(PLAN, examples.PLAN)
     assert library.read(PLAN, cid) == examples.PLAN
 
@@ -94,7 +94,7 @@ def test_a_file_is_fetched_under_the_smaller_of_two_limits(store: Counted, tmp_p
 
 
 def test_what_somebody_kept_is_not_asked_for(store: Counted) -> None:
-    kept = {cid_of(examples.PLAN.encode()): examples.PLAN.encode()}
+    kept = {cid_of(PLAN.encode(examples.PLAN)): PLAN.encode(examples.PLAN)}
     library = Library(store, kept.get)
     (cid,) = kept
     assert library.read(PLAN, cid) == examples.PLAN

@@ -22,13 +22,8 @@ from safetensors.numpy import load_file, save
 
 from processor import jcs
 from processor.errors import ArtifactError, ArtifactTooLarge, Unreadable
-from processor.tensors import (
-    HEADER_LIMIT,
-    Array,
-    TensorFile,
-    TensorWriter,
-    write_tensors,
-)
+from processor.tensors import Array, TensorFile, TensorWriter, write_tensors
+from processor.tensors.form import HEADER_LIMIT
 
 ARRAYS = st.sampled_from([np.float32, np.float64, np.int64]).flatmap(
     lambda dtype: npst.arrays(dtype, npst.array_shapes(min_dims=0, max_dims=3, max_side=4))

@@ -1,4 +1,4 @@
-"""The L2 norm: the same bits whichever way it is computed, without memory of its own."""
+"""The sum under a norm: the same bits whichever way it is computed, without memory of its own."""
 
 from __future__ import annotations
 
@@ -13,18 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processor.tensors import BLOCK, TensorFile, TensorWriter, blocks, folded, norm, squared_norm
-
-
-def folded_in_memory(values: npt.NDArray[np.float64]) -> float:
-    """The tree of additions, told plainly, with all numbers in memory."""
-    values = values.copy()
-    length = len(values)
-    while length > 1:
-        half = (length + 1) // 2
-        values[: length - half] += values[half:length]
-        length = half
-    return float(values[0]) if length else 0.0
+from processor.tensors import BLOCK, TensorFile, TensorWriter, blocks, folded
+from tests.unit.tensors.folding import folded_in_memory
 
 
 def numbers(length: int, seed: int = 0) -> npt.NDArray[np.float64]:
@@ -89,29 +79,17 @@ def test_the_norm_of_a_long_tensor_in_a_file_takes_the_memory_of_a_few_blocks(tm
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), max_size=40))
-def test_the_squared_norm_is_the_sum_of_squares(values: list[float]) -> None:
+def test_squares_are_folded_to_the_sum_of_squares(values: list[float]) -> None:
+    squares = np.square(np.array(values, np.float64))
     exact = math.fsum(value * value for value in values)
-    array = np.array(values, np.float32)
-    assert squared_norm({"a": array}) == pytest.approx(exact, rel=1e-12)
-    assert norm({"a": array[:5], "b": array[5:]}) == pytest.approx(math.sqrt(exact), rel=1e-12)
+    assert folded(len(squares), lambda start, stop: squares[start:stop].copy()) == pytest.approx(exact, rel=1e-12)
 
 
-def test_the_norm_is_folded_by_halving() -> None:
+def test_numbers_are_folded_by_halving() -> None:
     # Added from left to right, each 1.5625 would be lost next to 2^54; folded, the two meet first.
-    assert squared_norm({"a": np.array([2.0**27, 1.25, 0.0, 1.25])}) == 2.0**54 + 4
+    squares = np.square([2.0**27, 1.25, 0.0, 1.25])
+    assert folded(4, lambda start, stop: squares[start:stop].copy()) == 2.0**54 + 4
 
 
-def test_the_norm_of_many_tensors_does_not_depend_on_their_order() -> None:
-    generator = np.random.default_rng(0)
-    tensors = {f"t{index}": generator.normal(size=(index + 1, 7)).astype(np.float32) for index in range(20)}
-    assert squared_norm(tensors) == squared_norm(dict(reversed(tensors.items())))
-
-
-def test_the_norm_of_nothing_is_zero() -> None:
-    assert squared_norm({}) == 0.0
-
-
-def test_the_norm_leaves_its_tensors_alone() -> None:
-    array = np.array([3.0, 4.0])
-    assert norm({"a": array}) == 5.0
-    assert array.tolist() == [3.0, 4.0]
+def test_nothing_is_folded_to_zero() -> None:
+    assert folded(0, lambda start, stop: np.ones(stop - start)) == 0.0

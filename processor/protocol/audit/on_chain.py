@@ -11,7 +11,7 @@ from processor.types import Address, FederationTerms, Result
 
 
 @dataclass(frozen=True)
-class State(Start):
+class ChainState(Start):
     """Where the walk starts, and what its rounds and their money are held against."""
 
     terms: FederationTerms
@@ -24,9 +24,9 @@ class State(Start):
         return self.results[round - 1]
 
 
-def read_state(snapshot: Snapshot) -> State:
+def read_state(snapshot: Snapshot) -> ChainState:
     """Raises ChainError where the chain cannot be read."""
-    return State(
+    return ChainState(
         **vars(start_of(snapshot)),
         terms=snapshot.terms,
         results=snapshot.results,
