@@ -27,6 +27,16 @@ def answer_to(request: bytes | str, result: object = None) -> str:
     return json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": asked["params"] if result is None else result})
 
 
+def read_request(connection: socket.socket) -> None:
+    """All of it: a connection that is closed with something unread loses what was answered."""
+    with connection.makefile("rb") as request:
+        length = 0
+        while line := request.readline().strip():
+            name, _, value = line.partition(b":")
+            length = int(value) if name.lower() == b"content-length" else length
+        request.read(length)
+
+
 @contextmanager
 def raw_http(reply: Callable[[socket.socket], None]) -> Iterator[str]:
     """A server that reads one request for each connection and answers by hand."""
@@ -39,7 +49,7 @@ def raw_http(reply: Callable[[socket.socket], None]) -> Iterator[str]:
                 except OSError:
                     return
                 with connection:
-                    connection.recv(65536)
+                    read_request(connection)
                     with suppress(OSError):
                         reply(connection)
 
