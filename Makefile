@@ -4,7 +4,7 @@
     halmos mutation chaos prove format abi clean
 SHELL := bash
 
-PYTHON_FILES := processor scripts tests tools benchmarks examples
+PYTHON_FILES := koinon processor scripts tests tools benchmarks examples
 SOLIDITY_FILES := 'contracts/**/*.sol'
 
 SIDE_BY_SIDE := -p no:pytest-brownie -n 2 --dist worksteal

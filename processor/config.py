@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import platformdirs
 from eth_utils.address import is_hex_address, to_checksum_address
 
+from processor import storage_address
 from processor.errors import ConfigurationError
 from processor.types import ZERO_ADDRESS, Address
 
@@ -33,9 +34,14 @@ TABLES = ("network", "client", "organization", "round", "plan")
 # ------------------------------------------------------------------------------------------------- kinds of values
 
 
+class _Mistake(ValueError):
+    """A sentence about a value: what it is, and what was expected."""
+
+
 @dataclass(frozen=True)
 class _Kind:
-    """`read` turns a value and the folder that paths are relative to into the setting, or raises ValueError."""
+    """`read` turns a value and the folder that paths are relative to into the setting, or raises ValueError; a _Mistake
+    where it can say what is wrong."""
 
     expected: str
     read: Callable[[Any, Path], Any]
@@ -76,7 +82,31 @@ def _endpoint(value: Any, _: Path) -> tuple[str, int]:
 def _multiaddr(value: Any, _: Path) -> str:
     if not isinstance(value, str) or not value.startswith("/"):
         raise ValueError
-    return value
+    return _storage(value)
+
+
+def _storage(value: Any) -> str:
+    """An address as it is compared with others."""
+    try:
+        return storage_address.canonical(value)
+    except ValueError as error:
+        raise _Mistake(str(error)) from None
+
+
+def _storages(value: Any, _: Path) -> tuple[str, ...]:
+    """Addresses in order of preference."""
+    values = _split(value)
+    if not values:
+        raise ValueError
+    addresses = [_storage(each) for each in values]
+    twice = next((each for each in addresses if addresses.count(each) > 1), None)
+    if twice is not None:
+        raise _Mistake(f"{twice} is named twice: expected each storage once")
+    return tuple(addresses)
+
+
+def _folder(value: Any, folder: Path) -> str:
+    return storage_address.address_of(_path(value, folder))
 
 
 def _path(value: Any, folder: Path) -> Path:
@@ -105,14 +135,22 @@ def _seconds(value: Any, _: Path) -> float:
     return seconds
 
 
+def _split(value: Any) -> list[Any]:
+    """A list in a file, a text with commas or spaces anywhere."""
+    values = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
+    if not isinstance(values, list | tuple):
+        raise ValueError
+    return list(values)
+
+
 def _several(kind: _Kind) -> _Kind:
-    """One or more of a kind: a list in a file, a text with commas or spaces anywhere."""
+    """One or more of a kind."""
 
     def read(value: Any, folder: Path) -> tuple[Any, ...]:
-        values = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
-        if not isinstance(values, list | tuple) or not values or len(set(values)) != len(values):
+        values = tuple(kind.read(each, folder) for each in _split(value))
+        if not values or len(set(values)) != len(values):
             raise ValueError
-        return tuple(kind.read(each, folder) for each in values)
+        return values
 
     return _Kind(f"{kind.expected}, or a list of several different ones", read, kind.shown)
 
@@ -172,6 +210,8 @@ RELAYS = _several(
 )
 ENDPOINT = _Kind("HOST:PORT, like 127.0.0.1:9464", _endpoint)
 MULTIADDR = _Kind("an IPFS node's address like /ip4/127.0.0.1/tcp/5001", _multiaddr)
+STORAGES = _Kind(f"{storage_address.EXPECTED}, or a list of several different ones", _storages)
+FOLDER = _Kind("a path", _folder)
 PATH = _Kind("a path", _path)
 ADDRESS = _Kind("an address of 0x and 40 hexadecimal digits, with its checksum right where it has one", _address)
 FLAG = _Kind("true or false", _flag)
@@ -198,24 +238,32 @@ def _setting(kind: _Kind, default: Any = MISSING, **options: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
-    """The Ethereum nodes, whose addresses may hold secrets, and where artifacts are: on IPFS or in a local directory.
+    """The Ethereum nodes, whose addresses may hold secrets, and where artifacts are: IPFS nodes and local folders.
 
-    Of several `ipfs` nodes `quorum` must hold what is published, more than half of them where it is None; `gateways`
-    are read from where no node has an artifact. A transaction is final `confirmations` blocks deep, None for what
-    suits the chain; it pays `max_fee_per_gas` wei for a unit of gas at most, and is sent again with higher fees where
-    it is in no block `stuck_after` seconds later.
+    `storage` has their addresses (see `processor.storage_address`), the preferred first. Of several, `quorum` must hold
+    what is published, more than half of them where it is None; `gateways` are read from where none has an artifact. A
+    transaction is final `confirmations` blocks deep, None for what suits the chain; it pays `max_fee_per_gas` wei for a
+    unit of gas at most, and is sent again with higher fees where it is in no block `stuck_after` seconds later.
     """
 
     rpc: tuple[str, ...] = _setting(NODES, repr=False)
-    ipfs: tuple[str, ...] = _setting(_several(MULTIADDR), ())
+    storage: tuple[str, ...] = _setting(STORAGES, ())
     gateways: tuple[str, ...] = _setting(GATEWAYS, ())
     quorum: int | None = _setting(_whole(1), None)
-    store: Path | None = _setting(PATH, None)
     chain_id: int | None = _setting(_whole(1), None)
     timeout: float = _setting(SECONDS, 30.0)
     confirmations: int | None = _setting(_whole(0, 10_000), None)
     max_fee_per_gas: int = _setting(_whole(1), 10**12)
     stuck_after: float = _setting(SECONDS, 90.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkTable(NetworkSettings):
+    """What the table [network] may hold: `ipfs` and `store` are short for a `storage` of nodes alone, or of one folder,
+    whose path may be relative."""
+
+    ipfs: tuple[str, ...] = _setting(_several(MULTIADDR), ())
+    store: str | None = _setting(FOLDER, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,12 +286,19 @@ class PartySettings(WalletSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class DaemonSettings(PartySettings):
-    """What both daemons need: seconds between two looks at the chain, where metrics and health are served (host and
+    """What every daemon needs: seconds between two looks at the chain, where metrics and health are served (host and
     port, None for nowhere), and for how many days after its end the artifacts of a round stay pinned."""
 
     poll_interval: float = _setting(SECONDS, 2.0)
     metrics: tuple[str, int] | None = _setting(ENDPOINT, None)
     keep_days: int = _setting(_whole(1), 90)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkingSettings(DaemonSettings):
+    """What a daemon needs that has a worker process: for how many seconds after its last job that stays."""
+
+    worker_keep: float = _setting(SECONDS, 60.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,7 +314,7 @@ class MemberSettings(PartySettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClientSettings(DaemonSettings, MemberSettings):
+class ClientSettings(WorkingSettings, MemberSettings):
     """What a client's daemon needs. Amounts are in the smallest unit of the asset, `minimum_rate` is in 10⁻⁹ of it for
     a second of compute, as rates are on chain.
 
@@ -309,7 +364,7 @@ class RoundSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrganizationSettings(DaemonSettings):
+class OrganizationSettings(WorkingSettings):
     """What an organization's daemon needs; `plan` is as the file has it, for the plan's own rules to judge.
 
     `validation` is a data file, which `publish_validation` makes public; no round opens before `min_members` clients
@@ -419,6 +474,7 @@ def client_template() -> str:
 
 
 class _Found(NamedTuple):
+    key: str
     rank: int
     place: str
     value: Any
@@ -439,17 +495,21 @@ class _Reader:
         self._refuse_unknown("", self._content, TABLES)
 
     def network(self, storage: bool = True) -> dict[str, Any]:
-        """Of an IPFS node and a store, what a stronger source names takes the place of the other."""
-        ipfs, store = self._find("network", "ipfs"), self._find("network", "store")
-        values = self.values(NetworkSettings, "network")
-        if ipfs and store and ipfs.rank == store.rank:
-            self.mistakes.append(f"{ipfs.place} and {store.place} are both given: expected one of them")
-        elif ipfs and store:
-            values.pop("store" if ipfs.rank < store.rank else "ipfs", None)
-        elif storage and not ipfs and not store and not values.get("gateways"):
+        """Of `storage` and its short forms, what a stronger source names takes the place of the others."""
+        named = [each for key in ("storage", "ipfs", "store") if (each := self._find("network", key)) is not None]
+        strongest = [each for each in named if each.rank == min(each.rank for each in named)]
+        values = self.values(NetworkTable, "network")
+        ipfs, store = values.pop("ipfs", ()), values.pop("store", None)
+        if len(strongest) > 1:
+            places = " and ".join(each.place for each in strongest)
+            self.mistakes.append(f"{places} are given: expected one of them; `storage` is a list for nodes and folders")
+        elif strongest:
+            short = {"ipfs": ipfs, "store": () if store is None else (store,)}
+            values["storage"] = short.get(strongest[0].key, values.get("storage", ()))
+        elif storage and not values.get("gateways"):
             self.mistakes.append(
-                "no storage is named: expected an IPFS node (--ipfs, KOINON_IPFS or network.ipfs) "
-                "or a local directory (--store, KOINON_STORE or network.store)"
+                "no storage is named: expected an IPFS node (--ipfs, KOINON_IPFS or network.ipfs), a local directory "
+                "(--store, KOINON_STORE or network.store), or a list of both (KOINON_STORAGE or network.storage)"
             )
         return values
 
@@ -471,6 +531,8 @@ class _Reader:
                 continue
             try:
                 values[each.name] = kind.read(found.value, found.folder)
+            except _Mistake as mistake:
+                self.mistakes.append(f"{found.place}: {mistake}")
             except (ValueError, TypeError, KeyError):
                 shown = f", found {found.value!r:.80}" if kind.shown else ""
                 self.mistakes.append(f"{found.place}: expected {kind.expected}{shown}")
@@ -494,12 +556,12 @@ class _Reader:
         found = []
         if not file_only:
             found = [
-                _Found(0, option, self._options.get(key), here),
-                _Found(1, variable, self._environment.get(variable), here),
+                _Found(key, 0, option, self._options.get(key), here),
+                _Found(key, 1, variable, self._environment.get(variable), here),
             ]
         if self._file is not None:
             place = f"{self._file}:{table}.{key}"
-            found.append(_Found(2, place, self.table(table).get(key), self._file.absolute().parent))
+            found.append(_Found(key, 2, place, self.table(table).get(key), self._file.absolute().parent))
         return next((each for each in found if each.value is not None and each.value != ""), None)
 
     def _miss(self, table: str, setting: Field[Any], file_only: bool) -> None:

@@ -116,6 +116,20 @@ class OutOfMemory(KoinonError):
     """A step needs more memory than there is now: other programs may let go of some."""
 
 
+class GpuOutOfMemory(OutOfMemory):
+    """A GPU has too little memory for a step: the processor may have enough."""
+
+
+class WorkerDied(KoinonError):
+    """A worker ended without an answer. `checkpoint` is how much the last checkpoint of its job holds; `refused` says
+    that the system refused it something, such as room on a disk, and not what is wrong with the job."""
+
+    def __init__(self, message: str, checkpoint: int = 0, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.checkpoint = checkpoint
+        self.refused = refused
+
+
 class TrainingError(KoinonError):
     """Local training does not lead to a usable model."""
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,16 @@ from typing import BinaryIO
 PRIVATE = 0o600
 PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE})
 """Errors of the system that end without us: somebody makes room on the disk, or closes files."""
+
+
+def refused(error: BaseException) -> bool:
+    """Whether an error of those in `PASSING` is at the bottom of this one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in PASSING:
+            return True
+        cause = cause.__cause__
+    return False
 
 
 @contextmanager
@@ -52,3 +63,43 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def fingerprint(path: Path) -> str:
+    """What tells the file from one that was there before, without reading it: "missing" where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return "missing"
+    return f"{found.st_dev:x}-{found.st_ino:x}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+
+
+def also_at(source: Path, target: Path) -> None:
+    """Gives a file another name, in the place of what has it; a copy where the disk has no links.
+
+    Its content is on disk before it has the name, whole or not at all, for its owner alone.
+
+    Neither of the two may be written to from then on, only replaced.
+    """
+    source.chmod(PRIVATE)
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        os.link(source, unfinished)
+    except OSError:
+        with source.open("rb") as content, replacing(target, PRIVATE) as file:
+            shutil.copyfileobj(content, file)
+        return
+    try:
+        sync(unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)  # it stays where both are names of one file already
+
+
+def sync(path: Path) -> None:
+    """Returns once a file, or the names in a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

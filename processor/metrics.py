@@ -54,6 +54,8 @@ class Metrics:
         self._phase = self._gauge("koinon_round_phase", "1 for the phase of that round, 0 for the others", "phase")
         self._step = self._gauge("koinon_training_step", "Optimizer steps done in the training that runs or ran last")
         self._steps = self._gauge("koinon_training_steps", "Optimizer steps that this training has in all")
+        self._loss = self._gauge("koinon_training_loss", "Loss at the last of those steps, on its own batch")
+        self._loss.set(math.nan)
         self._balance = self._gauge("koinon_balance_wei", "The wallet's balance in the chain's coin")
         self._balance.set(math.nan)
         self._needed = self._gauge("koinon_balance_needed_wei", "What the wallet should hold for its next transactions")
@@ -97,11 +99,12 @@ class Metrics:
         for each in dict.fromkeys((*PHASES, phase)):
             self._phase.labels(each).set(each == phase)
 
-    def training(self, done: int, steps: int) -> None:
-        """Steps done of all steps: a sign of life, since a training may be long."""
+    def training(self, done: int, steps: int, loss: float | None) -> None:
+        """Steps done of all steps, and the loss at the last of them, None before the first. No cycle waits for them:
+        they are no sign of the daemon's own life."""
         self._step.set(done)
         self._steps.set(steps)
-        self.beat()
+        self._loss.set(math.nan if loss is None else loss)
 
     def balance(self, wei: int) -> None:
         self._balance.set(wei)

@@ -1,5 +1,6 @@
-"""The real `koinon` command as a process of its own, from an interpreter that has loaded torch, so that a start costs
-little: a server process loads what commands need, once, and forks (`multiprocessing`'s forkserver)."""
+"""The real `koinon` command as a process of its own, from an interpreter that has loaded torch, so that a start of the
+command and of its worker costs little: a server process loads what both need, once, and forks (`multiprocessing`'s
+forkserver)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,15 @@ from typing import BinaryIO, NamedTuple
 
 from processor.demo.nodes import CHECKOUT
 
-_PRELOADED = ["processor.cli.app", "processor.daemons.client", "processor.daemons.organization", "tests.warm"]
+_PRELOADED = [
+    "processor.cli.app",
+    "processor.daemons.client",
+    "processor.daemons.organization",
+    "processor.worker.perform",
+    "torch._dynamo",  # what estimating a Fisher information imports
+    "tests.warm",
+    "tests.warm_worker",
+]
 
 
 class Done(NamedTuple):
@@ -66,7 +75,9 @@ def become_koinon(arguments: list[str], folder: Path, variables: Mapping[str, st
     os.environ.update(variables)
     sys.argv = ["koinon", *arguments]
     from processor.cli.app import main
+    from tests.warm_worker import keep_at_hand
 
+    keep_at_hand()
     main()
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from processor.artifacts.metrics import Metric, metric_of
 from processor.artifacts.plan import Plan, Stopping
 from processor.artifacts.state import ServerState
 
 
 def stop(state: ServerState, metric: float, plan: Plan) -> tuple[ServerState, str | None]:
-    """The state of a round whose model reached `metric` (higher is better), and why no round should follow.
+    """The state of a round whose model reached `metric`, and why no round should follow.
 
-    An improvement is measured from the last improvement, not from the last round: slow progress counts once it adds up
-    to `min_improvement`. The decision is that of `decision`.
+    The plan's task says which way is better. An improvement is measured from the last improvement, not from the last
+    round: slow progress counts once it adds up to `min_improvement`. The decision is that of `decision`.
+
+    Raises ConfigurationError for a task that this version does not know.
     """
-    measured = _measured(state, metric, plan.stopping)
+    measured = _measured(state, metric, metric_of(plan.task.name), plan.stopping)
     return measured, decision(measured, plan)
 
 
@@ -28,8 +31,9 @@ def decision(state: ServerState, plan: Plan) -> str | None:
     return None
 
 
-def _measured(state: ServerState, metric: float, rule: Stopping) -> ServerState:
+def _measured(state: ServerState, reached: float, metric: Metric, rule: Stopping) -> ServerState:
     best = state.best_metric
-    if best is None or (metric > best and metric - best >= rule.min_improvement):
-        return replace(state, best_metric=metric, rounds_without_improvement=0)
+    gained = None if best is None else metric.improvement(best, reached)
+    if gained is None or (gained > 0 and gained >= rule.min_improvement):
+        return replace(state, best_metric=reached, rounds_without_improvement=0)
     return replace(state, rounds_without_improvement=state.rounds_without_improvement + 1)

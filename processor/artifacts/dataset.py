@@ -1,4 +1,5 @@
-"""Published validation data: what every model of a federation is measured on, for everybody to repeat."""
+"""Samples in memory; and published validation data: what every model of a federation is measured on, for everybody to
+repeat."""
 
 from __future__ import annotations
 
@@ -14,6 +15,17 @@ from processor.artifacts.versions import Group, Kind
 from processor.errors import ArtifactError
 from processor.tensors import Array, Layout
 from processor.types import Cid
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples of one party: `features` [n, ...] and `labels` [n, ...], of the types that their task names."""
+
+    features: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @dataclass(frozen=True)

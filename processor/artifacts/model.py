@@ -5,6 +5,7 @@ Each model names its parent and its plan, so a chain of rounds can be walked bac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,3 +97,25 @@ def write_model(path: Path, header: ModelHeader, parameters: Tensors, buffers: T
 def model_writer(path: Path, header: ModelHeader, layout: Layout) -> TensorWriter:
     """Writes a model tensor by tensor, under full names (`param/...`) in the order of the writer's `names`."""
     return ModelFile.writer(path, header, layout)
+
+
+def check_fits(found: Layout, expected: Layout) -> None:
+    """ArtifactError (code `shape`) that names what is missing, too many or of another shape among the parameters and
+    buffers of a model's layout. Its Fisher information is not looked at."""
+    for kind, group in (("parameter", PARAMETER), ("buffer", BUFFER)):
+        own, given = _shapes(expected, group), _shapes(found, group)
+        differ = sorted(name for name in own | given if own.get(name) != given.get(name))
+        if differ:
+            listed = "; ".join(
+                f"{name}: expected {_shape(own, name)}, got {_shape(given, name)}" for name in differ[:3]
+            )
+            more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
+            raise ArtifactError(f"the artifact does not fit the plan's model: {kind} {listed}{more}", code="shape")
+
+
+def _shapes(layout: Layout, group: str) -> dict[str, Shape]:
+    return {name.removeprefix(group): tuple(shape) for name, (_, shape) in layout.items() if name.startswith(group)}
+
+
+def _shape(shapes: Mapping[str, Shape], name: str) -> str:
+    return f"shape {list(shapes[name])}" if name in shapes else "none"

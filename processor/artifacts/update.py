@@ -40,6 +40,16 @@ class UpdateHeader(Binding):
     samples: Annotated[int, Field(ge=1, le=jcs.INTEGER_LIMIT)]
 
 
+@dataclass(frozen=True, repr=False)
+class Learned:
+    """What an update says: by parameter what was added to the base model, the buffers, and the Fisher information of
+    the client's data, or nothing of that."""
+
+    delta: Tensors
+    buffers: Tensors
+    fisher: Tensors
+
+
 UPDATE = Kind("update", 4 << 30, UpdateHeader, version=2, groups=(Group(DELTA, FLOATS), BUFFERS, FISHERS))
 
 NEWEST_UNDER_PLAN = {1: 2, 2: 2}

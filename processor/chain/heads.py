@@ -1,6 +1,7 @@
 """News of blocks: a node that is reached by WebSocket says when there is one, so that nobody has to wait for the poll.
 
-News only wakes. What there is to do is read from the chain.
+Whoever waits here may also be woken by what ends on this machine. News only wakes: what there is to do is read from the
+chain.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from processor.chain.endpoints import is_websocket, open_websocket
 from processor.observability import shown
 
 LEAST_WAIT = 0.25
-"""Seconds that a wait takes whatever the news: a node that tells too much of it makes nobody hurry."""
+"""Seconds that a wait takes whatever the news of blocks: a node that tells too much of it makes nobody hurry."""
 
 _TICK = 0.05  # seconds between two looks at whether to stop
 _OPEN_TIMEOUT = 10.0
@@ -28,16 +29,18 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds before the next attempt to c
 
 
 class Heads:
-    """Waits for the next block; without a WebSocket among the addresses `rpc`, for the time to pass.
+    """Waits for the next block; without a WebSocket among the addresses `rpc`, for the time to pass. The event `done`
+    ends a wait, too.
 
     While its `with` block runs, a thread of its own keeps a subscription to new heads, whatever becomes of the
     connection; its trouble is logged, and never anybody else's.
     """
 
-    def __init__(self, rpc: Sequence[str]) -> None:
+    def __init__(self, rpc: Sequence[str], done: threading.Event | None = None) -> None:
         self._addresses = [address for address in rpc if is_websocket(address)]
         self._log = structlog.get_logger()
         self._news = threading.Event()
+        self._done = threading.Event() if done is None else done
         self._closing = threading.Event()
         self._connection: ClientConnection | None = None
         self._thread = threading.Thread(target=self._follow, name="heads", daemon=True)
@@ -58,9 +61,10 @@ class Heads:
             self._thread.join(timeout=1)
 
     def wait(self, seconds: float, stopping: threading.Event) -> None:
-        """Returns at a block that is new since the last wait, once `stopping` is set, or after `seconds`.
+        """Returns at a block that is new since the last wait, once `done` or `stopping` is set, or after `seconds`.
 
-        For a block it returns after `LEAST_WAIT` at the soonest, or after `seconds` where that is less.
+        For a block it returns after `LEAST_WAIT` at the soonest, or after `seconds` where that is less; `done` is
+        clear again then.
 
         A signal handler may set `stopping`, also while this runs: it is only looked at. To wait for it would hold its
         lock, which a handler in the same thread could then never have.
@@ -68,14 +72,12 @@ class Heads:
         start = time.monotonic()
         while not stopping.is_set():
             waited = time.monotonic() - start
-            if waited >= seconds or (waited >= LEAST_WAIT and self._news.is_set()):
+            if waited >= seconds or self._done.is_set() or (waited >= LEAST_WAIT and self._news.is_set()):
                 break
-            pause = min(seconds - waited, _TICK)
-            if waited < LEAST_WAIT:
-                time.sleep(pause)
-            else:
-                self._news.wait(pause)
+            blocks = bool(self._addresses) and waited >= LEAST_WAIT
+            (self._news if blocks else self._done).wait(min(seconds - waited, _TICK))
         self._news.clear()
+        self._done.clear()
 
     def _follow(self) -> None:
         failures = 0

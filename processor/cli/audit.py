@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from processor.artifacts.round import RoundFile
 from processor.chain.federation import Federation
+from processor.cli import audit_page
 from processor.cli.connections import open_chain_and_storage, require_made_by
+from processor.cli.daemon import logger
 from processor.cli.options import (
     AsJson,
     Config,
@@ -22,11 +24,13 @@ from processor.cli.options import (
     print_json,
     progress,
 )
+from processor.protocol.audit import Audit
+from processor.protocol.audit import audit as recompute
+from processor.protocol.jobs.folder import jobs_folder
+from processor.protocol.measuring import measure_by
 from processor.protocol.receipts import check_receipts, unkept
 from processor.types import Phase
-
-if TYPE_CHECKING:
-    from processor.protocol.audit import Audit
+from processor.worker.process import WorkerProcess
 
 app = typer.Typer()
 
@@ -79,13 +83,13 @@ def audit(
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
     reader = Federation(web3, federation)
     require_made_by(factory, reader)
-
-    from processor.cli import audit_page  # torch, to evaluate models, takes seconds; mistakes are said at once
-    from processor.protocol.audit import audit as recompute
-
-    with tempfile.TemporaryDirectory(prefix="koinon-audit-") as directory:
-        logs = None if no_logs else logs_from
-        result = recompute(reader, storage, Path(directory), _progress, keep=keep, logs_from=logs)
+    logs = None if no_logs else logs_from
+    with (
+        tempfile.TemporaryDirectory(prefix="koinon-audit-") as directory,
+        WorkerProcess(jobs_folder(Path(directory)), logger()) as worker,  # which starts nothing before it has a job
+    ):
+        measure = measure_by(worker, jobs_folder(Path(directory)) / "evaluate")
+        result = recompute(reader, storage, Path(directory), measure, _progress, keep=keep, logs_from=logs)
     kept = [] if receipts is None else check_receipts(receipts, _lists(result), reader.chain_id, reader.address)
     if as_json:
         print_json({**audit_page.as_json(result), "receipts": audit_page.receipts_as_json(kept)})

@@ -45,10 +45,11 @@ from processor.errors import ChainError, ConfigurationError, DatasetError, Koino
 from processor.observability import shown
 from processor.protocol.consent import Agreement
 from processor.protocol.funds import CLIENT_GAS, ORGANIZATION_GAS
-from processor.protocol.limits import artifact_bytes
+from processor.protocol.limits import ModelSize, artifact_bytes
 from processor.protocol.rewards import least_pool_under, selected_under
 from processor.storage import GatewayStorage, IpfsStorage, LocalStorage, get_bytes, put_bytes
 from processor.storage.library import Library
+from processor.storage_address import folder_of
 from processor.types import ZERO_ADDRESS, Address, Phase, RoundView
 
 if TYPE_CHECKING:
@@ -107,15 +108,19 @@ class _Checks:
                 yield skipped(name, str(missing))
             except (KoinonError, OSError) as error:
                 yield failed(name, str(error))
+            except ImportError as error:
+                yield failed(name, f"torch cannot be imported: {error}. Install Koinon again")
 
     def _all(self) -> Iterator[tuple[str, Callable[[], Result]]]:
         network = self._network
         yield from (("node", partial(self._node, address)) for address in network.rpc)
         yield "chain", lambda: checks.chain_of_all(self._heads, network.chain_id)
         yield "contract", self._contract
-        yield from (("ipfs", partial(self._ipfs, address)) for address in network.ipfs)
-        if network.store is not None:
-            yield "store", partial(self._store, network.store)
+        for address in network.storage:
+            folder = folder_of(address)
+            yield ("ipfs", partial(self._ipfs, address)) if folder is None else ("store", partial(self._store, folder))
+        if network.quorum is not None:
+            yield "quorum", partial(self._quorum, network.quorum)
         yield from (("gateway", partial(self._gateway, address)) for address in network.gateways)
         yield "key", self._key
         yield "balance", self._balance
@@ -127,6 +132,8 @@ class _Checks:
         yield "model", self._model
         yield "data", self._data
         if isinstance(self._settings, ClientSettings):
+            if self._settings.device == "cuda":
+                yield "device", partial(self._device, self._settings.device)
             yield "consent", self._consent
         for place in (self._settings.state, Path(tempfile.gettempdir())):
             yield "disk", partial(self._disk, place)
@@ -198,12 +205,20 @@ class _Checks:
 
     @cached_property
     def _task(self) -> Task:
-        from processor.protocol.resolve import task_of
+        from processor.learning.resolve import task_of
 
         try:
             return task_of(self._plan)
         except ConfigurationError:
             raise _NotKnown("the plan's task is not known") from None
+
+    @cached_property
+    def _size(self) -> ModelSize:
+        """Raises ConfigurationError where the plan's model is unknown or cannot be built."""
+        from processor.learning.models import layout_of
+        from processor.learning.resolve import sketch_of
+
+        return ModelSize.of(layout_of(sketch_of(self._plan)))
 
     # ------------------------------------------------------------------------------------------------- the checks
 
@@ -242,6 +257,10 @@ class _Checks:
         if found != sample:
             raise StorageError(f"the store {directory} gave back something else than was put there")
         return ok("store", f"{directory} takes artifacts and gives them back")
+
+    def _quorum(self, quorum: int) -> Result:
+        storage_of(self._network)
+        return ok("quorum", f"{quorum} of {len(self._network.storage)} must hold what is published")
 
     def _gateway(self, address: str) -> Result:
         """A gateway takes nothing: it is asked for what the federation published last."""
@@ -324,10 +343,10 @@ class _Checks:
     def _model(self) -> Result:
         plan = self._plan
 
-        from processor.protocol.resolve import check_plan, size_of  # torch takes seconds
+        from processor.worker.jobs.inspecting import check_plan  # torch takes seconds
 
         check_plan(plan)
-        return ok("model", f"{plan.model.name} builds: {size_of(plan).parameters:,} parameters")
+        return ok("model", f"{plan.model.name} builds: {self._size.parameters:,} parameters")
 
     def _data(self) -> Result:
         settings = self._settings
@@ -341,8 +360,16 @@ class _Checks:
             except OSError as error:
                 raise DatasetError(f"there is no data to read at {path}: {error.strerror}") from None
             return warning("data", f"{path} can be read; whether it fits is not known, since {missing}")
-        dataset = task.load(path)
-        return ok("data", f"{path} holds {len(dataset):,} samples of the task {task.name}")
+
+        from processor.worker.jobs.reading import own_data
+
+        return ok("data", f"{path} holds {len(own_data(task, path)):,} samples of the task {task.name}")
+
+    def _device(self, setting: str) -> Result:
+        from processor.learning.device import device_of
+
+        device_of(setting)
+        return ok("device", f"torch finds a GPU, as device = {setting} asks for")
 
     def _consent(self) -> Result:
         """Reads a copy: what is damaged is left for the daemon to say."""
@@ -364,9 +391,7 @@ class _Checks:
 
     def _artifact(self) -> int:
         """Bytes of an artifact; 0 where the plan or its model is not known."""
-        from processor.protocol.resolve import size_of
-
         try:
-            return artifact_bytes(self._plan, size_of(self._plan))
+            return artifact_bytes(self._plan, self._size)
         except (KoinonError, _NotKnown):
             return 0

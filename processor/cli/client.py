@@ -25,11 +25,15 @@ from processor.cli.running import (
     require_dry_run,
     say,
     without_key,
+    worker_of,
 )
 from processor.config import ClientSettings, client_template, load_client
+from processor.daemons.client import ClientDaemon
 from processor.daemons.dry_run import UnpublishedStorage, next_step
 from processor.daemons.funds_watch import FundsWatch
+from processor.daemons.updates import sweep
 from processor.errors import DatasetError
+from processor.journal import updates_folder
 from processor.protocol.funds import CLIENT_GAS
 from processor.storage import Measured
 from processor.storage.library import Library
@@ -72,15 +76,13 @@ def run_(
 
 def _run(settings: ClientSettings, account: LocalAccount, once: bool, stopping: threading.Event) -> None:
     federation = federation_of(settings)
-
-    from processor.daemons.client import ClientDaemon, use_threads  # torch takes seconds; mistakes are said at once
-
-    log, metrics = logger(), metrics_of(settings)
-    use_threads(settings.threads)
+    log, metrics, done = logger(), metrics_of(settings), threading.Event()
     with (
         only_daemon(settings.state, federation.chain_id, account.address),
         transactions_of(settings, federation, account, metrics) as transactions,
+        worker_of(settings, log, done) as worker,
     ):
+        sweep(updates_folder(settings.state), transactions.journal, log)
         daemon = ClientDaemon(
             address=account.address,
             settings=settings,
@@ -88,24 +90,20 @@ def _run(settings: ClientSettings, account: LocalAccount, once: bool, stopping: 
             transactions=transactions,
             library=Library(Measured(storage_of(settings.network), metrics)),
             journal=transactions.journal,
+            worker=worker,
             log=log,
-            stopping=stopping,
             metrics=metrics,
             relayed=relayed_of(settings, federation, account),
         )
         log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
         gas = 0 if settings.relays else CLIENT_GAS  # relays pay for what it sends
         watch = FundsWatch(federation, account.address, gas, 0, metrics, log)
-        keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping)
+        keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping, done)
 
 
 def _dry_run(settings: ClientSettings, address: str | None) -> None:
-    federation = federation_of(settings)
-
-    from processor.daemons.client import ClientDaemon
-
-    log = logger()
-    with without_key(settings, federation, address, log) as (who, dry, transactions):
+    federation, log = federation_of(settings), logger()
+    with without_key(settings, federation, address, log) as (who, dry, transactions), worker_of(dry, log) as worker:
         daemon = ClientDaemon(
             address=who,
             settings=dry,
@@ -113,6 +111,7 @@ def _dry_run(settings: ClientSettings, address: str | None) -> None:
             transactions=transactions,
             library=Library(UnpublishedStorage(storage_of(settings.network), dry.state / "store")),
             journal=transactions.journal,
+            worker=worker,
             log=log,
         )
         say(next_step(daemon), who, federation)

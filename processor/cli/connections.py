@@ -15,6 +15,7 @@ from processor.chain.provider import connect
 from processor.config import NetworkSettings, PartySettings, load_network
 from processor.errors import ConfigurationError, KeystoreError, WrongAddress
 from processor.storage import Storage, open_storage
+from processor.storage_address import folder_of
 from processor.types import Address
 
 
@@ -28,8 +29,9 @@ def open_chain_and_storage(
 ) -> tuple[Web3, Storage]:
     """Chain and storage for a command that only reads: a store that is not there is a mistake, not a new one."""
     network = load_network({"rpc": rpc, "ipfs": ipfs, "store": store}, config)
-    if network.store is not None and not network.store.is_dir():
-        raise ConfigurationError(f"there is no directory {network.store}: expected the store of the artifacts")
+    for folder in filter(None, map(folder_of, network.storage)):
+        if not folder.is_dir():
+            raise ConfigurationError(f"there is no directory {folder}: expected the store of the artifacts")
     return chain_of(network), storage_of(network, publishing=False)
 
 
@@ -109,9 +111,8 @@ def require_made_by(factory: Address | None, federation: Federation) -> None:
 def storage_of(network: NetworkSettings, publishing: bool = True) -> Storage:
     """Who only reads may do with gateways alone."""
     return open_storage(
-        ipfs=network.ipfs,
+        network.storage,
         gateways=network.gateways,
-        store=network.store,
         quorum=network.quorum,
         timeout=network.timeout,
         publishing=publishing,

@@ -26,14 +26,15 @@ def digits(
     as_json: AsJson = False,
 ) -> None:
     """Write a client's share of scikit-learn's handwritten digits, or the validation data of the organization."""
-    from processor.learning.tasks import digits_partition, save_dataset  # scikit-learn takes a second to import
+    from processor.data.digits import digits_partition  # scikit-learn takes a second to import
+    from processor.data.npz import save_npz
 
     if client > clients:
         raise ConfigurationError(f"--client {client}: expected 0 to {clients}, the number of clients")
     with new_file(out):
         shares, validation = digits_partition(clients, seed)
         dataset = shares[client - 1] if client else validation
-        save_dataset(out, dataset)
+        save_npz(out, dataset)
     classes = sorted(set(dataset.labels.tolist()))
     if as_json:
         print_json({"file": str(out), "samples": len(dataset), "classes": classes})

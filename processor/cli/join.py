@@ -22,7 +22,7 @@ from processor.cli.daemon import logger
 from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Rpc, Store, asset_as_json, print_json
 from processor.config import RATE_DECIMALS, ClientSettings, load_client
 from processor.daemons.consents import agree, agreed
-from processor.errors import ConfigurationError, DatasetError, KoinonError
+from processor.errors import ConfigurationError, KoinonError
 from processor.protocol.consent import Agreement, in_words
 from processor.protocol.decide import asset_refusal
 from processor.protocol.limits import Limits, ModelSize, artifact_bytes, offer_of, refusals, work_of
@@ -30,7 +30,7 @@ from processor.storage.library import Library
 from processor.types import Block, Cid, Phase, RoundView
 
 if TYPE_CHECKING:
-    from processor.learning.tasks import Task
+    from processor.worker.jobs.inspecting import Facts
 
 WIDTH = 100
 
@@ -80,11 +80,11 @@ def join(
         _say_agreed(agreement)
         return
 
-    from processor.protocol.resolve import check_plan, size_of, task_of  # torch takes seconds
+    from processor.worker.jobs.inspecting import inspect  # torch takes seconds
 
-    check_plan(agreement.plan)
-    size = size_of(agreement.plan)
-    reasons = list(_refusals(reader, view, settings, agreement.plan, size, task_of(agreement.plan)))
+    facts = inspect(agreement.plan, settings.data)
+    size = ModelSize.of(facts.layout)
+    reasons = list(_refusals(reader, view, settings, agreement.plan, size, facts))
     if as_json:
         print_json(
             {"digest": digest, "agreed": storing or digest in known, **_facts(reader, agreement, view, size, reasons)}
@@ -149,7 +149,7 @@ def agreement_on(federation: Federation, library: Library, plan: Cid) -> Agreeme
 
 
 def _refusals(
-    federation: Federation, view: RoundView | None, settings: ClientSettings, plan: Plan, size: ModelSize, task: Task
+    federation: Federation, view: RoundView | None, settings: ClientSettings, plan: Plan, size: ModelSize, facts: Facts
 ) -> Iterator[str]:
     """Why the daemon would refuse a round of this plan all the same, by its own configuration."""
     limits, asset = Limits.of(settings), federation.asset()
@@ -157,12 +157,10 @@ def _refusals(
         yield refused
     if view is not None:
         yield from refusals(limits, offer_of(view, asset, gas_price(federation.web3)))
-    try:
-        samples = len(task.load(settings.data))
-    except DatasetError as error:
-        yield str(error)
-        samples = 1
-    yield from refusals(limits, work_of(plan, size, task.features, task.classes, samples))
+    if facts.data_problem is not None:
+        yield facts.data_problem
+    samples = 1 if facts.data is None else len(facts.data)
+    yield from refusals(limits, work_of(plan, size, facts.example_bytes, facts.outputs, samples))
 
 
 def _show(

@@ -154,5 +154,5 @@ def _text(out: Path, release: Released, metric: float | None, factory: Factory |
     if factory is not None:
         values = [repr(str(out)), repr(factory.name)]
         values += [f"{name}={value!r}" for name, value in factory.arguments.items()]
-        lines += ["load it with", f"    load_trained({', '.join(values)})"]
+        lines += ["load it with", "    from koinon import load_model", f"    load_model({', '.join(values)})"]
     return "\n".join(map(printable, lines))

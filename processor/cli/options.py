@@ -25,7 +25,11 @@ Ipfs = Annotated[
 ]
 Store = Annotated[
     Path | None,
-    typer.Option("--store", help="A local directory of artifacts, instead of IPFS. Also KOINON_STORE."),
+    typer.Option(
+        "--store",
+        help="A local directory of artifacts, instead of IPFS. Also KOINON_STORE; for a list of both, KOINON_STORAGE "
+        "or storage in the file.",
+    ),
 ]
 Config = Annotated[
     Path | None,

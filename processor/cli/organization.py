@@ -25,10 +25,12 @@ from processor.cli.running import (
     require_dry_run,
     say,
     without_key,
+    worker_of,
 )
 from processor.config import OrganizationSettings, load_organization, organization_template
 from processor.daemons.dry_run import UnpublishedStorage, next_step, throwaway_key
 from processor.daemons.funds_watch import FundsWatch
+from processor.daemons.organization import OrganizationDaemon
 from processor.keystore import state_key
 from processor.protocol.funds import ORGANIZATION_GAS
 from processor.storage import Measured
@@ -76,13 +78,11 @@ def _run(
     settings: OrganizationSettings, plan: Plan, account: LocalAccount, once: bool, stopping: threading.Event
 ) -> None:
     federation = federation_of(settings)
-
-    from processor.daemons.organization import OrganizationDaemon  # torch takes seconds; mistakes are said at once
-
     log, metrics = logger(), metrics_of(settings)
     with (
         only_daemon(settings.state, federation.chain_id, account.address),
         transactions_of(settings, federation, account, metrics) as transactions,
+        worker_of(settings, log) as worker,
     ):
         daemon = OrganizationDaemon(
             address=account.address,
@@ -93,7 +93,9 @@ def _run(
             library=Library(Measured(storage_of(settings.network), metrics)),
             journal=transactions.journal,
             log=log,
+            worker=worker,
             state_key=state_key(account),
+            stopping=stopping,
             metrics=metrics,
         )
         log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
@@ -104,11 +106,8 @@ def _run(
 
 def _dry_run(settings: OrganizationSettings, plan: Plan, address: str | None) -> None:
     federation = federation_of(settings)
-
-    from processor.daemons.organization import OrganizationDaemon
-
     log = logger()
-    with without_key(settings, federation, address, log) as (who, dry, transactions):
+    with without_key(settings, federation, address, log) as (who, dry, transactions), worker_of(dry, log) as worker:
         daemon = OrganizationDaemon(
             address=who,
             settings=dry,
@@ -118,6 +117,7 @@ def _dry_run(settings: OrganizationSettings, plan: Plan, address: str | None) ->
             library=Library(UnpublishedStorage(storage_of(settings.network), dry.state / "store")),
             journal=transactions.journal,
             log=log,
+            worker=worker,
             state_key=throwaway_key(),
         )
         daemon.prepare()

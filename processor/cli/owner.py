@@ -226,7 +226,7 @@ def _known(party: Party, snapshot: Snapshot) -> list[Address]:
     kept, network = KeptRounds(rounds_folder(party.settings.state), logger()), party.settings.network
     files = [file for number in kept.numbers() if (file := kept.read(number)) is not None]
     told = [line.client for file in files for line in file.submitted]
-    if network.ipfs or network.gateways or network.store is not None:
+    if network.storage or network.gateways:
         try:
             found = walk_back(start_of(snapshot), Library(storage_of(network, publishing=False)), files)
             told += [line.client for one in found.lists for line in one.updates]

@@ -17,7 +17,7 @@ from processor.chain.contracts import to_address
 from processor.chain.federation import Federation
 from processor.chain.heads import Heads
 from processor.cli.connections import address_of
-from processor.config import DaemonSettings
+from processor.config import DaemonSettings, WorkingSettings
 from processor.daemons.dry_run import NextStep, UnsentTransactions, copy_of_state
 from processor.daemons.funds_watch import FundsWatch
 from processor.daemons.health import served
@@ -25,7 +25,9 @@ from processor.daemons.loop import outlast, run
 from processor.daemons.recovery import open_journal
 from processor.errors import ConfigurationError
 from processor.metrics import PATIENCE, Metrics
+from processor.protocol.jobs.folder import jobs_folder
 from processor.types import Address
+from processor.worker.process import WorkerProcess
 
 Once = Annotated[
     bool, typer.Option("--once", help="Do what there is to do now, and end; status 1 at the first trouble. For cron.")
@@ -64,6 +66,13 @@ def metrics_of(settings: DaemonSettings) -> Metrics:
     return Metrics(patience=max(PATIENCE, 10 * settings.poll_interval, 3 * settings.network.stuck_after))
 
 
+def worker_of(
+    settings: WorkingSettings, log: FilteringBoundLogger, done: threading.Event | None = None
+) -> WorkerProcess:
+    """The daemon's worker, which has its jobs in the daemon's state folder; `done` is set whenever one of them ends."""
+    return WorkerProcess(jobs_folder(settings.state), log, keep=settings.worker_keep, news=done)
+
+
 def begin(
     start: Callable[[], None],
     settings: DaemonSettings,
@@ -86,9 +95,10 @@ def keep_running(
     log: FilteringBoundLogger,
     once: bool,
     stopping: threading.Event,
+    done: threading.Event | None = None,
 ) -> None:
-    """Runs a daemon until it is told to stop, serving its metrics next to it."""
-    with served(metrics, settings.metrics), Heads(settings.network.rpc) as heads:
+    """Runs a daemon until it is told to stop, serving its metrics next to it. `done` ends a pause between cycles."""
+    with served(metrics, settings.metrics), Heads(settings.network.rpc, done) as heads:
         run(
             watch.before(cycle),
             settings.poll_interval,

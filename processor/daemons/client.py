@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-import tempfile
-import threading
-import time
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import cast
 
-import torch
 from structlog.typing import FilteringBoundLogger
 
-from processor.aggregation.facts import check_base
-from processor.artifacts.model import MODEL, Model, load_model, open_model
-from processor.artifacts.plan import Plan
-from processor.artifacts.update import write_update
+from processor.artifacts.plan import PLAN, Plan
 from processor.chain.federation import Federation
 from processor.chain.fees import gas_price
 from processor.chain.snapshot import Snapshot, Snapshots
 from processor.config import ClientSettings
-from processor.daemons.base import emptied, keep_up
+from processor.daemons.base import keep_up
 from processor.daemons.consents import agreed
-from processor.daemons.meter import Meter, claimable_ms
+from processor.daemons.inspection import Inspection
+from processor.daemons.local_training import LocalTraining
 from processor.daemons.outbox import Outbox
 from processor.daemons.own_reports import OwnReports
 from processor.daemons.relayed import Relayed
 from processor.daemons.retention import release_updates
 from processor.daemons.setbacks import Setbacks
 from processor.daemons.situations import SeenByClient, voucher_in
-from processor.daemons.training import Learned, Training, forget_checkpoints, memory_errors, seconds_to_submit
-from processor.daemons.updates import forget_updates, keep_update, saved_update
+from processor.daemons.updates import sweep
 from processor.errors import (
     ArtifactError,
-    ArtifactTooLarge,
     ConfigurationError,
     DatasetError,
     IntegrityError,
-    NewerVersion,
+    MachineError,
     OutOfMemory,
     StorageError,
-    TrainingError,
+    Unreadable,
+    WorkerDied,
 )
 from processor.journal import Journal, SavedUpdate, updates_folder
-from processor.learning.device import CPU, device_of
-from processor.learning.tasks import Dataset
 from processor.metrics import Metrics
-from processor.privacy.sealing import seal_file
 from processor.protocol.consent import Agreement, consent_refusal
 from processor.protocol.decide import (
     Approve,
@@ -56,20 +46,27 @@ from processor.protocol.decide import (
     Submit,
     Train,
     Wait,
+    Working,
     asset_refusal,
     decide_client,
 )
-from processor.protocol.examine import content_of, opened
-from processor.protocol.limits import Limits, offer_of, refusal, work_of
-from processor.protocol.opened import Identity, OpenedRound
-from processor.protocol.resolve import check_plan, size_of, task_of
+from processor.protocol.jobs.kinds import Device, InspectResult
+from processor.protocol.jobs.worker import Worker
+from processor.protocol.limits import Limits, ModelSize, Work, offer_of, refusal, work_of
+from processor.protocol.metering import claimable_ms
+from processor.protocol.opened import Identity
+from processor.protocol.periods import seconds_to_submit
+from processor.protocol.situations import Pending
 from processor.storage.library import Library
 from processor.types import Address, Admission, Block, Cid, Phase, RoundView
 
 
 @dataclass
 class ClientDaemon:
-    """One wallet in one federation. `cycle` reads one block, decides, does at most one thing, and says what it did."""
+    """One wallet in one federation. `cycle` reads one block, decides, does at most one thing, and says what it did.
+
+    What takes long to compute is the worker's, and no cycle waits for that.
+    """
 
     address: Address
     settings: ClientSettings
@@ -77,22 +74,35 @@ class ClientDaemon:
     transactions: Outbox
     library: Library
     journal: Journal
+    worker: Worker
     log: FilteringBoundLogger
-    stopping: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
     relayed: Relayed | None = None
-    _datasets: dict[Cid, Dataset] = field(default_factory=dict)
     _snapshots: Snapshots = field(init=False)
     _hand_over_again: bool = False
+    _warmed_for: Cid | None = None
     _reports: OwnReports = field(init=False)
     _setbacks: Setbacks = field(init=False)
-    _device: torch.device = field(init=False)
+    _inspection: Inspection = field(init=False)
+    _training: LocalTraining = field(init=False)
 
     def __post_init__(self) -> None:
         self._snapshots = Snapshots(self.federation, self.address)
         self._reports = OwnReports(self.address, self.library, self.journal, self.metrics, self.log)
         self._setbacks = Setbacks(self.settings.poll_interval)
-        self._device = device_of(self.settings.device)
+        device = cast(Device, self.settings.device)
+        self._inspection = Inspection(self.worker, self.settings.state, self.settings.data, device)
+        self._training = LocalTraining(
+            identity=Identity(self.federation.chain_id, self.federation.address),
+            client=self.address,
+            settings=self.settings,
+            worker=self.worker,
+            library=self.library,
+            journal=self.journal,
+            setbacks=self._setbacks,
+            metrics=self.metrics,
+            log=self.log,
+        )
 
     def cycle(self) -> ClientAction:
         block = self.federation.block()
@@ -101,6 +111,8 @@ class ClientDaemon:
             self._hand_over_again = True
         view = self.latest_round(block)
         self._follow_update(view, block)
+        self._finish_updates(block)
+        self._training.follow(view, block, self._wanted(view))
         action = self.act(self.decide(view, block), view, block)
         if isinstance(action, Wait):
             self._setbacks.tell()
@@ -113,9 +125,18 @@ class ClientDaemon:
         """What to do next, by what the block says; changes nothing on the chain and in the storage."""
         self.metrics.head(block.number, block.timestamp)
         self.metrics.round(view.round, view.phase.name.lower())
-        snapshot, saved = self._snapshots.at(block), self._saved(view)
         return decide_client(
-            SeenByClient(snapshot, self.address, self.transactions, self.settings, saved, self._refusal)
+            SeenByClient(
+                snapshot=self._snapshots.at(block),
+                address=self.address,
+                transactions=self.transactions,
+                settings=self.settings,
+                saved=self._saved(view),
+                trained=self._training.trained,
+                underway=self._training.underway,
+                refuse=self._refusal,
+                passing=self._setbacks.passing,
+            )
         )
 
     def act(self, action: ClientAction, view: RoundView, block: Block) -> ClientAction:
@@ -128,8 +149,9 @@ class ClientDaemon:
                 self.transactions.approve(self.federation, action.amount)
             case Register():
                 self._register()
+                self.worker.warm()  # a round may be near
             case Train():
-                self._train(view, block)
+                return self._train(action, view, block)
             case Submit():
                 self._submit(view)
             case Publish():
@@ -144,6 +166,7 @@ class ClientDaemon:
         match action:
             case Register():
                 by_voucher = self.federation.terms().admission is Admission.VOUCHER
+                self.worker.warm()
                 return relayed.register(action, view, block, voucher_in(self.settings.voucher) if by_voucher else None)
             case Submit() if (saved := self._saved(view)) is not None:
                 claimed = claimable_ms(saved.compute_ms, view.max_compute_ms, view.opened_at, block.timestamp)
@@ -159,7 +182,13 @@ class ClientDaemon:
         """The latest round with this client in it; of phase NONE before the first opens."""
         return self._snapshots.at(block).view
 
-    def _refusal(self, snapshot: Snapshot) -> str | None:
+    def _wanted(self, view: RoundView) -> bool:
+        """Whether the round asks for an update that we do not have."""
+        client = view.client
+        asked = view.phase is Phase.TRAINING and client.selected and client.update is None and not client.declined
+        return asked and self._saved(view) is None
+
+    def _refusal(self, snapshot: Snapshot) -> str | Pending | None:
         """Why this client takes no part in the round, or not now; looked into only where it is asked to train.
 
         What the chain says comes first, then what the client agreed to, and then what the plan asks for.
@@ -186,23 +215,28 @@ class ClientDaemon:
         if refused := refusal(limits, offer):
             return refused
         try:
-            round = self._opened(view)
-        except (StorageError, IntegrityError) as error:  # wrong bytes are the doing of whoever served them
+            plan = self._plan(view)
+        except (StorageError, IntegrityError, OutOfMemory) as error:  # wrong bytes are the doing of whoever served them
             return self._setbacks.for_now(view.sealing_key, error)
         except ArtifactError as error:
             return self._setbacks.for_good(view.sealing_key, f"its plan cannot be used: {error}")
-        plan, cid = round.plan, round.opening.plan
+        cid = view.opening.plan
         agreement = Agreement(federation.chain_id, federation.address, cid, plan, federation.terms())
         if agreement.digest() not in agreed(self.settings.state, self.log):
             return consent_refusal(agreement)
         try:
-            with memory_errors():
-                dataset, task = self._dataset(cid, plan), task_of(plan)
-                return refusal(limits, work_of(plan, size_of(plan), task.features, task.classes, len(dataset)))
-        except OutOfMemory as error:
+            found = self._inspection.of(cid, plan)
+        except WorkerDied as error:
+            return self._setbacks.died(view.sealing_key, error)
+        except (OutOfMemory, Unreadable) as error:
             return self._setbacks.for_now(view.sealing_key, error)
+        except MachineError as error:
+            return self._setbacks.for_now(view.sealing_key, error, told=False)
         except (ConfigurationError, DatasetError) as error:
             return str(error)
+        if found is None:
+            return Pending("looking at its plan, its model and our data")
+        return refusal(limits, _work(plan, found))
 
     def _key_refusal(self, snapshot: Snapshot) -> str | None:
         """Why nothing is sealed to the round's key: whoever knows the secret of another round with it could open our
@@ -217,17 +251,13 @@ class ClientDaemon:
             return "we trained for another round with its sealing key, whose secret may be known since"
         return None
 
-    def _opened(self, view: RoundView) -> OpenedRound:
-        identity = Identity(self.federation.chain_id, self.federation.address)
-        return OpenedRound.read(identity, view.opening, self.library)
-
-    def _dataset(self, cid: Cid, plan: Plan) -> Dataset:
-        """Our data for the plan behind a CID. Raises ConfigurationError for a plan that cannot be carried out,
-        DatasetError for data that is not its task's."""
-        if cid not in self._datasets:
-            check_plan(plan)
-            self._datasets = {cid: task_of(plan).load(self.settings.data)}
-        return self._datasets[cid]
+    def _plan(self, view: RoundView) -> Plan:
+        """The round's plan, which is read once. A worker is likely to be asked about it soon."""
+        cid = view.opening.plan
+        if self._warmed_for != cid:
+            self.worker.warm()
+            self._warmed_for = cid
+        return self.library.read(PLAN, cid)
 
     # ---------------------------------------------------------------------------------------------------- acting
 
@@ -238,102 +268,17 @@ class ClientDaemon:
         call = federation.register() if voucher is None else federation.register_with_voucher(voucher)
         self.transactions.send("registered", call, stake=federation.asset().format(federation.terms().stake))
 
-    def _train(self, view: RoundView, block: Block) -> None:
-        """Trains and seals the round's one update, and writes it into the journal; nobody sees it before the chain
-        shows it. One that was sealed before, which the journal does not know of, is taken as it is: none is ever made
-        twice.
-
-        A round in which training fails is not tried again: its time would only be metered for nothing. Storage and
-        memory may be there later, and what was trained so far is kept: then it is tried again.
-        """
-        updates, opening = updates_folder(self.settings.state), view.opening
-        saved = saved_update(updates, opening.round, opening.sealing_key, opening.base_model, self.log)
-        if saved is None:
-            try:
-                saved = self._sealed(self._opened(view), block, updates)
-            except (StorageError, IntegrityError, OutOfMemory) as error:
-                self._setbacks.for_now(view.sealing_key, error)
-                return
-            except NewerVersion:  # of our own state: the base model's is a TrainingError
-                raise
-            except (TrainingError, ArtifactError) as error:  # an artifact's bytes never change
-                self._setbacks.for_good(view.sealing_key, str(error))
-                self.log.warning("training failed", round=view.round, error=str(error))
-                return
-        self.journal.save_update(saved)
-        forget_updates(updates, but=saved)
-        forget_checkpoints(self._checkpoints)
-        self.log.info(
-            "trained", round=saved.round, compute_ms=saved.compute_ms, samples=saved.samples, update=saved.cid
-        )
-
-    def _sealed(self, round: OpenedRound, block: Block, updates: Path) -> SavedUpdate:
-        """Trains, and seals what was learned.
-
-        Raises TrainingError and ArtifactError where that leads to no usable update; StorageError, IntegrityError and
-        OutOfMemory where it may later; NewerVersion where a newer Koinon began the training.
-        """
-        opening = round.opening
-        dataset = self._dataset(opening.plan, round.plan)
-        work = emptied(self.settings.state / "work")
-        ends_at = time.monotonic() + opening.training_deadline - block.timestamp - seconds_to_submit(opening)
-        with tempfile.TemporaryDirectory(dir=work) as folder, memory_errors():
-            plain, sealed, base_path = (Path(folder) / name for name in ("update", "sealed", "base"))
-            training = Training(
-                round=round,
-                base=self._fetch_base(round, base_path),
-                dataset=dataset,
-                folder=self._checkpoints,
-                meter=Meter(self.journal, opening.round, opening.sealing_key),
-                log=self.log,
-                ends_at=ends_at,
-                max_seconds=self.settings.max_seconds,
-                checkpoint_interval=self.settings.checkpoint_interval,
-                device=self._device,
-                stopping=self.stopping,
-                on_progress=self.metrics.training,
+    def _train(self, action: Train, view: RoundView, block: Block) -> ClientAction:
+        """Has the round trained for and its one update sealed, and writes that into the journal; nobody sees it before
+        the chain shows it."""
+        saved = self._training.go_on(view, block, lambda: self._plan(view))
+        if saved is not None:
+            self.log.info(
+                "trained", round=saved.round, compute_ms=saved.compute_ms, samples=saved.samples, update=saved.cid
             )
-            header = round.update_header(self.address, len(dataset))
-            learned = self._learned(training)
-            fisher = learned.fisher if round.plan.sends_fisher else {}
-            write_update(plain, header, learned.delta, learned.buffers, fisher)
-            with open_model(base_path) as base, opened(plain, header, base, round.plan) as update:
-                content_of(update, base, round.plan)
-            seal_file(plain, sealed, opening.sealing_key)
-            named = (opening.round, opening.sealing_key, opening.base_model)
-            metered = self.journal.metered_ms(opening.round, opening.sealing_key)
-            return keep_update(updates, sealed, *named, metered, len(dataset), opening.aggregation_deadline)
-
-    def _learned(self, training: Training) -> Learned:
-        """What comes of a training; one that does not fit into the memory of a GPU goes on on the processor."""
-        try:
-            with memory_errors():
-                return training.run()
-        except OutOfMemory as error:
-            if training.device == CPU:
-                raise
-            said = {"round": training.round.number, "device": str(training.device), "error": str(error)}
-            self.log.warning("training goes on on the processor", **said)
-        return replace(training, device=CPU).run()
-
-    @property
-    def _checkpoints(self) -> Path:
-        return self.settings.state / "training"
-
-    def _fetch_base(self, round: OpenedRound, path: Path) -> Model:
-        limit = min(MODEL.limit, self.settings.max_bytes or MODEL.limit)
-        try:
-            self.library.fetch(MODEL, round.opening.base_model, path, limit)
-        except ArtifactTooLarge as error:
-            raise TrainingError(
-                f"its base model has more than the {limit} bytes that client.max_bytes and this version allow"
-            ) from error
-        try:
-            with open_model(path) as base:
-                check_base(base, round.plan)
-            return load_model(path)
-        except NewerVersion as error:
-            raise TrainingError(f"its base model cannot be read: {error}") from error
+        if (underway := self._training.underway) is not None:
+            return Working(f"round {view.round}: {underway}")
+        return action
 
     def _saved(self, view: RoundView) -> SavedUpdate | None:
         """Our update of the very round, made from its base model; one of a round that a reorganization undid is not.
@@ -355,12 +300,11 @@ class ClientDaemon:
         elif not shown and saved.seen_at is not None and view.phase.live:
             self.journal.miss_update(saved)
             self.log.warning("our update is not on chain any more", round=view.round, update=saved.cid)
-        elif shown and not saved.final:
-            self._finish_update(saved, block)
 
-    def _finish_update(self, saved: SavedUpdate, block: Block) -> None:
-        if saved.seen_at is not None and block.number - saved.seen_at >= self.transactions.confirmations:
-            self.journal.finish_update(saved)
+    def _finish_updates(self, block: Block) -> None:
+        """Updates that no reorganization can take away any more let go of what was kept for those before."""
+        if self.journal.finish_updates(block.number - self.transactions.confirmations):
+            sweep(updates_folder(self.settings.state), self.journal, self.log)
 
     def _release_expired(self, block: Block) -> None:
         release_updates(
@@ -404,7 +348,6 @@ class ClientDaemon:
         self.log.info("published", round=view.round, update=saved.cid)
 
 
-def use_threads(count: int) -> None:
-    """How many threads training may use; 0 leaves it to torch."""
-    if count:
-        torch.set_num_threads(count)
+def _work(plan: Plan, found: InspectResult) -> Work:
+    size = ModelSize.of(found.model_layout)
+    return work_of(plan, size, found.example_bytes, found.outputs, found.samples or 0)

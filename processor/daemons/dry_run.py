@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +25,10 @@ from processor.chain.provider import node_errors
 from processor.chain.transactions import Call, Quote, quote
 from processor.daemons.base import journal_path
 from processor.daemons.consents import consent_path
+from processor.daemons.loop import TICK
 from processor.journal import Journal, updates_folder
 from processor.journal.copies import copy_database
-from processor.protocol.decide import Finalize, Publish, Stop, Train, Wait
+from processor.protocol.decide import Finalize, Publish, Stop, Train, Wait, Working
 from processor.storage import LocalStorage, Storage
 from processor.types import Address, Block, Cid
 
@@ -71,13 +73,15 @@ class NextStep:
 
 
 def next_step(daemon: Daemon[View]) -> NextStep:
-    """Reads a block, decides, and goes as far as the first transaction. Work of minutes is named and not begun.
+    """Reads a block, decides, and goes as far as the first transaction. What has to be looked into before that is
+    waited for; work of minutes is named and not begun.
 
     Raises Reverted where the contract would refuse the transaction, ChainError where it could not be paid.
     """
-    block = daemon.federation.block()
-    view = daemon.latest_round(block)
-    action = daemon.decide(view, block)
+    block, view, action = _decided(daemon)
+    while isinstance(action, Working):
+        time.sleep(TICK)
+        block, view, action = _decided(daemon)
     if isinstance(action, Wait | Stop | Train | Publish | Finalize):
         return NextStep(block, action)
     try:
@@ -85,6 +89,12 @@ def next_step(daemon: Daemon[View]) -> NextStep:
     except _Unsent as unsent:
         return NextStep(block, action, unsent.call, unsent.price)
     return NextStep(block, action)
+
+
+def _decided(daemon: Daemon[View]) -> tuple[Block, View, Any]:
+    block = daemon.federation.block()
+    view = daemon.latest_round(block)
+    return block, view, daemon.decide(view, block)
 
 
 class _Unsent(Exception):

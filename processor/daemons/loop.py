@@ -20,11 +20,12 @@ from processor.errors import (
     StorageError,
     Unfinished,
     Unreadable,
+    WorkerDied,
     WrongAddress,
 )
 from processor.files import PASSING
 from processor.metrics import Metrics
-from processor.protocol.decide import Stop, Wait
+from processor.protocol.decide import Stop, Wait, Working
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts at most, while a node, the storage or the disk cannot be used."""
@@ -32,8 +33,10 @@ LONGEST_PAUSE = 60.0
 TICK = 0.1
 """Seconds between two looks at whether to stop."""
 
+_PASSING = (ArtifactError, ChainError, StorageError, JournalBusy, OutOfMemory, Unreadable, WorkerDied)
+
 Pause = Callable[[float, threading.Event], object]
-"""Waits so many seconds, less once the event is set: `processor.chain.heads.Heads.wait`, less at a new head too."""
+"""Waits so many seconds, less once the event is set: `processor.chain.heads.Heads.wait`, less at news too."""
 
 
 def rest(seconds: float, stopping: threading.Event) -> None:
@@ -66,7 +69,8 @@ def run(
     which `chance` (0 to 1) decides a part, so that not everybody returns to a node at once; every other error ends the
     daemon.
 
-    With `once` it returns as soon as there is nothing to do now, and raises Unfinished at the first trouble.
+    With `once` it returns as soon as there is nothing to do now, which is not while something is at work, and raises
+    Unfinished at the first trouble.
     """
     metrics = Metrics() if metrics is None else metrics
     patience, said = _Patience(poll_interval, stopping, log, recovery, chance), ""
@@ -97,7 +101,7 @@ def run(
         if action.reason != said:
             log.info("waiting", reason=action.reason)
         said = action.reason
-        if once:
+        if once and not isinstance(action, Working):
             return
         pause(poll_interval, stopping)
 
@@ -160,7 +164,7 @@ def trouble(error: BaseException) -> str | None:
     """
     if isinstance(error, WrongAddress | NewerVersion):
         return None
-    if isinstance(error, ArtifactError | ChainError | StorageError | JournalBusy | OutOfMemory | Unreadable):
+    if isinstance(error, _PASSING):
         return str(error)
     cause: BaseException | None = error
     while cause is not None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import platform
 import tempfile
+import threading
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 from structlog.typing import FilteringBoundLogger
 
 from processor.aggregation.facts import check_base
 from processor.aggregation.stopping import decision
 from processor.artifacts.committed import OpeningFields
-from processor.artifacts.model import MODEL, ModelHeader, load_model, open_model, write_model
+from processor.artifacts.model import MODEL, check_fits, open_model
 from processor.artifacts.plan import PLAN, Plan
 from processor.artifacts.report import REPORT, Report
 from processor.artifacts.report import Metrics as ModelMetrics
@@ -33,10 +33,9 @@ from processor.daemons.retention import release_rounds
 from processor.daemons.rounds import RoundKeeper
 from processor.daemons.sealing_keys import SealingKeys
 from processor.daemons.situations import SeenByOrganization
+from processor.daemons.workbench import Workbench
 from processor.errors import ArtifactError, ConfigurationError
 from processor.journal import Journal
-from processor.learning.models import buffers_of, load_parameters, parameters_of
-from processor.learning.tasks import Dataset
 from processor.metrics import Metrics
 from processor.protocol.decide import (
     Approve,
@@ -48,12 +47,12 @@ from processor.protocol.decide import (
     decide_organization,
 )
 from processor.protocol.history import ReportHistory
+from processor.protocol.jobs.worker import Worker
 from processor.protocol.opened import Identity, OpenedRound
-from processor.protocol.resolve import check_plan, module_of, task_of
 from processor.protocol.rewards import MOST, least_pool_under, most_selected
 from processor.protocol.settlement import Settlement, conclude, settle, state_at
-from processor.protocol.validation import METRIC, metric_of, publish_validation, published_validation
 from processor.storage.library import Library
+from processor.tensors import Layout
 from processor.types import Address, AuditPolicy, Block, Cid, Phase, RoundTerms, RoundView
 
 
@@ -62,7 +61,8 @@ class OrganizationDaemon:
     """The owner's or the operator's wallet of one federation. `cycle` reads one block, decides, does at most one thing,
     and says what.
 
-    `state_key` encrypts the rounds' sealing secrets in the journal.
+    `worker` does what takes torch: whoever makes it gives it the folder of the state's jobs. `state_key` encrypts the
+    rounds' sealing secrets in the journal. Once `stopping` is set, a step that waits for the worker ends early.
     """
 
     address: Address
@@ -73,13 +73,15 @@ class OrganizationDaemon:
     library: Library
     journal: Journal
     log: FilteringBoundLogger
+    worker: Worker
     state_key: bytes = field(repr=False)
+    stopping: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
-    _validation: dict[str, Dataset] = field(default_factory=dict)
     _reached: ServerState = FIRST_STATE
     _fitting: set[Cid] = field(default_factory=set)
     _first_look: dict[bytes, int] = field(default_factory=dict)
     _prepared: bool = False
+    _layout: Layout = field(default_factory=dict)
     _keys: SealingKeys = field(init=False)
     _rounds: RoundKeeper = field(init=False)
     _snapshots: Snapshots = field(init=False)
@@ -134,13 +136,9 @@ class OrganizationDaemon:
         Raises ConfigurationError or DatasetError now for what would otherwise fail in the middle of a round.
         """
         self._check_federation()
-        check_plan(self.plan)
         emptied(self._work)
-        if self.settings.publish_validation:
-            own = task_of(self.plan).load(self.settings.validation)
-            self.plan = replace(self.plan, validation=publish_validation(self.plan, own, self.library.storage))
-        self._validation_data(self.plan)
-        self._prepared = True
+        self.plan, inspected = self._bench.prepared(self.plan, self.settings.publish_validation)
+        self._layout, self._prepared = inspected.model_layout, True
 
     def _check_federation(self) -> None:
         """Raises ConfigurationError for a federation that this wallet, this plan or this version cannot serve."""
@@ -176,6 +174,11 @@ class OrganizationDaemon:
         """Where opened updates are while a round is settled."""
         return self.settings.state / "work"
 
+    @property
+    def _bench(self) -> Workbench:
+        settings = self.settings
+        return Workbench(self.worker, settings.state, settings.validation, self.library, self.stopping)
+
     # --------------------------------------------------------------------------------------------------- reading
 
     def latest_round(self, block: Block) -> RoundView | None:
@@ -197,13 +200,8 @@ class OrganizationDaemon:
     # ---------------------------------------------------------------------------------------------------- acting
 
     def _set_initial_model(self) -> None:
-        module = module_of(self.plan)
-        plan = self.library.publish(PLAN, self.plan)
-        with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
-            path = Path(folder) / "model"
-            header = ModelHeader(round=0, parent=None, plan=plan)
-            write_model(path, header, parameters_of(module), buffers_of(module), {})
-            model = self.library.storage.put(path)
+        self.library.publish(PLAN, self.plan)
+        model = self._bench.initial_model(self.plan)
         self.transactions.send("initial model set", self.federation.set_initial_model(model), model=model)
 
     def _open_round(self, view: RoundView | None, block: Block) -> None:
@@ -251,13 +249,14 @@ class OrganizationDaemon:
         with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
             path = Path(folder) / "model"
             self.library.fetch(MODEL, release, path)
-            current = load_model(path)
-            try:
-                load_parameters(module_of(self.plan), current.parameters, current.buffers)
-                with open_model(path) as base:
+            with open_model(path) as base:
+                try:
+                    check_fits(base.layout, self._layout)
                     check_base(base, self.plan)
-            except ArtifactError as error:
-                raise ConfigurationError(f"the plan cannot go on from the current model {release}: {error}") from None
+                except ArtifactError as error:
+                    raise ConfigurationError(
+                        f"the plan cannot go on from the current model {release}: {error}"
+                    ) from None
         self._fitting = {release}
 
     def _finalize(self, view: RoundView, block: Block) -> Wait | None:
@@ -272,6 +271,7 @@ class OrganizationDaemon:
         patient_until, too_late = self._deadlines(view, block)
         if block.timestamp >= too_late:
             return Wait(f"round {view.round}: too late to finalize, and the secret would be shown for nothing")
+        self._bench.warm()
         snapshot = self._snapshots.at(block)
         round, submitted = self._opened(view), self._rounds.submitted(snapshot)
         work = emptied(self._work)
@@ -345,12 +345,10 @@ class OrganizationDaemon:
             file = self._rounds.kept.read(named.round)
             if file is not None:
                 self.library.publish(ROUND, file)
-        plan, validation = round.plan, self._validation_data(round.plan)
-        metrics = ModelMetrics(
-            name=METRIC,
-            before=metric_of(plan, settlement.base_path, validation),
-            after=metric_of(plan, settlement.model_path, validation),
-        )
+        plan, base = round.plan, round.opening.base_model
+        measured = self._bench.measured(plan, ((base, settlement.base_path), (settlement.model, settlement.model_path)))
+        before, after = measured.values
+        metrics = ModelMetrics(name=measured.metric, before=before, after=after)
         published = self.library.storage.put(settlement.model_path)
         if published != settlement.model:
             raise ArtifactError(f"the storage gave the model the CID {published}, expected {settlement.model}")
@@ -374,19 +372,12 @@ class OrganizationDaemon:
             stop=stop,
         )
 
-    def _validation_data(self, plan: Plan) -> Dataset:
-        """What the plan published, else the organization's own file."""
-        if plan.validation not in self._validation:
-            published = published_validation(plan, self.library)
-            self._validation = {plan.validation: published or task_of(plan).load(self.settings.validation)}
-        return self._validation[plan.validation]
-
 
 def versions() -> dict[str, str]:
     """What made the numbers of a report."""
     return {
         "koinon": version("koinon"),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "numpy": np.__version__,
     }

@@ -1,7 +1,8 @@
 """A journal that is damaged is set aside and made again, from what lies next to it and from the chain.
 
-Next to the journal are the sealed updates and the encrypted secrets of the rounds, each a file of its own: what must
-never be made twice, and what nobody else knows. Everything else the daemons read from the chain anyway.
+Next to the journal are the sealed updates with the private states after them, and the encrypted secrets of the rounds,
+each a file of its own: what must never be made twice, and what nobody else knows. Everything else the daemons read from
+the chain anyway.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,10 +19,11 @@ from structlog.typing import FilteringBoundLogger
 
 from processor import jcs
 from processor.artifacts.canonical import CidField, Count, Fields, Hex32
+from processor.artifacts.private_state import PrivateStateFile
 from processor.artifacts.versions import Kind
 from processor.daemons.base import journal_path
-from processor.daemons.updates import saved_updates
-from processor.errors import ArtifactError, JournalDamaged, NewerVersion
+from processor.daemons.updates import saved_updates, state_path
+from processor.errors import ArtifactError, JournalDamaged, NewerVersion, Unreadable
 from processor.journal import Journal, SavedSecret, SavedUpdate, updates_folder
 from processor.keystore import write_private
 from processor.types import Address
@@ -47,8 +50,8 @@ def open_journal(
     """The journal in the folder `state`, for the daemon that writes it: with everything that lies next to it,
     whatever became of the file.
 
-    Raises JournalError as `Journal` does, but for one that is damaged: that is set aside. Raises NewerVersion as
-    `saved_secrets` does.
+    Raises JournalError as `Journal` does, but for one that is damaged: that is set aside. Raises NewerVersion and
+    Unreadable as `saved_updates` and `saved_secrets` do.
     """
     path = journal_path(state)
     try:
@@ -127,9 +130,12 @@ def _set_aside(path: Path) -> Path:
 
 
 def _restore(journal: Journal, updates: Iterable[SavedUpdate], secrets: Iterable[SavedSecret]) -> tuple[int, int]:
-    """Writes into the journal what it does not know; gives how many that were."""
+    """Writes into the journal what it does not know; gives how many that were.
+
+    The updates come in the order of their releases: the next one begins with the private state of the last.
+    """
     missing = [each for each in updates if journal.update_for(each.round, each.sealing_key, each.base) is None]
-    for update in missing:
+    for update in sorted(missing, key=_release):
         journal.save_update(update)
     unknown = []
     for secret in secrets:
@@ -139,3 +145,18 @@ def _restore(journal: Journal, updates: Iterable[SavedUpdate], secrets: Iterable
         elif secret.broadcast:  # a daemon was killed between the two
             journal.broadcast_secret(secret.public_key)
     return len(missing), len(unknown)
+
+
+def _release(update: SavedUpdate) -> float:
+    """The number of an update's release. One whose private state cannot be read counts as the last: it may be, and then
+    nothing is released until it is there again."""
+    if update.state is None:
+        return 0
+    path = state_path(update.path.parent, update.state)
+    try:
+        with PrivateStateFile(path) as state:
+            return state.header.release
+    except NewerVersion as error:
+        raise NewerVersion(f"{path}: {error}") from None
+    except (ArtifactError, Unreadable):
+        return inf

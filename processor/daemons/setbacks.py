@@ -9,7 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from processor.daemons.loop import backoff
-from processor.errors import KoinonError
+from processor.errors import KoinonError, WorkerDied
+
+MOST_DEATHS = 3
+"""So often a worker may die in one round without a newer checkpoint: what it dies of does not pass."""
+LAST_TRY_AFTER = 10.0
+"""Seconds before the last try at the soonest: a machine that is short of memory may need them."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,17 @@ class _Setback:
     reason: str
     until: float
     failures: int = 0
+
+
+@dataclass(frozen=True)
+class _Deaths:
+    """How many there were since the last checkpoint, which holds that step."""
+
+    count: int = 0
+    checkpoint: int = 0
+
+    def another(self, checkpoint: int) -> _Deaths:
+        return _Deaths(1, checkpoint) if checkpoint > self.checkpoint else _Deaths(self.count + 1, self.checkpoint)
 
 
 class Setbacks:
@@ -38,6 +54,7 @@ class Setbacks:
         self._ticks = ticks
         self._chance = chance
         self._known: dict[bytes, _Setback] = {}
+        self._deaths: dict[bytes, _Deaths] = {}
         self._untold: KoinonError | None = None
 
     def for_good(self, sealing_key: bytes, reason: str) -> str:
@@ -45,14 +62,27 @@ class Setbacks:
         self._known[sealing_key] = _Setback(reason, math.inf)
         return reason
 
-    def for_now(self, sealing_key: bytes, error: KoinonError) -> str:
-        """Notes why a round is not tried for a while, and returns that in words."""
+    def for_now(self, sealing_key: bytes, error: KoinonError, *, told: bool = True, at_least: float = 0.0) -> str:
+        """Notes why a round is not tried for a while, `at_least` so many seconds, and returns that in words. Unless it
+        is to be `told`, the error is nobody's trouble."""
         before = self._known.get(sealing_key)
         failures = 0 if before is None else before.failures + 1
-        pause = backoff(self._pause, failures, self._chance())
+        pause = max(at_least, backoff(self._pause, failures, self._chance()))
         self._known[sealing_key] = _Setback(f"not now: {error}", self._ticks() + pause, failures)
-        self._untold = error
+        self._untold = error if told else None
         return self._known[sealing_key].reason
+
+    def died(self, sealing_key: bytes, error: WorkerDied) -> str:
+        """Notes that the worker of a round died, and returns what that means for the round, in words: it is tried again
+        after a pause, but not once `MOST_DEATHS` in a row have led to no newer checkpoint. What the system refused,
+        such as room on a disk, does not count."""
+        if error.refused:
+            return self.for_now(sealing_key, error)
+        deaths = self._deaths[sealing_key] = self._deaths.get(sealing_key, _Deaths()).another(error.checkpoint)
+        if deaths.count < MOST_DEATHS:
+            at_least = LAST_TRY_AFTER if deaths.count == MOST_DEATHS - 1 else 0.0
+            return self.for_now(sealing_key, error, at_least=at_least)
+        return self.for_good(sealing_key, f"{error}, {deaths.count} times without getting on in between")
 
     def refusal(self, sealing_key: bytes) -> str | None:
         """Why the round is not tried now; None where it may be."""

@@ -18,6 +18,7 @@ from processor.errors import ChainError
 from processor.journal import SavedUpdate
 from processor.protocol.decide import voucher_refusal
 from processor.protocol.rewards import least_pool_under, selected_under
+from processor.protocol.situations import Pending
 from processor.types import Address, Admission, Block, Cid, FederationTerms, Phase, RoundView
 
 
@@ -147,12 +148,16 @@ class SeenByStranger(Seen):
 
 @dataclass
 class SeenByClient(SeenByDaemon):
-    """What a client knows. `saved` is its own update of the latest round, and `refuse` says why it takes no part in
-    it, which may take long to find out."""
+    """What a client knows. `saved` is its own update of the latest round, `trained` and `underway` what its worker has
+    done and does for it, `refuse` says why it takes no part in it, which may take long to find out, and `passing`
+    whether what keeps it from the round of a sealing key will pass."""
 
     settings: ClientSettings
     saved: SavedUpdate | None
-    refuse: Callable[[Snapshot], str | None]
+    trained: bool
+    underway: str | None
+    refuse: Callable[[Snapshot], str | Pending | None]
+    passing: Callable[[bytes], bool]
 
     @property
     def closed(self) -> bool:
@@ -187,8 +192,12 @@ class SeenByClient(SeenByDaemon):
         return saved is not None and self.snapshot.view.client.update == saved.cid and not saved.published
 
     @cached_property
-    def refusal(self) -> str | None:
+    def refusal(self) -> str | Pending | None:
         return None if self.has_update else self.refuse(self.snapshot)
+
+    @property
+    def set_back(self) -> bool:
+        return self.passing(self.snapshot.view.sealing_key)
 
     @property
     def owed(self) -> int:

@@ -138,6 +138,8 @@ class Transactions:
         forms = self.journal.broadcasts(intent)
         for form in forms:
             receipt = self.sender.receipt(form.tx_hash)
+            if receipt is not None and intent.status is None and receipt.block > head.number:
+                return  # at this head it is on its way: what is decided by the head must not be sent a second time
             if receipt is not None:
                 self._in_a_block(intent, form, receipt, head)
                 return

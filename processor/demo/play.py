@@ -24,10 +24,6 @@ from processor.demo.stage import Stage, starting_balance, starting_coins
 from processor.demo.watch import Watch
 from processor.errors import KoinonError
 from processor.journal import Journal
-from processor.learning.evaluation import accuracy
-from processor.learning.tasks import Dataset
-from processor.learning.trainer import Progress, train
-from processor.protocol.resolve import module_of
 from processor.protocol.rewards import Money, money_of
 from processor.protocol.walk import walk_back
 from processor.protocol.walk.start import start_of
@@ -58,7 +54,7 @@ def play(stage: Stage, say: Callable[[str], None]) -> ClosingPage:
         _koinon(stage.organization, "organization", "pay", "--yes")
     watch.look()
     say("every client has been paid; training the same clients alone, for comparison")
-    alone = local_only_accuracy(stage.plan, stage.settings.rounds, stage.datasets, stage.validation)
+    alone = _alone(stage)
     say("auditing every round")
     return _closing_page(stage, watch, alone)
 
@@ -72,28 +68,15 @@ def join(stage: Stage, plan: Plan) -> None:
     )
 
 
-def local_only_accuracy(plan: Plan, rounds: int, datasets: Sequence[Dataset], validation: Dataset) -> float:
-    """The mean accuracy of the same clients, each training the initial model alone for as many steps as together."""
-    reached = []
-    for number, dataset in enumerate(datasets):
-        module = module_of(plan)
-        for round in range(rounds):
-            train(
-                module,
-                dataset,
-                optimizer=plan.optimizer,
-                work=plan.local,
-                anchor=None,
-                strength=0.0,
-                progress=Progress(seed=number * rounds + round),
-            )
-        reached.append(accuracy(module, validation))
-    return sum(reached) / len(reached)
-
-
 def proved_rounds(snapshot: Snapshot, library: Library) -> tuple[RoundFile, ...]:
     """The rounds that the record of a block proves, in order."""
     return walk_back(start_of(snapshot), library).files
+
+
+def _alone(stage: Stage) -> float:
+    from processor.demo.alone import local_only_accuracy  # torch: seconds to import, which no round waits for
+
+    return local_only_accuracy(stage.plan, stage.settings.rounds, stage.datasets, stage.validation)
 
 
 def _until_the_organization_stops(

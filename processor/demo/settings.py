@@ -29,6 +29,7 @@ AGGREGATION_PERIOD = 120
 MAX_COMPUTE_MS = 60_000
 BLOCK_TIME = 1
 POLL_INTERVAL = 0.2
+WORKER_KEEP = 3600.0  # the whole run: nobody imports torch twice
 VOUCHER_PERIOD = 24 * 3600
 REQUESTS_PER_MINUTE = 600  # of all clients together: they share an address
 

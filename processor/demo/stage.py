@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from hexbytes import HexBytes
 from web3 import Web3
 from web3.types import TxParams, Wei
 
+from processor.artifacts.dataset import Dataset, DatasetHeader, write_dataset
 from processor.artifacts.plan import PLAN, Plan
 from processor.chain.asset import Asset, asset_at, mint
 from processor.chain.federation import Federation, deploy_token
@@ -20,20 +23,23 @@ from processor.chain.provider import connect
 from processor.chain.transactions import Call, Sender
 from processor.chain.vouchers import sign_voucher
 from processor.config import organization_template
+from processor.data.digits import digits_partition
+from processor.data.npz import save_npz
 from processor.demo import settings as knobs
 from processor.demo.deploy import deploy
 from processor.demo.nodes import free_port
 from processor.demo.processes import Party, make_party, write_config
 from processor.demo.settings import DemoSettings
 from processor.keystore import passphrase, unlock
-from processor.learning.tasks import Dataset, digits_partition, save_dataset
 from processor.protocol.consent import Agreement
-from processor.protocol.validation import publish_validation
 from processor.storage import Storage, open_storage, put_bytes
 from processor.storage.library import Library
+from processor.storage_address import address_of
 from processor.types import ZERO_ADDRESS, Admission, FederationTerms
 
 STORAGE_TIMEOUT = 30.0
+WALLETS_AT_ONCE = 2
+"""A new wallet takes 256 MiB of memory and a good part of a second."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,17 @@ def set_the_stage(
     Raises KoinonError where storage or chain cannot be used.
     """
     ipfs, store = storage_settings.get("ipfs"), storage_settings.get("store")
-    storage = open_storage(ipfs=(ipfs,) if ipfs else (), store=Path(store) if store else None, timeout=STORAGE_TIMEOUT)
+    storage = open_storage([ipfs or address_of(Path(store or ""))], timeout=STORAGE_TIMEOUT)
     put_bytes(storage, b"koinon")  # a node that cannot be reached is better found out now
     web3 = connect(rpc_url)
-    organization = make_party(folder / "organization", "organization")
-    clients = [make_party(folder / f"client-{number}", f"client-{number}") for number in range(1, settings.clients + 1)]
-    relay = make_party(folder / "relay", "relay") if settings.relay else None
+    names = [
+        "organization",
+        *(["relay"] if settings.relay else ()),
+        *(f"client-{number}" for number in range(1, settings.clients + 1)),
+    ]
+    with ThreadPoolExecutor(WALLETS_AT_ONCE) as pool:
+        organization, *others = pool.map(lambda name: make_party(folder / name, name), names)
+    relay, clients = (others[0], others[1:]) if settings.relay else (None, others)
     coin = asset_at(web3, ZERO_ADDRESS)
     with_coins = (organization, *clients) if relay is None else (organization, relay)
     _give(web3, [_gift(coin, party, knobs.BALANCE) for party in with_coins])
@@ -106,7 +117,7 @@ def set_the_stage(
         clients=clients,
         relay=relay,
         federation=federation,
-        plan=replace(plan, validation=publish_validation(plan, validation, storage)),
+        plan=with_published(plan, validation, storage),
         datasets=datasets,
         validation=validation,
     )
@@ -121,6 +132,14 @@ def plan_of(settings: DemoSettings) -> dict[str, Any]:
     return plan
 
 
+def with_published(plan: Plan, validation: Dataset, storage: Storage) -> Plan:
+    """The plan with the CID of its validation data, which is then in the storage, as its organization puts it there."""
+    with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
+        path = Path(folder) / "dataset"
+        write_dataset(path, DatasetHeader(task=plan.task.name), validation.features, validation.labels)
+        return replace(plan, validation=storage.put(path))
+
+
 def _equip_organization(
     settings: DemoSettings,
     organization: Party,
@@ -130,7 +149,7 @@ def _equip_organization(
     validation: Dataset,
 ) -> None:
     data = organization.folder / "validation.npz"
-    save_dataset(data, validation)
+    save_npz(data, validation)
     write_config(
         organization,
         {
@@ -140,6 +159,7 @@ def _equip_organization(
                 "validation": str(data),
                 "publish_validation": True,
                 "min_members": settings.clients,
+                "worker_keep": knobs.WORKER_KEEP,
             },
             "round": {
                 "training_period": knobs.TRAINING_PERIOD,
@@ -177,7 +197,7 @@ def _equip_client(
     client: Party, federation: Federation, network: dict[str, Any], dataset: Dataset, relays: list[str]
 ) -> None:
     data = client.folder / "data.npz"
-    save_dataset(data, dataset)
+    save_npz(data, dataset)
     write_config(
         client,
         {
@@ -190,6 +210,7 @@ def _equip_client(
                 **({"relays": relays} if relays else {}),
                 "claim_threshold": str(knobs.CLAIM_THRESHOLD),
                 "threads": 1,
+                "worker_keep": knobs.WORKER_KEEP,
             },
         },
     )

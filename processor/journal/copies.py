@@ -5,7 +5,6 @@ No program opens such a copy, by whatever name: it would restore what was spent 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import struct
 import tempfile
@@ -15,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from processor.errors import JournalBusy
-from processor.files import PRIVATE, replacing
+from processor.files import PRIVATE, replacing, sync
 
 ATTEMPTS = 10
 """To copy a database that another program is writing to."""
@@ -90,11 +89,7 @@ def keep_copy(path: Path, image: bytes, version: int) -> None:
     if not copy.exists():
         with replacing(copy, PRIVATE) as file:
             file.write(content)
-    folder = os.open(copy.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(copy.parent)
 
 
 def _places(path: Path, version: int) -> Iterator[Path]:

@@ -6,11 +6,11 @@ from processor.journal.tables import Tables
 
 
 class Metered(Tables):
-    def add_metered(self, round: int, sealing_key: bytes, ms: int) -> None:
-        """Adds compute time to what the round has taken so far."""
+    def keep_metered(self, round: int, sealing_key: bytes, ms: int) -> None:
+        """The round has taken `ms` of compute time in all: what is known already stays where that is more."""
         self._database.execute(
             "INSERT INTO metered (round, sealing_key, ms) VALUES (?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET ms = ms + excluded.ms",
+            "ON CONFLICT DO UPDATE SET ms = max(ms, excluded.ms)",
             (round, sealing_key, ms),
         )
 

@@ -54,6 +54,9 @@ class SavedUpdate:
     one. `ends_at` is the block time by which its round is over. It is sealed first; then the chain shows it, with
     `claimed_ms` since the block `seen_at`, and it is `published`; and it is `final` once no reorganization can take it
     away.
+
+    `state` is the private state after its release, which the next release begins with, and `epsilon` what the release
+    spent of privacy: None of both where nothing bounds it, and of updates that were made before there were any.
     """
 
     round: int
@@ -68,6 +71,8 @@ class SavedUpdate:
     seen_at: int | None = None
     final: bool = False
     published: bool = False
+    state: Cid | None = None
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True)

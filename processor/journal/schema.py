@@ -43,6 +43,8 @@ CREATE TABLE updates (
     seen_at INTEGER,
     final INTEGER NOT NULL DEFAULT 0,
     published INTEGER NOT NULL DEFAULT 0,
+    state TEXT,
+    epsilon REAL,
     PRIMARY KEY (round, sealing_key, base)
 ) STRICT;
 CREATE TABLE metered (
@@ -69,4 +71,11 @@ def name_files(database: sqlite3.Connection) -> None:
         database.execute("UPDATE updates SET file = ? WHERE rowid = ?", (PurePath(path).name, row))
 
 
-JOURNAL = Format(name="journal", version=4, schema=SCHEMA, steps={3: name_files})
+def name_states(database: sqlite3.Connection) -> None:
+    """From 4 to 5: of a saved update also the private state after its release, and what that spent of privacy; none is
+    known of those that were saved before."""
+    database.execute("ALTER TABLE updates ADD COLUMN state TEXT")
+    database.execute("ALTER TABLE updates ADD COLUMN epsilon REAL")
+
+
+JOURNAL = Format(name="journal", version=5, schema=SCHEMA, steps={3: name_files, 4: name_states})

@@ -19,14 +19,18 @@ def updates_folder(state: Path) -> Path:
 
 class Updates(Tables):
     def save_update(self, update: SavedUpdate) -> None:
-        """Keeps what is to be submitted. Raises JournalError where the round has its update already, ValueError where
-        its file is not in the folder of saved updates."""
+        """Keeps what is to be submitted, with the private state after it and what it spent of privacy, as one row.
+
+        Raises JournalError where the round has its update already, ValueError where its file is not in the folder of
+        saved updates.
+        """
         if update.path.parent != self._folder:
             raise ValueError(f"{update.path} is not in {self._folder}, where saved updates are")
         try:
             self._database.execute(
-                "INSERT INTO updates (round, sealing_key, base, cid, file, compute_ms, samples, ends_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO updates "
+                "(round, sealing_key, base, cid, file, compute_ms, samples, ends_at, state, epsilon) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     update.round,
                     update.sealing_key,
@@ -36,6 +40,8 @@ class Updates(Tables):
                     update.compute_ms,
                     update.samples,
                     update.ends_at,
+                    update.state,
+                    update.epsilon,
                 ),
             )
         except sqlite3.IntegrityError as error:
@@ -54,6 +60,11 @@ class Updates(Tables):
     def updates(self) -> list[SavedUpdate]:
         """Every update, by round."""
         return self._updates("1", ())
+
+    def private_state(self) -> Cid | None:
+        """The private state after the release that was kept last; None before the first."""
+        rows = self._database.read("SELECT state FROM updates WHERE state IS NOT NULL ORDER BY rowid DESC LIMIT 1")
+        return rows[0][0] if rows else None
 
     def sealed_elsewhere(self, sealing_key: bytes, round: int) -> bool:
         """Whether an update was sealed to the key for another round than this."""
@@ -75,9 +86,11 @@ class Updates(Tables):
             "UPDATE updates SET seen_at = NULL, claimed_ms = NULL, final = 0 WHERE seen_at > ?", (above,)
         )
 
-    def finish_update(self, update: SavedUpdate) -> None:
-        """No reorganization can take the update away any more."""
-        self._note(update, "final = 1")
+    def finish_updates(self, up_to: int) -> bool:
+        """No reorganization can take away any more what the chain shows since blocks up to this number; whether that
+        is true of any update for which it was not."""
+        changed = self._database.execute("UPDATE updates SET final = 1 WHERE seen_at <= ? AND NOT final", (up_to,))
+        return changed.rowcount > 0
 
     def publish_update(self, update: SavedUpdate) -> None:
         """The sealed bytes are where everybody finds them."""
@@ -90,14 +103,15 @@ class Updates(Tables):
     def _updates(self, condition: str, values: tuple[object, ...]) -> list[SavedUpdate]:
         rows = self._database.read(
             "SELECT round, sealing_key, base, cid, file, compute_ms, samples, ends_at, claimed_ms, seen_at, final, "
-            f"published FROM updates WHERE {condition} ORDER BY round, rowid",
+            f"published, state, epsilon FROM updates WHERE {condition} ORDER BY round, rowid",
             values,
         )
         return [
             SavedUpdate(
-                round, key, base, cid, self._folder / file, compute, samples, end, claimed, seen, bool(final), bool(out)
+                *(round, key, base, cid, self._folder / file, compute, samples, ends),
+                *(claimed, seen, bool(final), bool(out), state, epsilon),
             )
-            for round, key, base, cid, file, compute, samples, end, claimed, seen, final, out in rows
+            for round, key, base, cid, file, compute, samples, ends, claimed, seen, final, out, state, epsilon in rows
         ]
 
     def _note(self, update: SavedUpdate, change: str, *values: object) -> None:

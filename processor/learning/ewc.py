@@ -6,6 +6,7 @@ in neural networks", eq. 3), with F the diagonal of the Fisher information and t
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from processor.artifacts.dataset import Dataset
 from processor.errors import ArtifactError
 from processor.learning.device import home_of
+from processor.learning.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,16 @@ class FisherSums:
     sums: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
 
+def import_ahead() -> None:
+    """Imports what `fisher_information` needs at its first chunk, torch's compiler: a second and a half that nobody is
+    to be metered for."""
+    importlib.import_module("torch._dynamo")
+
+
 def fisher_information(
     module: nn.Module,
-    features: np.ndarray,
+    task: Task,
+    dataset: Dataset,
     max_samples: int,
     chunk: int = 16,
     done: FisherSums | None = None,
@@ -91,34 +101,38 @@ def fisher_information(
 ) -> dict[str, np.ndarray]:
     """The exact diagonal Fisher information of the model at its parameters, a mean per sample, float32 and >= 0.
 
-    F = mean_x sum_c p(c|x) (d log p(c|x) / d theta)^2: the expectation runs over the model's own predictions and not
-    over the labels, which would give the "empirical" Fisher (Kunstner et al. 2019, "Limitations of the empirical
-    Fisher approximation"). At most `max_samples` rows of `features` [n, d] are used, evenly spread over all; `chunk`
-    rows at a time, each taking the memory of one gradient per class.
+    F = mean_x sum_k w_k(x) (d s_k(x) / d theta)^2, with weights and scores of the task's likelihood: for classes, the
+    probability of each and its logarithm. The expectation runs over the model's own predictions and not over the
+    labels, which would give the "empirical" Fisher (Kunstner et al. 2019, "Limitations of the empirical Fisher
+    approximation"). At most `max_samples` rows of the data are used, evenly spread over all; `chunk` rows at a time,
+    each taking the memory of one gradient per score.
 
     It goes on from where `done` stands. After every chunk `done` is brought up to date and `on_chunk(rows, used)` told:
     an exception that it raises stops the estimate between two chunks.
     """
     module.eval()
-    device, done = home_of(module), FisherSums() if done is None else done
-    used = rows_used(len(features), max_samples)
-    rows = torch.from_numpy(features[np.arange(used) * len(features) // used])
+    device, done, likelihood = home_of(module), FisherSums() if done is None else done, task.likelihood
+    used = rows_used(len(dataset), max_samples)
+    rows = torch.from_numpy(np.arange(used) * len(dataset) // used)
     parameters = {name: tensor.detach() for name, tensor in module.named_parameters()}
     buffers = {name: tensor.detach() for name, tensor in module.named_buffers()}
 
-    def log_probabilities(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
-        logits: Tensor = functional_call(module, (parameters, buffers), (row.unsqueeze(0),)).squeeze(0)
-        return logits.log_softmax(dim=0)
+    def scores(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
+        outputs: Tensor = functional_call(module, (parameters, buffers), (row.unsqueeze(0),)).squeeze(0)
+        return likelihood.scores(outputs)
 
-    jacobian = vmap(jacrev(log_probabilities), in_dims=(None, 0))
+    jacobian = vmap(jacrev(scores), in_dims=(None, 0))
     if not done.sums:
         done.sums = {name: torch.zeros_like(tensor, dtype=torch.float64) for name, tensor in parameters.items()}
+    squares: dict[str, Tensor] = {}
     for start in range(done.rows, used, chunk):
-        part = rows[start : start + chunk].to(device)
+        part = task.batch(dataset, rows[start : start + chunk])[0].to(device)
         with torch.no_grad():
-            weights = functional_call(module, (parameters, buffers), (part,)).softmax(dim=1)
+            weights = likelihood.weights(functional_call(module, (parameters, buffers), (part,)))
         for name, gradients in jacobian(parameters, part).items():
-            done.sums[name] += torch.tensordot(weights, gradients.square(), dims=2)
+            room = squares.setdefault(name, torch.empty_like(gradients))
+            squared = torch.square(gradients, out=room[: len(part)])
+            done.sums[name] += torch.tensordot(weights, squared, dims=2)
         done.rows += len(part)
         if on_chunk is not None:
             on_chunk(done.rows, used)

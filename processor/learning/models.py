@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from processor.errors import ArtifactError, ConfigurationError
+from processor.artifacts.artifact_file import BUFFER
+from processor.artifacts.model import PARAMETER, check_fits
+from processor.errors import ConfigurationError
 from processor.learning.registry import make, require_count
+from processor.tensors import Layout
 
 PARAMETER_LIMIT = 2**28
 """Most parameters that a plan may ask for: 1 GiB as float32."""
@@ -70,19 +73,9 @@ def buffers_of(module: nn.Module) -> dict[str, np.ndarray]:
 
 def load_parameters(module: nn.Module, parameters: Mapping[str, np.ndarray], buffers: Mapping[str, np.ndarray]) -> None:
     """Puts named arrays into a module; raises ArtifactError, naming them, where names or shapes differ from its own."""
-    for kind, own, given in (
-        ("parameter", dict(module.named_parameters()), parameters),
-        ("buffer", dict(module.named_buffers()), buffers),
-    ):
-        expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
-        actual = {name: tuple(array.shape) for name, array in given.items()}
-        differ = sorted(name for name in expected | actual if expected.get(name) != actual.get(name))
-        if differ:
-            listed = "; ".join(
-                f"{name}: expected {_shape(expected, name)}, got {_shape(actual, name)}" for name in differ[:3]
-            )
-            more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
-            raise ArtifactError(f"the artifact does not fit the plan's model: {kind} {listed}{more}", code="shape")
+    given = {PARAMETER + name: array for name, array in parameters.items()}
+    given |= {BUFFER + name: array for name, array in buffers.items()}
+    check_fits({name: (array.dtype, array.shape) for name, array in given.items()}, layout_of(module))
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(torch.from_numpy(np.array(parameters[name])))
@@ -90,12 +83,18 @@ def load_parameters(module: nn.Module, parameters: Mapping[str, np.ndarray], buf
             buffer.copy_(torch.from_numpy(np.array(buffers[name])))
 
 
+def layout_of(module: nn.Module) -> Layout:
+    """The tensors of a model's file without Fisher information, by their names in it."""
+    parameters = {PARAMETER + name: tensor for name, tensor in module.named_parameters()}
+    buffers = {BUFFER + name: tensor for name, tensor in module.named_buffers()}
+    return {
+        name: (np.dtype(np.float32 if tensor.is_floating_point() else np.int64), tuple(tensor.shape))
+        for name, tensor in {**parameters, **buffers}.items()
+    }
+
+
 def _arrays(tensors: Iterable[tuple[str, torch.Tensor]]) -> dict[str, np.ndarray]:
     return {
         name: tensor.detach().to(torch.float32 if tensor.is_floating_point() else torch.int64).cpu().numpy().copy()
         for name, tensor in tensors
     }
-
-
-def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
-    return f"shape {list(shapes[name])}" if name in shapes else "none"

@@ -5,20 +5,22 @@ It can stop after any step and go on later. On the processor it then ends in the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
 import torch
-import torch._dynamo  # noqa: F401  (the first use of an optimizer imports it: two seconds that nobody should be metered for)
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
+from processor.artifacts.dataset import Dataset
 from processor.artifacts.plan import LocalWork, Optimizer
 from processor.errors import TrainingError
 from processor.learning.device import home_of
 from processor.learning.ewc import Anchor, proximal_step
-from processor.learning.tasks import Dataset
+from processor.learning.tasks import Task
 
 SEED_BITS = 53
 """What an integer of JSON can have, so that a checkpoint's header holds a seed."""
@@ -30,16 +32,19 @@ class Progress:
 
     `seed`, a number of at most `SEED_BITS`, is the client's own and never published: it decides the order of the
     samples and, with the number of a step, every random number that the model draws in it. `momentum` is the
-    optimizer's, by parameter name.
+    optimizer's, by parameter name. `loss` is that of the last step, None before the first that was done here: nothing
+    depends on it.
     """
 
     seed: int = field(repr=False)
     step: int = 0
     momentum: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    loss: float | None = field(default=None, repr=False, compare=False)
 
 
 def train(
     module: nn.Module,
+    task: Task,
     dataset: Dataset,
     *,
     optimizer: Optimizer,
@@ -56,36 +61,53 @@ def train(
     Raises TrainingError when the loss is no longer a finite number.
     """
     device, steps = home_of(module), work.steps_of(len(dataset))
-    features, labels = torch.from_numpy(dataset.features), torch.from_numpy(dataset.labels)
     anchor = anchor.to(device) if anchor is not None and strength > 0 else None
-    descent = torch.optim.SGD(module.parameters(), lr=optimizer.learning_rate, momentum=optimizer.momentum)
-    parameters = dict(module.named_parameters())
-    for name, momentum in progress.momentum.items():
-        descent.state[parameters[name]]["momentum_buffer"] = momentum
 
     module.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for batch in _batches(len(dataset), work, progress.seed, first=progress.step):
+        for rows in _batches(len(dataset), work, progress.seed, first=progress.step):
             _reseed(device, _derived(progress.seed, "step", progress.step))
-            loss = nn.functional.cross_entropy(module(features[batch].to(device)), labels[batch].to(device))
-            if not torch.isfinite(loss):
+            inputs, labels = task.batch(dataset, rows)
+            loss = task.loss(module(inputs.to(device)), labels.to(device))
+            found = loss.item()
+            if not math.isfinite(found):
                 raise TrainingError(
-                    f"the loss is {loss.item()} at step {progress.step + 1} of {steps}: training diverged. "
+                    f"the loss is {found} at step {progress.step + 1} of {steps}: training diverged. "
                     f"A learning rate below the plan's {optimizer.learning_rate} may help; check the data's scale too."
                 )
-            descent.zero_grad()
+            module.zero_grad()
             loss.backward()
-            descent.step()
+            descend(module, optimizer, progress.momentum)
             if anchor is not None:
                 proximal_step(module, anchor, strength, optimizer.learning_rate)
-            progress.step += 1
-            progress.momentum = {
-                name: descent.state[parameter]["momentum_buffer"]
-                for name, parameter in parameters.items()
-                if optimizer.momentum and parameter in descent.state
-            }
+            progress.step, progress.loss = progress.step + 1, found
             if on_step is not None:
                 on_step(progress.step, steps)
+
+
+@torch.no_grad()
+def descend(module: nn.Module, optimizer: Optimizer, momentum: dict[str, Tensor]) -> None:
+    """One step of stochastic gradient descent along the gradients of the module's parameters, which it changes, as well
+    as their `momentum`. The bits are those of `torch.optim.SGD`, which would import torch's compiler: a second and a
+    half, and 75 MB.
+    """
+    moved = {name: parameter for name, parameter in module.named_parameters() if parameter.grad is not None}
+    gradients = [parameter.grad for parameter in moved.values() if parameter.grad is not None]
+    buffers = [momentum.get(name) for name in moved]
+    sgd(
+        list(moved.values()),
+        gradients,
+        buffers,
+        has_sparse_grad=any(gradient.is_sparse for gradient in gradients),
+        lr=optimizer.learning_rate,
+        momentum=optimizer.momentum,
+        weight_decay=0,
+        dampening=0,
+        nesterov=False,
+        maximize=False,
+    )
+    if optimizer.momentum:
+        momentum.update({name: buffer for name, buffer in zip(moved, buffers, strict=True) if buffer is not None})
 
 
 def _batches(count: int, work: LocalWork, seed: int, first: int) -> Iterator[Tensor]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from processor.chain.asset import approval_needed
 from processor.chain.vouchers import Voucher
 from processor.errors import ChainError
-from processor.protocol.situations import ClientSituation, Entry, OrganizationSituation, Purse
+from processor.protocol.situations import ClientSituation, Entry, OrganizationSituation, Pending, Purse
 from processor.types import Address, Admission, FederationTerms, Phase
 
 # ------------------------------------------------------------------------------------------------------- actions
@@ -22,6 +22,11 @@ class Wait:
     """Nothing to do now; `reason` is for the log."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Working(Wait):
+    """Nothing to do but what goes on already: something of the round is at work."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Register:
 
 @dataclass(frozen=True)
 class Train:
-    """Train on the round's base model and seal the update; nobody sees it yet."""
+    """Have the round's base model trained on and the update sealed, or keep it once it is; nobody sees it yet."""
 
     round: int
 
@@ -122,14 +127,15 @@ def decide_client(situation: ClientSituation) -> ClientAction:
     if (published := _publish_step(situation)) is not None:
         return published
     if situation.transaction_pending:
-        return Wait("an earlier transaction is not mined yet")
+        at_work = situation.trained or situation.underway is not None
+        return (Working if at_work else Wait)("an earlier transaction is not mined yet")
     step = _round_step(situation) if situation.entry is None else _entry_step(situation.entry)
     if not isinstance(step, Wait):
         return step
     claim = _claim_step(situation)
     if claim is not None:
         return claim
-    if not situation.closed:
+    if not situation.closed or isinstance(step, Working) or situation.set_back:
         return step
     return Wait(_NOT_FINAL) if situation.unconfirmed else Stop(_farewell(situation))
 
@@ -221,9 +227,17 @@ def _round_step(situation: ClientSituation) -> Wait | Train | Submit:
         return Wait(f"round {view.round}: we declined to take part")
     if situation.has_update:
         return Submit(view.round)
-    if situation.refusal is not None:
-        return Wait(f"round {view.round} refused: {situation.refusal}")
-    return Train(view.round)
+    if situation.trained:
+        return Train(view.round)
+    if situation.underway is not None:
+        return Working(f"round {view.round}: {situation.underway}")
+    match situation.refusal:
+        case None:
+            return Train(view.round)
+        case Pending(what):
+            return Working(f"round {view.round}: {what}")
+        case reason:
+            return Wait(f"round {view.round} refused: {reason}")
 
 
 def _claim_step(situation: ClientSituation) -> Claim | None:

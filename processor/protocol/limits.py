@@ -10,11 +10,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from processor.artifacts.artifact_file import BUFFER
+from processor.artifacts.model import PARAMETER
 from processor.artifacts.plan import Plan
 from processor.chain.asset import Asset
 from processor.config import ClientSettings
 from processor.privacy.sealing import sealed_size
 from processor.protocol.rewards import SCALE, rate_in_words
+from processor.tensors import Layout
 from processor.types import RoundView
 
 SUBMIT_GAS, CLAIM_GAS = 82_000, 51_000
@@ -23,8 +28,8 @@ SUBMIT_GAS, CLAIM_GAS = 82_000, 51_000
 FISHER_CHUNK = 16
 """Rows that `learning.ewc.fisher_information` takes at a time."""
 
-FLOAT, DOUBLE, LABEL = 4, 8, 8
-"""Bytes of a float32, a float64 and an int64."""
+FLOAT, DOUBLE = 4, 8
+"""Bytes of a float32 and a float64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,15 @@ class ModelSize:
     parameters: int
     buffer_bytes: int
 
+    @staticmethod
+    def of(layout: Layout) -> ModelSize:
+        """The size of a model whose file has these tensors."""
+        sizes = {name: (math.prod(shape), np.dtype(dtype).itemsize) for name, (dtype, shape) in layout.items()}
+        return ModelSize(
+            parameters=sum(count for name, (count, _) in sizes.items() if name.startswith(PARAMETER)),
+            buffer_bytes=sum(count * each for name, (count, each) in sizes.items() if name.startswith(BUFFER)),
+        )
+
 
 @dataclass(frozen=True)
 class Work:
@@ -106,13 +120,14 @@ def offer_of(view: RoundView, asset: Asset, gas_price: int) -> Offer:
     )
 
 
-def work_of(plan: Plan, size: ModelSize, features: int, classes: int, samples: int) -> Work:
-    """The plan's work for a client that has so many samples of so many features, in so many classes."""
+def work_of(plan: Plan, size: ModelSize, example_bytes: int, outputs: int, samples: int) -> Work:
+    """The plan's work for a client that has so many samples: each takes `example_bytes` in memory with its label, and
+    the model answers it with `outputs` numbers."""
     return Work(
         parameters=size.parameters,
         bytes=artifact_bytes(plan, size),
         steps=plan.local.steps_of(samples),
-        memory=estimated_memory(plan, size, features, classes, samples),
+        memory=estimated_memory(plan, size, example_bytes, outputs, samples),
         epsilon=math.inf,
         public=plan.public_data,
     )
@@ -125,7 +140,7 @@ def artifact_bytes(plan: Plan, size: ModelSize) -> int:
     return sealed_size(arrays * FLOAT * size.parameters + size.buffer_bytes)
 
 
-def estimated_memory(plan: Plan, size: ModelSize, features: int, classes: int, samples: int) -> int:
+def estimated_memory(plan: Plan, size: ModelSize, example_bytes: int, outputs: int, samples: int) -> int:
     """Bytes that a round takes in addition to the program itself, at its peak. With P parameters:
 
     - all the time: base model and module (each 4 P and the buffers), gradients (4 P), momentum (4 P, if any), for an
@@ -133,12 +148,12 @@ def estimated_memory(plan: Plan, size: ModelSize, features: int, classes: int, s
       base model itself.
     - the larger of the anchor's pull with its intermediates in float64 (24 P), and of the sums of the Fisher
       information that is measured in float64 (8 P) with the Jacobian of a chunk of rows, a gradient for each row and
-      class, and its square (2 · 4 P · rows · classes).
+      output, and its square (2 · 4 P · rows · outputs).
 
     Activations, which depend on the model's layers and grow with the batch, are not counted.
     """
-    count, row = size.parameters, features * FLOAT + LABEL
-    held = 2 * (FLOAT * count + size.buffer_bytes) + (samples + plan.local.batch_size) * row
+    count = size.parameters
+    held = 2 * (FLOAT * count + size.buffer_bytes) + (samples + plan.local.batch_size) * example_bytes
     held += FLOAT * count * (2 if plan.optimizer.momentum else 1)
     pull = fisher = 0
     if plan.anchored:
@@ -146,7 +161,7 @@ def estimated_memory(plan: Plan, size: ModelSize, features: int, classes: int, s
         pull = 3 * DOUBLE * count
     if plan.measures_fisher:
         rows = min(FISHER_CHUNK, plan.ewc.fisher_samples, samples)
-        fisher = DOUBLE * count + 2 * FLOAT * count * rows * classes
+        fisher = DOUBLE * count + 2 * FLOAT * count * rows * outputs
     return held + max(pull, fisher)
 
 

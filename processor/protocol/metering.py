@@ -30,3 +30,11 @@ def credited_ms(claims: Mapping[Address, int], tolerance_percent: int, floor_ms:
         return {}
     ceiling = max(floor_ms, tolerance_percent * median(list(claims.values())) // 100)
     return {client: min(claim, ceiling) for client, claim in claims.items()}
+
+
+def claimable_ms(metered_ms: int, max_compute_ms: int, opened_at: int, now: int) -> int:
+    """What a client claims: what it measured, or the contract's bound where that is smaller; at least 1 ms.
+
+    `opened_at` and `now` are block times in seconds; a block's time is whole seconds, so the contract adds one.
+    """
+    return max(1, min(metered_ms, max_compute_ms, (now - opened_at + 1) * 1000))

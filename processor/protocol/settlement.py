@@ -101,7 +101,7 @@ def settle(
 
 def conclude(state: ServerState, metric: float, plan: Plan, path: Path) -> tuple[ServerState, str | None]:
     """Writes the server state of a round whose model reached `metric` to `path`; the state with its CID, and why no
-    round should follow, None if one should."""
+    round should follow, None if one should. Raises as `stop`."""
     measured, decision = stop(state, metric, plan)
     return replace(measured, cid=write_state(path, measured)), decision
 

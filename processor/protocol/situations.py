@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from processor.chain.asset import Asset
 from processor.types import Address, FederationTerms, RoundView
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Something has to be found out first, and is looked into: `what` is done, for the log."""
+
+    what: str
 
 
 class Purse(Protocol):
@@ -50,9 +58,12 @@ class ClientSituation(Protocol):
     """What a client knows at one block.
 
     `entry` is there where the client is no member and could become one. `stake` is what the contract holds of its
-    stake, `owed` what it could claim. `has_update` says that the round's update is sealed, `unpublished` that nobody
-    has its bytes; `refusal` why the client's own limits rule the round out; `transaction_pending` that an earlier
-    transaction is neither mined nor dropped; `unconfirmed` that a reorganization may still undo the last one.
+    stake, `owed` what it could claim. `has_update` says that the round's update is kept, `unpublished` that nobody has
+    its bytes; `trained` that the round's training is over and has led to an update, which is still to be kept;
+    `underway` what goes on in the round, if it was begun; `refusal` why the client's own limits rule the round out;
+    `set_back` that something which passes keeps it from the round;
+    `transaction_pending` that an earlier transaction is neither mined nor dropped; `unconfirmed` that a reorganization
+    may still undo the last one.
     """
 
     @property
@@ -70,7 +81,13 @@ class ClientSituation(Protocol):
     @property
     def unpublished(self) -> bool: ...
     @property
-    def refusal(self) -> str | None: ...
+    def trained(self) -> bool: ...
+    @property
+    def underway(self) -> str | None: ...
+    @property
+    def refusal(self) -> str | Pending | None: ...
+    @property
+    def set_back(self) -> bool: ...
     @property
     def owed(self) -> int: ...
     @property

@@ -1,9 +1,8 @@
-"""Where artifacts are kept: one interface; a local directory, IPFS nodes and gateways behind it."""
+"""Where artifacts are kept: one interface; local directories, IPFS nodes and gateways behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from processor.errors import ConfigurationError
 from processor.storage.base import Storage, get_bytes, put_bytes
@@ -12,6 +11,7 @@ from processor.storage.ipfs import IpfsStorage
 from processor.storage.local import LocalStorage
 from processor.storage.measured import Measured
 from processor.storage.several import SeveralStorage
+from processor.storage_address import folder_of
 
 __all__ = [
     "GatewayStorage",
@@ -27,27 +27,34 @@ __all__ = [
 
 
 def open_storage(
+    addresses: Sequence[str] = (),
     *,
-    ipfs: Sequence[str] = (),
     gateways: Sequence[str] = (),
-    store: Path | None = None,
     quorum: int | None = None,
     timeout: float = 30.0,
     publishing: bool = True,
 ) -> Storage:
-    """The storage that the settings name: IPFS nodes by their multiaddrs or a local directory, and gateways by URL.
+    """The storage that the settings name: IPFS nodes and folders by their addresses, gateways by URL, the preferred
+    first.
 
     `timeout` is in seconds: how long a source may be silent, and how long trouble that may pass is waited out. `quorum`
-    nodes must hold what is published, more than half of them where it is None. Who is not `publishing` may do with
-    gateways alone. Raises ConfigurationError for settings that name no storage, both nodes and a store, or a quorum
-    that cannot be reached.
+    of the addresses must hold what is published, more than half of them where it is None. Who is not `publishing` may
+    do with gateways alone. Raises ConfigurationError for settings that name no storage, for what is no address of one,
+    and for a quorum that cannot be reached.
     """
-    if ipfs and store is not None:
-        raise ConfigurationError("storage: expected either IPFS nodes (--ipfs) or a local directory (--store)")
-    if not ipfs and store is None and (publishing or not gateways):
+    if not addresses and (publishing or not gateways):
         also = " or, to read only, gateways" if not publishing else "; gateways can only be read from"
         raise ConfigurationError(f"storage: expected an IPFS node (--ipfs) or a local directory (--store){also}")
-    if store is not None and not gateways:
-        return LocalStorage(store)
-    nodes = [LocalStorage(store)] if store is not None else [IpfsStorage(address, timeout) for address in ipfs]
+    nodes = [_open(address, timeout, at_once=len(addresses) == 1) for address in addresses]
+    alone = len(nodes) == 1 and not gateways and (not publishing or quorum in (None, 1))
+    if alone and isinstance(nodes[0], LocalStorage):
+        return nodes[0]
     return SeveralStorage(nodes, [GatewayStorage(address, timeout) for address in gateways], quorum, timeout)
+
+
+def _open(address: str, timeout: float, at_once: bool) -> LocalStorage | IpfsStorage:
+    try:
+        folder = folder_of(address)
+    except ValueError as error:
+        raise ConfigurationError(f"storage: {error}") from None
+    return IpfsStorage(address, timeout) if folder is None else LocalStorage(folder, at_once)

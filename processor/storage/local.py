@@ -17,13 +17,14 @@ class LocalStorage:
     """Keeps every artifact as `directory/<cid>`; what is there is pinned, for everybody.
 
     The store is shared, and no file says who needs it: `unpin` keeps it. Whoever owns the directory clears it when its
-    federations are over. Raises StorageError where the directory cannot be made, read or written to.
+    federations are over. Raises StorageError where the directory cannot be made, read or written to. It is made
+    `at_once`, or else when something is put into it: one storage of several may be out of reach for a while.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, at_once: bool = True) -> None:
         self.directory = directory
-        with self._reachable():
-            directory.mkdir(parents=True, exist_ok=True)
+        if at_once:
+            self._make()
 
     @property
     def name(self) -> str:
@@ -31,6 +32,7 @@ class LocalStorage:
 
     def put(self, path: Path) -> Cid:
         cid = cid_of_file(path)
+        self._make()
         with self._reachable(), path.open("rb") as file, replacing(self._path(cid)) as kept:
             copy = Download(cid, path.stat().st_size, kept)
             for piece in pieces(file):
@@ -57,6 +59,10 @@ class LocalStorage:
         with closing(self._content(download.cid, download.size)) as content:
             for piece in content:
                 download.add(piece)
+
+    def _make(self) -> None:
+        with self._reachable():
+            self.directory.mkdir(parents=True, exist_ok=True)
 
     def _path(self, cid: Cid) -> Path:
         digest_of(cid)  # A CID comes from others: nothing else may become a path.

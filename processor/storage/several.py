@@ -1,4 +1,4 @@
-"""Several IPFS nodes and gateways as one storage: read from whichever serves, published to a quorum."""
+"""Several IPFS nodes, folders and gateways as one storage: read from whichever serves, published to a quorum."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class SeveralStorage:
         self._reading, self._writing = Cooldowns[Source](), Cooldowns[Node]()
         if nodes and self._quorum > len(nodes):
             raise ConfigurationError(
-                f"the quorum is {quorum}, but {len(nodes)} IPFS nodes are named: lower network.quorum, or name more"
+                f"the quorum is {quorum}, but {len(nodes)} nodes and folders are named: lower network.quorum, or name "
+                "more"
             )
 
     def put(self, path: Path) -> Cid:
@@ -74,7 +75,9 @@ class SeveralStorage:
         """What comes of `act` on a quorum of the nodes. Raises one error about all that failed where fewer succeeded;
         nodes that failed before are tried again until there are enough. A node that is late goes on by itself."""
         if not self._nodes:
-            raise ConfigurationError(f"cannot {wish}: gateways can only be read from; name an IPFS node (--ipfs)")
+            raise ConfigurationError(
+                f"cannot {wish}: gateways can only be read from; name an IPFS node (--ipfs) or a folder (--store)"
+            )
         done: dict[Node, Did] = {}
         missed: dict[Node, StorageError | ArtifactError] = {}
 

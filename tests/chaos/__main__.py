@@ -27,7 +27,13 @@ QUICK_FAULTS = (
     "SIGKILL at a broadcast",
     "SIGKILL at a request",
     "SIGKILL in training",
+    "SIGKILL of a worker",
+    "SIGKILL of a worker's parent",
     "SIGTERM",
+    "frozen worker",
+    "frozen worker's parent",
+    "worker without memory",
+    "full pipe",
     "RPC outage",
     "RPC answers lost",
     "stale chain",
@@ -37,7 +43,7 @@ QUICK_FAULTS = (
     "hostile update",
 )
 QUICK = Episode(0, len(QUICK_FAULTS), "anvil", "local", 3, QUICK_FAULTS)
-QUICK_GAP = (1.5, 3.0)
+QUICK_GAP = (1.0, 2.0)
 DECIDES = ("processor", "tests/chaos", "contracts")
 
 

@@ -1,7 +1,7 @@
-"""One daemon as a process: the real command, forked from a server that has torch loaded (tests/warm.py).
+"""One daemon as a process: the real command, forked from a server that has torch loaded for its worker (tests/warm.py).
 
-What it does from there on is what `koinon client run` does. A wrong clock and a small disk are given to it here, and
-never to the system.
+What it does from there on is what `koinon client run` does. A wrong clock and a small disk are given to it and to its
+worker here, and never to the system.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from processor.demo.processes import Party, environment
 from tests.chaos.proxy import Proxy
 from tests.warm import server
+from tests.warm_worker import keep_at_hand
 
 _CLONE_NEWNS, _PR_SET_PDEATHSIG = 0x00020000, 1
 _CYCLES = re.compile(rb'^koinon_cycles_total\{outcome="(?!trouble|interrupted)[^"]*"\} ([0-9.e+]+)$', re.MULTILINE)
@@ -69,6 +70,10 @@ class Daemon:
     @property
     def log(self) -> Path:
         return self.party.folder / "log.jsonl"
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process is not None else None
 
     @property
     def alive(self) -> bool:
@@ -162,6 +167,7 @@ def run(start: Start) -> None:
     os.environ.update(own)
     if start.clock:
         shift_clock(start.clock)
+    keep_at_hand()
     sys.argv = ["koinon", *start.arguments]
     from processor.cli.app import main
 

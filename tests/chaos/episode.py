@@ -18,6 +18,7 @@ from tests.chaos.invariants import lost, violations
 from tests.chaos.record import Disturbance, Event, Outcome
 from tests.chaos.schedule import GAP, Episode, Planned, plan_faults
 from tests.chaos.stage import Stage, open_stage
+from tests.chaos.workers import GONE
 
 TICK = 0.1
 WARM_UP = 90.0  # seconds within which the first round must be open
@@ -74,7 +75,6 @@ class Player:
         seconds = (injected.seconds or planned.seconds) if injected.lasts else 0.0
         event = Event(planned.name, whom, began - self.began, seconds, injected.detail)
         self.events.append(event)
-        self.violations += injected.violations
         self.running.append(Running(event, injected, began, began + seconds))
 
     def _look_after(self, running: Running) -> None:
@@ -83,6 +83,7 @@ class Player:
             if now >= running.ends or running.injected.done():
                 running.injected.heal()
                 running.healed = time.time()
+                running.event.detail = running.injected.detail
                 running.event.seconds = running.healed - running.began
                 running.before = {each.name: (each.starts, each.cycles()) for each in running.injected.disturbed}
             return
@@ -96,6 +97,7 @@ class Player:
             return
         end = min(now, running.healed + EXCUSED)
         self.disturbances += [Disturbance(each.name, running.began, end) for each in running.injected.disturbed]
+        self.violations += running.injected.violations
         self.running.remove(running)
         self.say(running.event.line())
 
@@ -164,7 +166,15 @@ def _come_to_rest(stage: Stage, player: Player) -> list[str]:
         if status != 0:
             problems.append(f"{daemon.name} ended with status {status} when it was asked to end")
     stage.hostile.stop()
-    return problems
+    return [*problems, *_left(stage)]
+
+
+def _left(stage: Stage) -> list[str]:
+    """Workers that are there though every daemon has ended, and had time to."""
+    deadline = time.monotonic() + GONE
+    while (left := stage.workers.left()) and time.monotonic() < deadline:
+        time.sleep(TICK)
+    return [f"{each}, is left at the end" for each in left]
 
 
 def _until(stage: Stage, patience: float, happened: Callable[[], bool], what: str) -> list[str]:

@@ -78,13 +78,14 @@ class Sent:
 
 @dataclass(frozen=True)
 class Saved:
-    """An update that a client's journal keeps, and the model that it grew out of."""
+    """An update that a client's journal keeps, the model that it grew out of, and the compute time that it took."""
 
     client: Address
     round: int
     sealing_key: bytes
     base: Cid
     cid: Cid
+    compute_ms: int
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Audited:
 @dataclass(frozen=True)
 class Evidence:
     """Everything that the invariants look at. `names` are the daemons' addresses; `secrets` what must be nowhere in
-    `texts`, by what each is."""
+    `texts`, by what each is; `at_work` for how many seconds at most the worker of each had a job."""
 
     reward: int
     stake: int
@@ -154,6 +155,7 @@ class Evidence:
     hostile: Address
     hostile_done: tuple[Submission, ...]
     disturbances: tuple[Disturbance, ...]
+    at_work: dict[Address, float]
     failures: tuple[str, ...] = ()
 
     def summary(self) -> str:
@@ -198,7 +200,8 @@ def gather(stage: Stage, disturbances: list[Disturbance]) -> Evidence:
         hostile=stage.hostile.account.address,
         hostile_done=tuple(stage.hostile.done),
         disturbances=tuple(disturbances),
-        failures=tuple(stage.hostile.failures),
+        at_work={daemon.party.address: stage.workers.at_work[daemon.name] for daemon in stage.clients},
+        failures=(*stage.hostile.failures, *stage.workers.violations),
     )
 
 
@@ -268,7 +271,8 @@ def _saved(stage: Stage) -> Iterator[Saved]:
     for client in stage.clients:
         with stage.journal(client) as journal:
             for update in journal.updates():
-                yield Saved(client.party.address, update.round, update.sealing_key, update.base, update.cid)
+                named = (update.round, update.sealing_key, update.base, update.cid)
+                yield Saved(client.party.address, *named, update.compute_ms)
 
 
 def _trained(stage: Stage) -> Iterator[Trained]:

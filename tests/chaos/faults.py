@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from tests.chaos.daemon import Daemon, seen_from
 from tests.chaos.hostile import pick
 from tests.chaos.nodes import GWEI
+from tests.chaos.processes import Process, memory_of, process, shrink_pipes
 from tests.chaos.proxy import Fault as Misbehaviour
 from tests.chaos.proxy import Proxy, Trouble
 from tests.chaos.schedule import Planned
@@ -20,7 +22,10 @@ from tests.chaos.stage import CONFIRMATIONS, MAX_FEE, Stage
 
 CLEAN_END = 20.0  # seconds within which a daemon that is asked to end must have ended
 TRAPPED = 12.0  # seconds to wait at most for the moment that a fault is for
+UNTRAINED = 40.0  # seconds to wait at most for a client to train
 AWAY = (45.0, 75.0)  # seconds
+FROZEN = (2.0, 8.0)  # seconds
+UNREAD, LEAST_WORK = 6.0, 0.2  # seconds for which nobody reads, and of processor time that a training takes in them
 LARGEST_CLOCK_ERROR = 3 * 24 * 3600
 
 
@@ -147,8 +152,8 @@ def _trapped(victim: Daemon, moment: str, injected: Injected) -> Injected:
 
 @_fault("SIGKILL in training", 6)
 def _kill_in_training(stage: Stage, victim: Daemon, draw: random.Random) -> Injected:
-    """A client dies between two steps; where none trains in time, it dies at the end."""
-    client = victim if victim is not stage.organization else draw.choice(stage.clients)
+    """A client dies between two steps of its worker's; where none trains in time, it dies at the end."""
+    client = _client(stage, victim, draw)
     return Injected([client], client.kill, done=client.training, seconds=TRAPPED)
 
 
@@ -212,6 +217,128 @@ def _disk_full(stage: Stage, victim: Daemon, draw: random.Random) -> Injected:
             file.flush()
             os.fsync(file.fileno())
     return Injected([daemon], lambda: filler.unlink(missing_ok=True))
+
+
+# ---------------------------------------------------------------------------------------------------------- workers
+
+End = Callable[[], object]
+
+
+def _client(stage: Stage, victim: Daemon, draw: random.Random) -> Daemon:
+    return victim if victim is not stage.organization else draw.choice(stage.clients)
+
+
+def _in_training(
+    stage: Stage, client: Daemon, begin: Callable[[Process, Process], End], seconds: float = 0.0
+) -> Injected:
+    """What happens to a client's worker, its parent and its child, in the middle of a training, for some seconds; where
+    the client does not train in time, nothing does."""
+    ends: list[tuple[float, End]] = []
+    injected = Injected([client], seconds=UNTRAINED + seconds, detail="did not train in time")
+
+    def done() -> bool:
+        parent, child = stage.workers.parent(client.name), stage.workers.child(client.name)
+        if not ends and parent is not None and child is not None and client.training():
+            ends.append((time.monotonic() + seconds, begin(parent, child)))
+            injected.detail = ""
+        return bool(ends) and time.monotonic() >= ends[0][0]
+
+    def heal() -> None:
+        for _, end in ends:
+            end()
+
+    injected.done, injected.heal = done, heal
+    return injected
+
+
+@_fault("SIGKILL of a worker", 4)
+def _kill_child(stage: Stage, victim: Daemon, draw: random.Random) -> Injected:
+    return _in_training(stage, _client(stage, victim, draw), lambda parent, child: _killed(child))
+
+
+@_fault("SIGKILL of a worker's parent", 4)
+def _kill_parent(stage: Stage, victim: Daemon, draw: random.Random) -> Injected:
+    return _in_training(stage, _client(stage, victim, draw), lambda parent, child: _killed(parent))
+
+
+@_fault("frozen worker", 3)
+def _freeze_child(stage: Stage, victim: Daemon, draw: random.Random) -> Injected:
+    client = _client(stage, victim, draw)
+    return _in_training(stage, client, lambda parent, child: _frozen(child), draw.uniform(*FROZEN))
+
+
+@_fault("frozen worker's parent", 3)
+def _freeze_parent(stage: Stage, victim: Daemon, draw: random.Random) -> Injected:
+    client = _client(stage, victim, draw)
+    return _in_training(stage, client, lambda parent, child: _frozen(parent), draw.uniform(*FROZEN))
+
+
+@_fault("worker without memory", 4)
+def _no_memory(stage: Stage, victim: Daemon, draw: random.Random) -> Injected:
+    """A worker gets no more memory than it has, nor does any child that it makes."""
+
+    def begin(parent: Process, child: Process) -> End:
+        for each in (parent, child):
+            _limit_memory(each, memory_of(each))
+
+        def lift() -> None:
+            for each in (parent, child, stage.workers.child(client.name)):
+                _limit_memory(each, None)
+
+        return lift
+
+    client = _client(stage, victim, draw)
+    return _in_training(stage, client, begin, draw.uniform(*FROZEN))
+
+
+@_fault("full pipe", 3)
+def _full_pipe(stage: Stage, victim: Daemon, draw: random.Random) -> Injected:
+    """The daemon reads nothing while its worker trains, and the pipe between them holds as little as it can: the
+    training goes on all the same."""
+
+    def begin(parent: Process, child: Process) -> End:
+        client.signal(signal.SIGSTOP)
+        client.frozen = True
+        shrink_pipes(child)
+
+        def read_on() -> None:
+            now = process(child.pid)
+            if now is None or now.identity != child.identity:
+                injected.detail = "its training came to its end meanwhile"
+            elif not now.stopped:
+                injected.detail = f"{now.busy - child.busy:.1f} s of work meanwhile"
+                if now.busy - child.busy < LEAST_WORK:
+                    injected.violations.append(f"{client.name}: its worker stood still while nobody read what it said")
+            client.signal(signal.SIGCONT)
+            client.frozen = False
+
+        return read_on
+
+    client = _client(stage, victim, draw)
+    injected = _in_training(stage, client, begin, UNREAD)
+    return injected
+
+
+def _killed(process: Process) -> End:
+    _signal(process, signal.SIGKILL)
+    return _nothing
+
+
+def _frozen(process: Process) -> End:
+    _signal(process, signal.SIGSTOP)
+    return lambda: _signal(process, signal.SIGCONT)
+
+
+def _signal(process: Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)
+
+
+def _limit_memory(process: Process | None, size: int | None) -> None:
+    if process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            soft = resource.RLIM_INFINITY if size is None else size
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (soft, resource.RLIM_INFINITY))
 
 
 # ------------------------------------------------------------------------------------------------------------ nodes

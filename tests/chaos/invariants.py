@@ -21,6 +21,7 @@ def violations(evidence: Evidence) -> list[str]:
         updates_are_unique,
         nobody_calm_misses_a_round,
         bad_updates_are_rejected,
+        compute_time_is_time_at_work,
         no_transaction_is_left,
         rewards_are_right,
         contract_adds_up,
@@ -147,6 +148,30 @@ def _out_of_reach(evidence: Evidence, each: Round) -> list[str]:
 def _disturbed(evidence: Evidence, each: Round, name: str) -> bool:
     begin, end = each.opening.opened_at, each.opening.aggregation_deadline
     return any(one.daemon == name and one.begin <= end and one.end >= begin for one in evidence.disturbances)
+
+
+# ---------------------------------------------------------------------------------------------------- compute time
+
+
+def compute_time_is_time_at_work(evidence: Evidence) -> Iterator[str]:
+    """Nobody claims more than it measured, and nobody measured more than its worker was at work: what was done again
+    after a kill counts once."""
+    measured: dict[str, int] = defaultdict(int)
+    for saved in evidence.saved:
+        measured[saved.client] += saved.compute_ms
+        for each in evidence.rounds:
+            for client in each.clients:
+                if (client.client, client.update) == (saved.client, saved.cid) and client.compute_ms > saved.compute_ms:
+                    yield (
+                        f"{evidence.names[saved.client]} claimed {client.compute_ms} ms in round {each.number}, and "
+                        f"measured {saved.compute_ms}"
+                    )
+    for address, compute_ms in measured.items():
+        if compute_ms > 1000 * evidence.at_work[address]:
+            yield (
+                f"{evidence.names[address]} measured {compute_ms} ms of compute, and its worker was at work for "
+                f"{evidence.at_work[address]:.1f} s"
+            )
 
 
 # ------------------------------------------------------------------------------------------------ nonces and money

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,16 @@ from processor.chain.federation import Factory, Federation, deploy_factory
 from processor.chain.transactions import Sender
 from processor.daemons.base import journal_path
 from processor.daemons.consents import agree
+from processor.data.digits import digits_partition
+from processor.data.npz import read_npz, save_npz
 from processor.demo.nodes import free_port
 from processor.demo.processes import Party, environment, koinon, write_config
 from processor.demo.settings import DemoSettings
-from processor.demo.stage import plan_of
+from processor.demo.stage import plan_of, with_published
 from processor.journal import Journal
 from processor.journal.copies import copy_database
 from processor.keystore import create, first_line, list_wallets, unlock, write_private
-from processor.learning.tasks import digits_partition, save_dataset
 from processor.protocol.consent import Agreement
-from processor.protocol.resolve import task_of
-from processor.protocol.validation import publish_validation
 from processor.storage import IpfsStorage, LocalStorage, Storage
 from processor.storage.library import Library
 from processor.types import Address, FederationTerms
@@ -45,6 +44,7 @@ from tests.chaos.daemon import Daemon
 from tests.chaos.hostile import Hostile
 from tests.chaos.nodes import GWEI, Chain, Kubo, start_chain, start_kubos
 from tests.chaos.proxy import KEYED, Proxy
+from tests.chaos.workers import Workers
 
 ETHER = 10**18
 BALANCE, STAKE, REWARD, RATE_CAP = 20 * ETHER, ETHER // 10, ETHER // 50, ETHER // 60_000
@@ -80,13 +80,18 @@ class Stage:
     no_small_disk: str
     broadcasts: list[str]
     ended: list[tuple[str, float, int]] = field(default_factory=list)
+    workers: Workers = field(init=False)
     _again_at: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.workers = Workers(lambda: {each.name: each.pid for each in self.daemons})
 
     @property
     def daemons(self) -> list[Daemon]:
         return [self.organization, *self.clients]
 
     def start(self) -> None:
+        self.workers.start()
         for daemon in self.daemons:
             daemon.start()
         self.hostile.start()
@@ -191,6 +196,7 @@ def open_stage(folder: Path, seed: random.Random, chain_kind: str, storage_kind:
             for daemon in stage.daemons:
                 daemon.wanted = False
                 daemon.kill()
+            stage.workers.end()
 
 
 # -------------------------------------------------------------------------------------------------------- internal
@@ -281,9 +287,9 @@ def _equip(
     plan["local"] = {**plan["local"], "steps": STEPS}
     plan["optimizer"] = {**plan["optimizer"], "learning_rate": LEARNING_RATE}
     organization = daemons[0].party
-    save_dataset(organization.folder / "validation.npz", validation)
+    save_npz(organization.folder / "validation.npz", validation)
     for daemon, dataset in zip(clients, datasets, strict=True):
-        save_dataset(daemon.party.folder / "data.npz", dataset)
+        save_npz(daemon.party.folder / "data.npz", dataset)
     for number, daemon in enumerate(daemons):
         daemon.hears = chain.anvil and number % 2 == 0  # geth has another port for that
         network: dict[str, Any] = {
@@ -352,8 +358,7 @@ def _client(daemon: Daemon, common: dict[str, Any]) -> dict[str, Any]:
 def _agree(stage: Stage) -> None:
     """Every client agrees to the plan that the organization will publish."""
     plan = Plan.from_table(stage.plan)
-    validation = task_of(plan).load(stage.organization.party.folder / "validation.npz")
-    plan = replace(plan, validation=publish_validation(plan, validation, stage.storage))
+    plan = with_published(plan, read_npz(stage.organization.party.folder / "validation.npz"), stage.storage)
     federation = stage.federation
     cid = Library(stage.storage).publish(PLAN, plan)
     agreement = Agreement(federation.chain_id, federation.address, cid, plan, federation.terms())

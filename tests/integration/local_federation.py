@@ -26,18 +26,22 @@ from processor.daemons.consents import agree
 from processor.daemons.kept import KeptRounds, rounds_folder
 from processor.daemons.organization import OrganizationDaemon
 from processor.daemons.transactions import Transactions
+from processor.data.digits import digits_partition
+from processor.data.npz import save_npz
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import plan_of
 from processor.journal import Journal
 from processor.keystore import state_key
-from processor.learning.tasks import digits_partition, save_dataset
 from processor.protocol.audit import Audit, audit, describe
 from processor.protocol.consent import Agreement
 from processor.protocol.decide import Approve, Finalize, OpenRound, Publish, Register, Stop, Submit, Train, Wait
+from processor.protocol.jobs.worker import Worker
+from processor.protocol.measuring import measure_by
 from processor.protocol.rewards import Money, least_pool, money_of
 from processor.storage import LocalStorage
 from processor.storage.library import Library
 from processor.types import Admission, FederationTerms, Release
+from tests.in_process import InProcess
 
 ETHER = 10**18
 YEAR = 365 * 24 * 3600
@@ -52,7 +56,8 @@ class LocalFederation:
     """One organization and some clients, in this process, who have agreed to its plan.
 
     `terms` are the federation's; `token` makes a fresh token their asset. Every client is ready to stake what they ask
-    for and has a voucher. `with_operator` runs the organization's daemon with another wallet than the owner's.
+    for and has a voucher. `with_operator` runs the organization's daemon with another wallet than the owner's. Clients
+    share a `worker`, which does every job at once unless another is given.
     """
 
     web3: Web3
@@ -69,6 +74,7 @@ class LocalFederation:
     slash_rate: int = 0
     with_operator: bool = False
     confirmations: int = 0
+    worker: Worker = field(default_factory=InProcess)
     storage: LocalStorage = field(init=False)
     federation: Federation = field(init=False)
     organization: OrganizationDaemon = field(init=False)
@@ -90,9 +96,9 @@ class LocalFederation:
         if self.with_operator:
             self.owner.send(self.federation.set_operator(self.accounts[-1].address))
         shares, validation = digits_partition(self.clients_wanted, seed=0)
-        save_dataset(self.folder / "validation.npz", validation)
+        save_npz(self.folder / "validation.npz", validation)
         for number, share in enumerate(shares):
-            save_dataset(self.folder / f"data-{number}.npz", share)
+            save_npz(self.folder / f"data-{number}.npz", share)
         self.organization = self.restarted_organization()
         self.clients = [self.client(number) for number in range(self.clients_wanted)]
         self.agree()
@@ -139,6 +145,7 @@ class LocalFederation:
             transactions=Transactions(Sender(self.web3, account), journal, LOG, state_key(account), self.confirmations),
             library=Library(self.storage),
             journal=journal,
+            worker=self.worker,
             log=LOG,
         )
 
@@ -185,6 +192,7 @@ class LocalFederation:
             library=Library(self.storage),
             journal=journal,
             log=LOG,
+            worker=InProcess(),
             state_key=state_key(account),
         )
         daemon.prepare()
@@ -192,7 +200,9 @@ class LocalFederation:
 
     @property
     def _network(self) -> NetworkSettings:
-        return NetworkSettings(rpc=("http://unused",), store=self.folder / "store", chain_id=None, timeout=10)
+        return NetworkSettings(
+            rpc=("http://unused",), storage=((self.folder / "store").as_uri(),), chain_id=None, timeout=10
+        )
 
     def _journal(self, state: Path, address: str) -> Journal:
         return Journal(state / "journal.db", self.federation.chain_id, self.federation.address, address)
@@ -283,7 +293,7 @@ class LocalFederation:
     def audit(self) -> Audit:
         work = self.folder / "audit"
         work.mkdir(exist_ok=True)
-        return audit(self.federation, self.storage, work)
+        return audit(self.federation, self.storage, work, measure_by(InProcess(), work / "jobs" / "evaluate"))
 
     def violations(self) -> list[str]:
         return [describe(violation) for violation in self.audit().violations]

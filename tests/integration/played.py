@@ -27,6 +27,7 @@ from processor.chain.transactions import Sender
 from processor.privacy.sealing import SealingKeyPair, generate_key_pair, seal_file
 from processor.protocol.audit import Audit, audit, describe
 from processor.protocol.history import Published, report_history
+from processor.protocol.measuring import Measure, Measured, Models
 from processor.protocol.opened import Identity, OpenedRound
 from processor.protocol.settlement import conclude, settle
 from processor.storage import LocalStorage
@@ -44,6 +45,10 @@ def honest(report: Report) -> Report:
     return report
 
 
+def never(plan: Plan, models: Models, dataset: Path) -> Measured:
+    raise AssertionError("an audit measures nothing where the validation data is private")
+
+
 @dataclass
 class PlayedFederation:
     """`clients_wanted` members of an organization whose reports the tests may change before they are published."""
@@ -52,6 +57,7 @@ class PlayedFederation:
     folder: Path
     clients_wanted: int = 3
     terms: FederationTerms = FederationTerms()
+    measure: Measure = never
     storage: LocalStorage = field(init=False)
     federation: Federation = field(init=False)
     organization: Sender = field(init=False)
@@ -211,7 +217,8 @@ class PlayedFederation:
     def audit(self, keep: Path | None = None, logs: bool = False, by: Federation | None = None) -> Audit:
         work = self.folder / "audit"
         work.mkdir(exist_ok=True)
-        return audit(by or self.federation, self.storage, work, keep=keep, logs_from=0 if logs else None)
+        logs_from = 0 if logs else None
+        return audit(by or self.federation, self.storage, work, self.measure, keep=keep, logs_from=logs_from)
 
     def violations(self, keep: Path | None = None, logs: bool = False) -> list[str]:
         return [describe(violation) for violation in self.audit(keep, logs).violations]

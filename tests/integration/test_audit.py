@@ -3,12 +3,15 @@ gives is named as what it is: not proved."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 from web3 import Web3
 from web3.exceptions import Web3RPCError
 from web3.middleware import Web3Middleware
@@ -21,12 +24,16 @@ from processor.artifacts.versions import Kind
 from processor.chain.federation import Federation
 from processor.chain.provider import connect
 from processor.cid import cid_of
+from processor.cli.app import app
+from processor.cli.audit import INCOMPLETE
 from processor.daemons.organization import OrganizationDaemon
 from processor.errors import ConfigurationError, NewerVersion
 from processor.privacy.sealing import generate_key_pair
 from processor.protocol.audit import Audit
 from processor.storage import put_bytes
 from processor.types import FederationTerms, Phase
+from processor.worker import process as worker
+from processor.worker.group import Process
 from tests.integration.local_federation import LocalFederation
 from tests.integration.played import ETHER, PlayedFederation
 from tests.nodes import ChainNode, start_anvil
@@ -477,17 +484,53 @@ class Boaster(OrganizationDaemon):
         return replace(report, metrics=replace(report.metrics, before=report.metrics.before + 0.3))
 
 
+def audited(node: ChainNode, federation: LocalFederation) -> Result:
+    """The command, with a worker of its own."""
+    store = str(federation.folder / "store")
+    return CliRunner().invoke(app, ["audit", federation.federation.address, "--rpc", node.rpc_url, "--store", store])
+
+
 @pytest.mark.parametrize("published", [True, False], ids=["published", "private"])
 def test_a_better_accuracy_is_found_where_the_validation_data_is_published_and_else_taken_as_claimed(
-    web3: Web3, tmp_path: Path, published: bool
+    web3: Web3, node: ChainNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: bool
 ) -> None:
     federation = LocalFederation(
-        web3, tmp_path, rounds_wanted=1, organization_type=Boaster, publish_validation=published
+        web3,
+        tmp_path,
+        clients_wanted=1,
+        rounds_wanted=1,
+        organization_type=Boaster,
+        publish_validation=published,
     )
     federation.play()
-    found = federation.violations()
-    assert len(found) == published
+    workers: list[Process] = []
+    start = worker.start
+
+    def counting(*arguments: Any) -> Process:
+        workers.append(start(*arguments))
+        return workers[-1]
+
+    monkeypatch.setattr(worker, "start", counting)
+    done = audited(node, federation)
+    found = [line for line in done.stdout.splitlines() if line.startswith("VIOLATION")]
+    assert done.exit_code == len(found) == len(workers) == published
     assert all("round 1: accuracy of the base model in the report" in line for line in found)
+    assert all(each.poll() is not None for each in workers)
+
+
+def test_where_the_worker_dies_the_metrics_are_not_proved_and_nobody_is_blamed(
+    web3: Web3, node: ChainNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation = LocalFederation(
+        web3, tmp_path, clients_wanted=1, rounds_wanted=1, organization_type=Boaster, publish_validation=True
+    )
+    federation.play()
+    dies = [sys.executable, "-c", "import os; os.abort()"]
+    monkeypatch.setattr(worker, "start", lambda *pipes: subprocess.Popen(dies, start_new_session=True))
+    done = audited(node, federation)
+    assert done.exit_code == INCOMPLETE
+    assert "not proved: round 1, because its models cannot be measured again: the worker" in done.stdout
+    assert "VIOLATION" not in done.stdout
 
 
 # -------------------------------------------------------------------------------------------------------- alterations

@@ -163,28 +163,30 @@ def test_status_says_where_a_federation_stands(world: World, tmp_path: Path) -> 
         assert label in text
 
 
-def test_a_model_is_used_by_the_three_lines_of_the_readme(world: World, tmp_path: Path) -> None:
+def test_a_model_is_used_and_its_federation_read_by_the_lines_of_the_readme(world: World, tmp_path: Path) -> None:
     out = tmp_path / "model.safetensors"
     found = json.loads(
         succeeds("model", "get", world.address, *world.reads(), "--out", out.name, "--json", folder=tmp_path)
     )
     assert (found["round"], found["model"], found["file"]) == (1, world.model, out.name)
-    [block] = re.findall(r"```python\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+    block, reading = re.findall(r"```python\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
     assert len(block.splitlines()) == 3
+    reading = reading.replace('"RPC"', repr(world.rpc)).replace('"FEDERATION"', repr(world.address))
     script = (
         "import torch\n"
-        "from processor.learning.tasks import digits_partition\n"
+        "from processor.data.digits import digits_partition\n"
         "_, validation = digits_partition(2, 0)\n"
         "features, labels = map(torch.from_numpy, (validation.features, validation.labels))\n"
         f"{block}\n"
         "print((model(features).argmax(dim=1) == labels).double().mean().item())\n"
+        f"{reading}\n"
     )
     used = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
     )
     assert used.returncode == 0, used.stderr
-    *predicted, accuracy = used.stdout.splitlines()
-    assert predicted[0].startswith("tensor([")
+    *predicted, accuracy, read = used.stdout.splitlines()
+    assert predicted[0].startswith("tensor([") and read.endswith(world.model)
     assert float(accuracy) == pytest.approx(found["metric"])
 
 
@@ -200,7 +202,8 @@ def test_models_are_listed_from_the_initial_one_and_come_with_the_line_that_load
     assert (initial["round"], initial["report"]) == (0, None)
     assert (last["round"], last["model"]) == (1, world.model)
     assert initial["model"] == cid_of_file(tmp_path / "initial")
-    assert "load_trained('initial', 'mlp', hidden=[400], inputs=64, outputs=10)" in fetched.stdout
+    assert "from koinon import load_model\n" in fetched.stdout
+    assert "load_model('initial', 'mlp', hidden=[400], inputs=64, outputs=10)" in fetched.stdout
 
 
 def test_an_existing_file_is_left_as_it_is_and_one_that_cannot_be_written_is_said(world: World, tmp_path: Path) -> None:
@@ -371,7 +374,7 @@ def test_a_client_sees_its_time_claims_its_reward_and_is_owed_nothing(world: Wor
     view = world.local.federation.round_view(world.local.accounts[1].address)
     state, federation = Path(member["client"]["state"]), world.local.federation
     with Journal(journal_path(state), federation.chain_id, federation.address, view.client.client) as journal:
-        journal.add_metered(1, view.sealing_key, 1234)
+        journal.keep_metered(1, view.sealing_key, 1234)
 
     found = json.loads(succeeds("client", "status", "--config", file, "--json", folder=tmp_path))
     assert (found["member"], found["phase"], found["metered_ms"]) == (True, "finalized", 1234)

@@ -289,11 +289,11 @@ def test_base_model_larger_than_the_client_reads_is_not_fetched_twice(played: Lo
     (client,) = played.clients
     played.open_round()
     view = played.federation.round_view(client.address)
-    client.settings = replace(client.settings, max_bytes=400_000)
+    client.settings = client._training.settings = replace(client.settings, max_bytes=400_000)
     padded = played.folder / "padded"
     padded.write_bytes(bytes(500_000))
     large = replace(view, base=replace(view.base, model=played.storage.put(padded)))
-    client._train(large, played.federation.block())
+    client._train(Train(large.round), large, played.federation.block())
     action = client.cycle()
     assert isinstance(action, Wait) and "more than the 400000 bytes that client.max_bytes" in action.reason
 

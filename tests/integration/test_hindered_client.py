@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,10 +18,15 @@ from processor.daemons.client import ClientDaemon
 from processor.daemons.setbacks import Setbacks
 from processor.errors import ArtifactUnavailable, IntegrityError, Interrupted, KoinonError, NewerVersion, OutOfMemory
 from processor.journal import SavedUpdate, updates_folder
+from processor.learning.device import CPU
 from processor.protocol.decide import Claim, Publish, Submit, Train, Wait
+from processor.protocol.jobs.folder import jobs_folder
+from processor.protocol.jobs.kinds import CHECKPOINT
+from processor.protocol.jobs.worker import Progress, Worker
 from processor.storage import LocalStorage, Storage
 from processor.tensors import TensorFile, write_tensors
 from processor.types import Cid, Result, RoundView
+from tests.in_process import InProcess
 from tests.integration.local_federation import LocalFederation
 from tests.nodes import start_anvil
 
@@ -78,6 +83,12 @@ class Hindered:
         self.client = self.played.client(0)
         self.client.library.storage = self.storage
         self.client._setbacks = Setbacks(PAUSE, self.ticks, chance=lambda: 1.0)
+        self.client._training.setbacks = self.client._setbacks
+
+    def by(self, worker: Worker) -> None:
+        """As after a restart, with this worker."""
+        self.played.worker = worker
+        self.restart()
 
     def file(self, cid: Cid | None) -> Path:
         assert isinstance(self.played.storage, LocalStorage)
@@ -165,7 +176,7 @@ def test_a_base_model_that_is_none_is_not_asked_for_again(hindered: Hindered, tm
     rubbish.write_bytes(b"no model at all")
     cid = hindered.played.storage.put(rubbish)
     lied = replace(hindered.view, base=replace(hindered.view.base, model=cid))
-    hindered.client._train(lied, hindered.played.federation.block())
+    hindered.client._train(Train(2), lied, hindered.played.federation.block())
     hindered.ticks.now += 1e9
     hindered.claims()
     hindered.waits("round 2 refused: ")
@@ -190,24 +201,26 @@ def test_a_base_model_of_a_newer_version_is_refused_by_name_and_keeps_nobody_fro
     with TensorFile(hindered.file(hindered.view.base.model)) as file:
         write_tensors(base, {name: file.read(name) for name in file.names}, file.header | {"version": 9})
     lied = replace(hindered.view, base=replace(hindered.view.base, model=hindered.played.storage.put(base)))
-    hindered.client._train(lied, hindered.played.federation.block())
+    hindered.client._train(Train(2), lied, hindered.played.federation.block())
     hindered.claims()
     hindered.waits("round 2 refused: its base model cannot be read: base: this model has version 9")
 
 
 def test_a_training_that_a_newer_koinon_began_ends_the_daemon_and_is_left_as_it_is(hindered: Hindered) -> None:
-    folder = hindered.client.settings.state / "training"
-    hindered.client.stopping.set()
+    hindered.by(InProcess(stopping=lambda: True))
     with pytest.raises(Interrupted):
         hindered.client.cycle()
-    [checkpoint] = folder.iterdir()
+    [checkpoint] = jobs_folder(hindered.client.settings.state).glob(f"train-*/{CHECKPOINT}")
     with TensorFile(checkpoint) as file:
         write_tensors(checkpoint, {name: file.read(name) for name in file.names}, file.header | {"version": 9})
     content = checkpoint.read_bytes()
-    hindered.restart()
-    with pytest.raises(NewerVersion, match=f"{folder}: {checkpoint.name}: this checkpoint has version 9"):
-        hindered.client.cycle()
-    assert [path.read_bytes() for path in folder.iterdir()] == [content]
+    hindered.by(InProcess())
+    for _ in range(2):
+        with pytest.raises(
+            NewerVersion, match=f"{checkpoint.parent}: {checkpoint.name}: this checkpoint has version 9"
+        ):
+            hindered.client.cycle()
+    assert checkpoint.read_bytes() == content
 
 
 def test_an_update_that_is_saved_is_submitted_though_nobody_serves_plan_and_base_any_more(hindered: Hindered) -> None:
@@ -295,21 +308,19 @@ def test_a_client_checks_its_own_line_of_the_report(hindered: Hindered) -> None:
     assert client.metrics.registry.get_sample_value("koinon_own_updates_total", {"outcome": "differs"}) == 1
 
 
-def exhausting(times: int) -> object:
+def exhausting(times: int) -> Callable[[Progress], None]:
     """What to tell of a training: at its first steps it needs memory that no machine has."""
     left = iter(range(times))
 
-    def told(done: int, steps: int) -> None:
+    def told(progress: Progress) -> None:
         if next(left, None) is not None:
             torch.empty(1 << 60, dtype=torch.uint8)
 
     return told
 
 
-def test_a_training_that_runs_out_of_memory_ends_no_daemon_and_is_tried_again(
-    hindered: Hindered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hindered.client.metrics, "training", exhausting(1))
+def test_a_training_that_runs_out_of_memory_ends_no_daemon_and_is_tried_again(hindered: Hindered) -> None:
+    hindered.by(InProcess(tell=exhausting(1)))
     assert isinstance(hindered.client.cycle(), Train)
     assert hindered.client._saved(hindered.view) is None
     hindered.claims()
@@ -322,10 +333,11 @@ def test_a_training_that_runs_out_of_memory_ends_no_daemon_and_is_tried_again(
 def test_a_training_that_does_not_fit_into_another_device_goes_on_on_the_processor(
     hindered: Hindered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hindered.client._device = torch.device("cpu", 0)  # the processor under another name, in place of a GPU
-    monkeypatch.setattr(hindered.client.metrics, "training", exhausting(1))
+    devices = {"auto": torch.device("cpu", 0), "cpu": CPU}  # the processor under another name, in place of a GPU
+    monkeypatch.setattr("processor.worker.jobs.training.device_of", devices.__getitem__)
+    hindered.by(InProcess(tell=exhausting(1)))
     with capture_logs() as logs:
         hindered.trains()
     [said] = [entry for entry in logs if entry["event"] == "training goes on on the processor"]
-    assert (said["device"], said["round"], said["log_level"]) == ("cpu:0", 2, "warning")
+    assert (said["device"], said["round"], said["log_level"]) == ("auto", 2, "warning")
     assert "too little memory" in said["error"]

@@ -42,7 +42,7 @@ def test_updates_that_clients_serve_on_one_node_alone_are_kept_on_both(
     web3: Web3, nodes: list[IpfsNode], tmp_path: Path
 ) -> None:
     played = LocalFederation(web3, tmp_path, clients_wanted=2, rounds_wanted=1)
-    played.organization.library.storage = open_storage(ipfs=[node.api for node in nodes], quorum=2, timeout=5)
+    played.organization.library.storage = open_storage([node.api for node in nodes], quorum=2, timeout=5)
     for client in played.clients:
         client.library.storage = IpfsStorage(nodes[0].api, timeout=5)
     played.register()
@@ -61,9 +61,9 @@ def test_a_round_goes_on_beside_a_node_that_never_answers(web3: Web3, nodes: lis
     played = LocalFederation(web3, tmp_path, clients_wanted=2, rounds_wanted=1)
     with Server(b"", "", silent=True).running() as silent:
         addresses = [*(node.api for node in nodes), silent.node]
-        played.organization.library.storage = open_storage(ipfs=addresses, timeout=3_600)
+        played.organization.library.storage = open_storage(addresses, timeout=3_600)
         for client in played.clients:
-            client.library.storage = open_storage(ipfs=addresses, timeout=3_600)
+            client.library.storage = open_storage(addresses, timeout=3_600)
         played.register()
         played.open_round()
         played.train_and_submit()

@@ -21,6 +21,8 @@ from processor.demo.processes import Party, start_daemon, write_config
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import Stage, set_the_stage
 from processor.journal import Journal
+from processor.protocol.jobs.folder import jobs_folder
+from processor.protocol.jobs.kinds import CHECKPOINT
 from processor.types import Phase
 from tests.nodes import start_anvil
 
@@ -41,8 +43,9 @@ def test_a_client_that_is_killed_and_stopped_again_and_again_goes_on_and_ends_wi
             start_daemon(other, "client", "run"),
         ):
             for end in ENDS:
+                begun = trainings(victim)
                 with start_daemon(victim, "client", "run") as daemon:
-                    trained_further(victim)
+                    trained_further(stage, victim, begun, kept[-1])
                     daemon.process.send_signal(end)
                     assert daemon.process.wait(PATIENCE) == (0 if end is signal.SIGTERM else -end)
                 kept.append(metered(stage, victim))
@@ -70,20 +73,30 @@ def long_round(folder: Path, rpc: str) -> Stage:
     return stage
 
 
-def trained_further(party: Party) -> None:
-    """Waits for a checkpoint of the process that was just started: each is a new file."""
+def trained_further(stage: Stage, party: Party, begun: int, before: int) -> None:
+    """Waits for another training than those that have begun, for a checkpoint of it, each is a new file, and for more
+    compute time than before."""
+    until(lambda: trainings(party) > begun)
     seen = checkpoints(party)
     until(lambda: not checkpoints(party) <= seen)
+    until(lambda: metered(stage, party) > before)
+
+
+def trainings(party: Party) -> int:
+    """How often one has begun or gone on: a worker may still write a checkpoint after its daemon was killed."""
+    return len(said(party, "training")) + len(said(party, "resumed"))
 
 
 def checkpoints(party: Party) -> set[tuple[int, int]]:
-    files = [path.stat() for path in (party.state / "training").glob("*.safetensors")]
+    files = [path.stat() for path in jobs_folder(party.state).glob(f"train-*/{CHECKPOINT}")]
     return {(file.st_ino, file.st_mtime_ns) for file in files}
 
 
 def said(party: Party, event: str) -> list[dict[str, Any]]:
     """Every line of the party's log, over all its runs, about this event."""
-    lines = [json.loads(line) for line in (party.folder / "log.jsonl").read_text().splitlines()]
+    log = party.folder / "log.jsonl"
+    text = log.read_text() if log.exists() else ""
+    lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
     return [line for line in lines if line["event"] == event]
 
 
@@ -98,7 +111,7 @@ def ends_with_exactly_one_update(stage: Stage, victim: Party, before: int) -> No
     assert saved.compute_ms > before and saved.published
     sealed = replace(saved, claimed_ms=None, seen_at=None, final=False, published=False)
     assert saved_updates(victim.state / "updates", structlog.get_logger()) == [sealed]
-    assert not list((victim.state / "training").iterdir())
+    assert not list(jobs_folder(victim.state).glob("train-*"))
 
 
 def storage(folder: Path) -> dict[str, str]:

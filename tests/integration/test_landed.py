@@ -10,18 +10,25 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from eth_utils import to_checksum_address
 
 from processor.artifacts.committed import UpdateLine
+from processor.artifacts.round import RoundFile
+from processor.artifacts.update import UPDATE, open_update
 from processor.chain.federation import Federation
 from processor.demo.processes import Party
 from processor.journal import MINED
+from processor.privacy.sealing import open_file
 from processor.protocol.audit import Audit, audit
+from processor.protocol.measuring import measure_by
+from processor.tensors import Array
 from processor.types import Address, Phase
 from tests.chaos.daemon import Start, run
+from tests.in_process import InProcess
 from tests.integration.command_line import succeeds
-from tests.landed.relocate import MOMENTS, Landed, expected, relocate
+from tests.landed.relocate import LANDED, MOMENTS, Landed, expected, relocate
 from tests.landed.said import said, sha256
 from tests.warm import server
 
@@ -64,6 +71,7 @@ def test_the_round_that_was_under_way_goes_on_with_what_was_on_disk(tmp_path: Pa
     assert set(submitted) == {landed.parties[name].address for name in PARTIES if name != "organization"}
     sealed_update_was_submitted_as_it_is(landed, "client-1", submitted)
     training_went_on(landed, "client-3", submitted)
+    it_learned_what_it_was_about_to(landed, "client-3", result.files[2])
     for name in PARTIES:
         forgot_nothing(landed, name)
         assert logged(landed.parties[name], "the chain was reorganized") == []
@@ -117,6 +125,30 @@ def training_went_on(landed: Landed, name: str, submitted: dict[Address, UpdateL
     assert submitted[landed.parties[name].address].update == update.cid
 
 
+def it_learned_what_it_was_about_to(landed: Landed, name: str, round: RoundFile) -> None:
+    """To the bit on one machine, and nearly so where its like multiplies in another order; another order of the samples
+    leads a hundred times farther away."""
+    now, then = (
+        next(row["cid"] for row in updates if row["round"] == 3)
+        for updates in (says(landed, name)["updates"], expected()["end"]["journals"][name]["updates"])
+    )
+    assert now != then and round.outcome is not None
+    found = [
+        learned(path, landed.folder / f"learned-{number}", bytes.fromhex(round.outcome.secret))
+        for number, path in enumerate((landed.store.directory / now, LANDED / "store" / then))
+    ]
+    assert [set(each) for each in found] == [set(found[1])] * 2
+    for name, values in found[0].items():
+        np.testing.assert_allclose(values, found[1][name], rtol=0, atol=1e-5)
+
+
+def learned(sealed: Path, plain: Path, secret: bytes) -> dict[str, Array]:
+    """What a sealed update says."""
+    open_file(sealed, plain, secret, UPDATE.limit)
+    with open_update(plain) as update:
+        return {name: update.read(name) for name in update.layout}
+
+
 def forgot_nothing(landed: Landed, name: str) -> None:
     """What was signed, sealed, metered and kept secret is there, the same but for what became of it since."""
     then, now = landed.said(name), says(landed, name)
@@ -139,7 +171,8 @@ def audited(landed: Landed, federation: Federation) -> Audit:
     """The audit, which finds nothing wrong and leaves nothing without a proof."""
     work = landed.folder / "audit"
     work.mkdir()
-    result = audit(federation, landed.store, work, logs_from=None)
+    measure = measure_by(InProcess(), work / "jobs" / "evaluate")
+    result = audit(federation, landed.store, work, measure, logs_from=None)
     assert (result.violations, result.unproved) == ((), ())
     return result
 

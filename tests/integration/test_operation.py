@@ -31,15 +31,19 @@ from processor.chain.provider import connect
 from processor.chain.transactions import Sender
 from processor.daemons.base import journal_path
 from processor.daemons.funds_watch import FundsWatch
+from processor.data.digits import digits_partition
+from processor.data.npz import save_npz
 from processor.demo.nodes import CHAIN_ID, CHECKOUT
 from processor.demo.processes import environment, koinon
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import plan_of
+from processor.errors import Interrupted
 from processor.files import locked
-from processor.learning.tasks import digits_partition, save_dataset
 from processor.metrics import Metrics
+from processor.protocol.jobs.worker import Progress
 from processor.types import Phase
 from tests.integration.command_line import FAST, PASSPHRASE, all_fail, fails, run, succeeds, write
+from tests.integration.local_federation import LocalFederation
 from tests.integration.parties import create_federation, wallet
 from tests.nodes import ChainNode, find_program, free_port, start_anvil, start_kubo
 
@@ -90,8 +94,8 @@ def world(anvil: ChainNode, tmp_path: Path) -> World:
     organization, client = (wallet(web3, f"{name} of {tmp_path.name}") for name in ("organization", "client"))
     federation = create_federation(web3, Sender(web3, organization))
     [share], validation = digits_partition(1, seed=0)
-    save_dataset(tmp_path / "data.npz", share)
-    save_dataset(tmp_path / "validation.npz", validation)
+    save_npz(tmp_path / "data.npz", share)
+    save_npz(tmp_path / "validation.npz", validation)
     network = {"rpc": anvil.rpc_url, "store": str(tmp_path / "store"), "chain_id": CHAIN_ID}
     plan = plan_of(DemoSettings(clients=1, rounds=1))
     rounds = {
@@ -423,6 +427,44 @@ def test_a_daemon_shows_its_metrics_and_health_and_ends_well_when_it_is_asked_to
         daemon.kill()
         daemon.wait()
     assert all(json.loads(line)["level"] in ("info", "debug") for line in log.read_text().splitlines()), log.read_text()
+
+
+class Busy:
+    """A worker that is never done. Its daemon is asked to stop while it is at work."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self.ended: list[str] = []
+
+    def warm(self) -> None:
+        pass
+
+    def begin(self, folder: Path) -> None:
+        self._stopping.set()
+
+    def look(self, folder: Path) -> Progress | None:
+        return Progress() if self._stopping.is_set() else None
+
+    def end(self, folder: Path) -> None:
+        self.ended.append(folder.name)
+
+
+def test_an_organization_that_is_asked_to_stop_while_models_are_measured_does_so_and_finalizes_once_it_is_back(
+    anvil: ChainNode, tmp_path: Path
+) -> None:
+    played = LocalFederation(connect(anvil.rpc_url), tmp_path, clients_wanted=1, rounds_wanted=1)
+    played.register()
+    played.open_round()
+    played.train_and_submit()
+    organization = played.organization
+    organization.worker = busy = Busy(organization.stopping)
+    with pytest.raises(Interrupted, match="stopped at the job in evaluate"):
+        organization.cycle()
+    assert busy.ended == ["evaluate"]
+    assert played.federation.round_view().phase is Phase.AGGREGATING
+    played.organization = played.restarted_organization()
+    played.finalize()
+    assert played.federation.round_view().phase is Phase.FINALIZED
 
 
 def test_trouble_after_the_start_is_counted_and_ends_no_daemon(world: World) -> None:

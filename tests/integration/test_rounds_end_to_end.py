@@ -15,14 +15,28 @@ from processor.chain.provider import connect
 from processor.chain.transactions import Sender
 from processor.daemons.updates import saved_updates
 from processor.errors import ConfigurationError, Interrupted, TrainingError
-from processor.protocol.decide import Claim, OpenRound, Publish, Register, Stop, Submit, Train, Wait
+from processor.protocol.decide import (
+    Claim,
+    OpenRound,
+    Publish,
+    Register,
+    SetInitialModel,
+    Stop,
+    Submit,
+    Train,
+    Wait,
+    Working,
+)
+from processor.protocol.jobs.worker import Progress
 from processor.protocol.rewards import rate_in_words
 from processor.types import Phase
 from tests.chaos.hostile import KINDS, Forge
+from tests.in_process import InProcess
 from tests.integration.hostile import Hostile, reasons
 from tests.integration.local_federation import LOG, LocalFederation
 from tests.integration.parties import wallet
 from tests.nodes import start_anvil
+from tests.scripted_worker import Scripted
 
 MINUTE = 60
 
@@ -85,24 +99,19 @@ def test_transaction_that_was_sent_before_the_crash_is_waited_for_and_not_repeat
     assert opened.federation.round_view().update_count == 1
 
 
-def test_compute_time_of_an_interrupted_training_is_kept(
-    opened: LocalFederation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client, view = opened.clients[0], opened.federation.round_view()
-
-    def interrupted(*arguments: Any, **settings: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("processor.daemons.training.fisher_information", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            client.cycle()
-    metered = client.journal.metered_ms(1, view.sealing_key)
-    assert metered > 0
+def test_compute_time_of_an_interrupted_training_is_kept(opened: LocalFederation) -> None:
+    opened.worker = worker = Scripted()
+    client, view, heard = opened.client(0), opened.federation.round_view(), 12 * 3600 * 1000
+    assert isinstance(client.cycle(), Working)
+    worker.gets_on(Progress(step=3, steps=5, metered_ms=heard))
+    assert isinstance(client.cycle(), Working)
+    worker.dies()
+    assert client.journal.metered_ms(1, view.sealing_key) == heard
+    opened.worker = InProcess()
     restarted = opened.client(0)
     restarted.cycle()
     saved = restarted._saved(view)
-    assert saved is not None and saved.compute_ms > metered
+    assert saved is not None and saved.compute_ms == heard, "the larger of the two, and not their sum"
 
 
 def test_update_that_was_sealed_right_before_a_crash_is_taken_and_not_made_again(
@@ -118,7 +127,7 @@ def test_update_that_was_sealed_right_before_a_crash_is_taken_and_not_made_again
         with pytest.raises(KeyboardInterrupt):
             client.cycle()
     (sealed,) = saved_updates(client.settings.state / "updates", LOG)
-    monkeypatch.setattr("processor.daemons.training.train", crash)  # nobody trains a second time
+    monkeypatch.setattr("processor.learning.local.train", crash)  # nobody trains a second time
     restarted = opened.client(0)
     assert isinstance(restarted.cycle(), Train)
     assert restarted._saved(view) == sealed
@@ -295,6 +304,7 @@ def test_client_leaves_small_rewards_until_they_are_worth_the_gas(opened: LocalF
 def test_client_refuses_a_plan_whose_model_does_not_fit_the_task(web3: Web3, tmp_path: Path) -> None:
     federation = LocalFederation(web3, tmp_path, rounds_wanted=1)
     federation.register()
+    assert isinstance(federation.organization.cycle(), SetInitialModel)
     plan = federation.organization.plan
     federation.organization.plan = replace(plan, model=Factory("mlp", {"inputs": 63, "hidden": [5], "outputs": 10}))
     federation.agree()
@@ -316,7 +326,7 @@ def test_training_that_fails_is_not_tried_again_in_the_round(
     def diverges(*arguments: Any, **settings: Any) -> None:
         raise TrainingError("the loss is nan")
 
-    monkeypatch.setattr("processor.daemons.training.train", diverges)
+    monkeypatch.setattr("processor.learning.local.train", diverges)
     client = opened.clients[0]
     assert isinstance(client.cycle(), Train)
     action = client.cycle()
@@ -324,11 +334,15 @@ def test_training_that_fails_is_not_tried_again_in_the_round(
 
 
 def test_training_ends_with_the_training_period(opened: LocalFederation) -> None:
-    view = opened.federation.round_view()
-    client = opened.clients[0]
-    client._train(view, replace(opened.federation.block(), timestamp=view.training_deadline - MINUTE))
-    action = client.cycle()
-    assert isinstance(action, Wait) and "no time was left at step 1 of" in action.reason
+    opened.worker = worker = Scripted()
+    view, client = opened.federation.round_view(), opened.client(0)
+    assert isinstance(client.cycle(), Working)
+    worker.gets_on(Progress(step=1, steps=5))
+    opened.pass_time(view.training_deadline - opened.federation.block().timestamp - MINUTE)
+    for _ in range(2):
+        action = client.cycle()
+        assert isinstance(action, Wait) and "no time was left at step 1 of 5" in action.reason
+    assert worker.begun[-1:] == worker.ended
 
 
 def test_no_training_begins_so_late_that_its_update_could_not_be_submitted_in_time(opened: LocalFederation) -> None:
@@ -346,9 +360,9 @@ def test_an_update_that_is_there_already_is_submitted_until_the_deadline(opened:
     assert isinstance(client.cycle(), Submit)
 
 
-def test_daemon_that_is_asked_to_stop_ends_its_training(opened: LocalFederation) -> None:
-    client = opened.clients[0]
-    client.stopping.set()
+def test_a_training_that_is_to_stop_leads_to_no_update(opened: LocalFederation) -> None:
+    opened.worker = InProcess(stopping=lambda: True)
+    client = opened.client(0)
     with pytest.raises(Interrupted):
         client.cycle()
     assert client._saved(opened.federation.round_view()) is None

@@ -87,7 +87,7 @@ def test_what_is_published_on_one_node_is_read_from_another(nodes: list[IpfsNode
 
 
 def test_two_of_three_nodes_are_a_quorum_and_one_is_not(nodes: list[IpfsNode]) -> None:
-    storage = open_storage(ipfs=[node.api for node in nodes], timeout=5)
+    storage = open_storage([node.api for node in nodes], timeout=5)
     first = put_bytes(storage, b"before")
     nodes[0].process.kill()
     nodes[0].process.wait()
@@ -103,7 +103,7 @@ def test_two_of_three_nodes_are_a_quorum_and_one_is_not(nodes: list[IpfsNode]) -
 
 
 def test_what_is_unpinned_is_dropped_by_every_node_when_it_clears_up(nodes: list[IpfsNode]) -> None:
-    storage = open_storage(ipfs=[node.api for node in nodes], timeout=3)
+    storage = open_storage([node.api for node in nodes], timeout=3)
     kept, gone = put_bytes(storage, b"kept"), put_bytes(storage, b"let go of")
     storage.unpin(gone)
     storage.unpin(gone)
@@ -131,7 +131,7 @@ def test_a_node_whose_answers_are_forged_on_the_way_is_replaced_by_the_next(node
     cid = put_bytes(IpfsStorage(nodes[0].api, timeout=20), data)
     api = f"http://127.0.0.1:{nodes[0].api.rsplit('/', 1)[1]}"
     with through(forging, api) as forged:
-        storage = open_storage(ipfs=[f"/ip4/127.0.0.1/tcp/{urlsplit(forged).port}", nodes[1].api], timeout=20)
+        storage = open_storage([f"/ip4/127.0.0.1/tcp/{urlsplit(forged).port}", nodes[1].api], timeout=20)
         assert get_bytes(storage, cid, limit=len(data)) == data
 
 
@@ -150,7 +150,7 @@ def test_a_transfer_that_breaks_midway_goes_on_where_it_was(nodes: list[IpfsNode
     api = f"http://127.0.0.1:{nodes[0].api.rsplit('/', 1)[1]}"
     with through(wire, api if kind == "node" else kubo_gateway(nodes[0])) as broken:
         if kind == "node":
-            storage = open_storage(ipfs=[f"/ip4/127.0.0.1/tcp/{urlsplit(broken).port}"], timeout=20)
+            storage = open_storage([f"/ip4/127.0.0.1/tcp/{urlsplit(broken).port}"], timeout=20)
         else:
             storage = open_storage(gateways=[broken], timeout=20, publishing=False)
         assert get_bytes(storage, cid, limit=len(data)) == data

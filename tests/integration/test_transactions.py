@@ -356,6 +356,19 @@ def test_a_transaction_is_followed_until_it_is_deep_enough(web3: Web3, party: Pa
     assert not party.transactions.unconfirmed()
 
 
+def test_a_transaction_in_a_block_above_the_head_is_on_its_way_for_whoever_decides_by_that_head(
+    web3: Web3, party: Party
+) -> None:
+    hold_back(web3)
+    party.register()
+    head = party.federation.block()
+    mine(web3)
+    party.transactions.follow(head)
+    assert party.transactions.pending()
+    party.follow()
+    assert party.fate == [MINED]
+
+
 def test_a_transaction_whose_block_vanished_is_in_the_chain_again(web3: Web3, party: Party) -> None:
     party.register()
     (hash,) = party.hashes

@@ -59,7 +59,7 @@ def test_an_option_comes_before_the_environment_and_that_before_the_file(write: 
 
 def test_a_default_holds_where_nothing_is_given(write: Write) -> None:
     network = config.load_network({}, write(NETWORK + STORE), {})
-    assert (network.timeout, network.chain_id, network.ipfs) == (30.0, None, ())
+    assert (network.timeout, network.chain_id, network.quorum) == (30.0, None, None)
 
 
 def test_the_environment_may_name_the_file(write: Write) -> None:
@@ -68,7 +68,7 @@ def test_the_environment_may_name_the_file(write: Write) -> None:
 
 def test_nothing_but_options_is_enough() -> None:
     network = config.load_network({"rpc": "http://node:8545", "ipfs": "/ip4/127.0.0.1/tcp/5001"}, None, {})
-    assert network.ipfs == ("/ip4/127.0.0.1/tcp/5001",) and network.store is None
+    assert network.storage == ("/ip4/127.0.0.1/tcp/5001",)
 
 
 def test_several_nodes_are_a_list_in_a_file_and_a_text_with_commas_elsewhere(write: Write) -> None:
@@ -78,28 +78,88 @@ def test_several_nodes_are_a_list_in_a_file_and_a_text_with_commas_elsewhere(wri
     assert "several different ones" in mistakes(config.load_network, {"rpc": "http://one,http://one"}, file, {})
 
 
+def test_storage_is_one_list_in_order_of_preference_and_nodes_or_a_folder_alone_have_a_short_form(write: Write) -> None:
+    file = write(NETWORK + 'storage = ["file:///srv/a%20b", "/ip4/127.0.0.1/tcp/5001", "/dns/ipfs/tcp/5001"]\n')
+    named = ("file:///srv/a%20b", "/ip4/127.0.0.1/tcp/5001", "/dns/ipfs/tcp/5001")
+    assert config.load_network({}, file, {}).storage == named
+    assert config.load_network({}, file, {"KOINON_STORAGE": ", ".join(named[1:])}).storage == named[1:]
+    nodes = {"ipfs": "/ip4/10.0.0.1/tcp/5001, /ip4/10.0.0.2/tcp/5001"}
+    assert config.load_network(nodes, file, {}).storage == ("/ip4/10.0.0.1/tcp/5001", "/ip4/10.0.0.2/tcp/5001")
+    assert config.load_network({"store": "a b"}, file, {}).storage == ((Path.cwd() / "a b").as_uri(),)
+
+
 def test_a_stronger_sources_storage_takes_the_place_of_the_others(write: Write) -> None:
     file = write(NETWORK + STORE)
-    assert config.load_network({"ipfs": "/dns/ipfs/tcp/5001"}, file, {}).store is None
+    assert config.load_network({"ipfs": "/dns/ipfs/tcp/5001"}, file, {}).storage == ("/dns/ipfs/tcp/5001",)
     network = config.load_network({"store": "mine"}, file, {"KOINON_IPFS": "/dns/ipfs/tcp/5001"})
-    assert (network.ipfs, network.store) == ((), Path.cwd() / "mine")
+    assert network.storage == ((Path.cwd() / "mine").as_uri(),)
+    network = config.load_network({}, file, {"KOINON_STORAGE": "file:///mine"})
+    assert network.storage == ("file:///mine",)
+    listed = write(NETWORK + 'storage = "file:///listed"\n')
+    assert config.load_network({}, listed, {"KOINON_STORE": "/mine"}).storage == ("file:///mine",)
 
 
-def test_two_storages_of_one_source_are_one_too_many(write: Write) -> None:
-    file = write(NETWORK + STORE + 'ipfs = "/dns/ipfs/tcp/5001"\n')
-    assert "expected one of them" in mistakes(config.load_network, {}, file, {})
+def test_an_address_in_the_short_form_is_what_it_is_in_the_list(write: Write) -> None:
+    file = write(NETWORK + 'ipfs = "/dns/ipfs/tcp/5001/"\n')
+    assert config.load_network({}, file, {}).storage == ("/dns/ipfs/tcp/5001",)
+    said = mistakes(config.load_network, {}, write(NETWORK + 'ipfs = "/srv/artifacts"\n'), {})
+    assert "'/srv/artifacts' is no address of an IPFS node" in said and "a folder is written as file://" in said
+    twice = write(NETWORK + 'ipfs = ["/dns/ipfs/tcp/5001", "/dns/ipfs/tcp/5001/"]\n')
+    assert "network.ipfs: expected" in mistakes(config.load_network, {}, twice, {})
 
 
-def test_no_storage_names_both_ways_where_one_is_needed(write: Write) -> None:
+@pytest.mark.parametrize(
+    "two",
+    [
+        STORE + 'ipfs = "/dns/i/tcp/1"\n',
+        STORE + 'storage = "file:///s"\n',
+        'ipfs = "/dns/i/tcp/1"\nstorage = "file:///s"\n',
+    ],
+)
+def test_two_storages_of_one_source_are_one_too_many(write: Write, two: str) -> None:
+    said = mistakes(config.load_network, {}, write(NETWORK + two), {})
+    assert "are given: expected one of them" in said and said.count("koinon.toml:network.") == 2
+
+
+def test_no_storage_names_every_way_where_one_is_needed(write: Write) -> None:
     said = mistakes(config.load_network, {}, write(NETWORK), {})
-    assert all(way in said for way in ("--ipfs", "KOINON_IPFS", "--store", "KOINON_STORE"))
-    assert config.load_network({}, write(NETWORK), {}, storage=False).store is None
+    assert all(way in said for way in ("--ipfs", "KOINON_IPFS", "--store", "KOINON_STORE", "KOINON_STORAGE"))
+    assert config.load_network({}, write(NETWORK), {}, storage=False).storage == ()
+
+
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        ("s3://bucket", "'s3://bucket' is of a kind that this version does not know, s3: expected an IPFS node's"),
+        ("https://ipfs.example", "a gateway that is only read from is named in `gateways`"),
+        ("artifacts", "'artifacts' is no address: expected an IPFS node's address like /ip4/"),
+        ("/srv/artifacts", "a folder is written as file:// with its absolute path behind"),
+        ("file://artifacts", "three slashes and no host"),
+        ("file://host/srv", "three slashes and no host"),
+        ("file:srv", "three slashes and no host"),
+        ("file:///srv?version=1", "write ? as %3F"),
+        ("file:///srv/100%", "% as %25"),
+        ("file:///srv%00", "%00"),
+        ("file:///a%62,file:///ab", "file:///ab is named twice"),
+        ("file:///srv/,file:///srv", "file:///srv is named twice"),
+        ("/ip4/127.0.0.1/tcp/1 /ip4/127.0.0.1/tcp/1/", "/ip4/127.0.0.1/tcp/1 is named twice"),
+    ],
+)
+def test_what_is_wrong_with_an_address_of_storage_is_said(storage: str, expected: str) -> None:
+    said = mistakes(config.load_network, {"rpc": "http://node:8545"}, None, {"KOINON_STORAGE": storage})
+    assert len(said.splitlines()) == 2 and said.splitlines()[1].startswith("KOINON_STORAGE: ") and expected in said
+
+
+@pytest.mark.parametrize("storage", ["[]", "3", "[3]", '[["file:///srv"]]', "{}"])
+def test_what_is_no_list_of_addresses_is_refused(write: Write, storage: str) -> None:
+    said = mistakes(config.load_network, {}, write(NETWORK + f"storage = {storage}\n"), {})
+    assert "network.storage: expected an IPFS node's address" in said
 
 
 def test_paths_in_a_file_are_relative_to_it_and_others_to_the_working_directory(write: Write) -> None:
     file = write(NETWORK + STORE + CLIENT)
     settings = config.load_client({"data": "there.npz"}, file, {"KOINON_STATE": "~/state"})
-    assert settings.network.store == file.parent / "artifacts"
+    assert settings.network.storage == ((file.parent / "artifacts").as_uri(),)
     assert settings.wallet == file.parent / "wallet"
     assert settings.data == Path.cwd() / "there.npz"
     assert settings.state == Path.home() / "state"
@@ -304,7 +364,7 @@ def test_an_owner_needs_neither_storage_nor_plan_and_a_creator_no_federation(wri
 def test_a_template_shows_every_knob_and_its_default(template: str, settings: type) -> None:
     given = tomllib.loads(template)
     shown = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", template, flags=re.MULTILINE))
-    for table, kind in [("network", config.NetworkSettings), (list(given)[1], settings)]:
+    for table, kind in [("network", config.NetworkTable), (list(given)[1], settings)]:
         knobs = {knob.name: knob.default for knob in dataclasses.fields(kind) if "kind" in knob.metadata}
         assert shown[table].keys() == knobs.keys()
         for key in shown[table].keys() - given[table].keys():

@@ -93,6 +93,12 @@ def test_a_unit_is_hardened_and_comes_back_after_a_failure(unit: Path) -> None:
         assert service[each] == "yes"
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_a_daemon_ends_its_worker_itself_and_outlives_one_that_took_too_much_memory(unit: Path) -> None:
+    service = _Unit(unit)["Service"]
+    assert (service["KillMode"], service["OOMPolicy"]) == ("mixed", "continue")
+
+
 def test_there_is_a_unit_for_each_role() -> None:
     assert [unit.name for unit in UNITS] == ["koinon-client@.service", "koinon-organization@.service"]
 

@@ -80,13 +80,14 @@ def test_the_deepest_reorganization_is_kept(depths: list[int]) -> None:
 
 def test_training_money_transactions_and_storage_are_shown() -> None:
     metrics = Metrics()
-    metrics.training(3, 5)
+    metrics.training(3, 5, 0.25)
     metrics.balance(10**18)
     metrics.funds(2 * 10**18, True)
     metrics.transaction("mined")
     metrics.storage("get", 0.5, "ok")
     metrics.storage("get", 400.0, "failed")
-    assert (value(metrics, "koinon_training_step"), value(metrics, "koinon_training_steps")) == (3, 5)
+    shown = [value(metrics, f"koinon_training_{name}") for name in ("step", "steps", "loss")]
+    assert shown == [3, 5, 0.25]
     assert (value(metrics, "koinon_balance_wei"), value(metrics, "koinon_balance_low")) == (10**18, 1)
     assert value(metrics, "koinon_balance_needed_wei") == 2 * 10**18
     assert values(metrics, "koinon_transactions_total") == {("mined",): 1}
@@ -142,7 +143,6 @@ def test_a_daemon_that_never_ended_a_cycle_is_not_healthy_for_ever() -> None:
 @pytest.mark.parametrize(
     "sign",
     [
-        lambda metrics: metrics.training(1, 1_000_000),
         lambda metrics: metrics.storage("get", 1.0, "ok"),
         lambda metrics: metrics.transaction("mined"),
         lambda metrics: metrics.beat(),
@@ -186,7 +186,7 @@ def test_the_first_trouble_after_a_long_step_that_got_on_is_given_the_whole_pati
     ticks = Clock(0)
     metrics = Metrics(ticks=ticks, patience=60)
     ticks.now = 1_000
-    metrics.training(900, 1_000)
+    metrics.storage("get", 5.0, "ok")
     ticks.now = 1_010
     metrics.cycle("trouble")
     assert metrics.healthy(1_060)[0] and not metrics.healthy(1_061)[0]
@@ -197,11 +197,19 @@ def test_the_first_trouble_after_a_long_step_that_got_on_is_given_the_whole_pati
     assert metrics.healthy(1_160)[0]
 
 
-def test_a_training_that_begins_after_trouble_is_a_sign_of_life_while_it_gets_on() -> None:
+def test_a_step_that_begins_after_trouble_is_a_sign_of_life_while_it_gets_on() -> None:
     ticks = Clock(0)
     metrics = Metrics(ticks=ticks, patience=60)
     metrics.cycle("trouble")
     for now in range(50, 1_000, 50):
         ticks.now = now
-        metrics.training(now, 1_000)
+        metrics.storage("get", 5.0, "ok")
         assert metrics.healthy(now + 49)[0]
+
+
+def test_a_training_that_gets_on_is_no_sign_of_life_of_the_daemon() -> None:
+    ticks = Clock(0)
+    metrics = Metrics(ticks=ticks, patience=60)
+    ticks.now = 61
+    metrics.training(900, 1_000, 0.5)
+    assert not metrics.healthy(61)[0]

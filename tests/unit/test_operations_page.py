@@ -103,10 +103,12 @@ def test_a_command_on_the_page_is_one_that_the_program_takes(line: str) -> None:
 
 def test_every_check_is_listed(tmp_path: Path) -> None:
     (tmp_path / "client.toml").write_text(
-        '[network]\nrpc = "http://127.0.0.1:1"\nipfs = "/ip4/127.0.0.1/tcp/1"\ngateways = ["http://127.0.0.1:1"]\n'
+        '[network]\nrpc = "http://127.0.0.1:1"\nstorage = ["/ip4/127.0.0.1/tcp/1", "file:///srv"]\nquorum = 2\n'
+        'gateways = ["http://127.0.0.1:1"]\n'
         '[client]\nfederation = "0x000000000000000000000000000000000000dEaD"\nwallet = "w"\ndata = "d"\n'
+        'device = "cuda"\n'
     )
-    found = {name for name, _ in _Checks(load_client({}, tmp_path / "client.toml", {}))._all()} | {"store"}
+    found = {name for name, _ in _Checks(load_client({}, tmp_path / "client.toml", {}))._all()}
     table = PAGE.split("| check | what it looks at |")[1].split("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:]))) == found
 

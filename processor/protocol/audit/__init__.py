@@ -31,6 +31,7 @@ from processor.protocol.audit.verdict import (
     describe,
     unreadable,
 )
+from processor.protocol.measuring import Measure
 from processor.protocol.opened import Identity
 from processor.protocol.walk import Walk, walk_back
 from processor.protocol.walk.kept import Kept
@@ -46,18 +47,22 @@ def audit(
     federation: Federation,
     storage: Storage,
     directory: Path,
+    measure: Measure,
     progress: Callable[[int, int], None] = lambda done, total: None,
     keep: Path | None = None,
     logs_from: int | None = 0,
 ) -> Audit:
     """Audits every round of a federation at its latest block.
 
-    `keep` is a folder that is read as one more source, and in which the rounds that were proved are kept. The node's
-    logs are read from the block `logs_from` on, and only where something is missing without them; None reads none.
-    `progress(done, total)` is called after every round. Raises ChainError where the chain cannot be read, StorageError
-    where no storage can be reached at all, and ConfigurationError for a folder of another federation; a single artifact
-    that is missing is a violation, but for a report or a list, and whatever a newer version wrote: these leave rounds
-    without a proof.
+    Models are measured by `measure`, where the validation data is published and nowhere else. `keep` is a folder that
+    is read as one more source, and in which the rounds that were proved are kept. The node's logs are read from the
+    block `logs_from` on, and only where something is missing without them; None reads none. `progress(done, total)` is
+    called after every round.
+
+    Raises ChainError where the chain cannot be read, StorageError where no storage can be reached at all, MachineError
+    and Unreadable where this machine fails, and ConfigurationError for a folder of another federation. A single
+    artifact that is missing is a violation, but for a report or a list, and whatever a newer version wrote: these leave
+    rounds without a proof, and so do models that could not be measured here.
     """
     block = federation.block()
     if not federation.genuine(at=block):
@@ -79,7 +84,7 @@ def audit(
         if not any(newer.why in one.because for one in unproved):
             unproved.append(Unproved(newer.round, unreadable(newer.subject, newer.why)))
     steps = found.steps
-    place = Workplace(Identity(state.chain_id, state.federation), library, directory)
+    place = Workplace(Identity(state.chain_id, state.federation), library, directory, measure)
     lineage, rows, over = FIRST, [], []
     for round, step in steps.items():
         done = audit_round(checks, state, step, _told(found, round), lineage, place)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from processor.artifacts.metrics import metric_of
 from processor.artifacts.model import MODEL, ModelHeader, open_model
 from processor.artifacts.plan import PLAN, Plan
 from processor.artifacts.report import Report
 from processor.artifacts.state import FIRST_STATE, ServerState
+from processor.errors import ConfigurationError, OutOfMemory, WorkerDied
 from processor.privacy.sealing import public_key_of
-from processor.protocol.audit.verdict import Checks
+from processor.protocol.audit.verdict import Checks, unreadable
+from processor.protocol.measuring import Measure
 from processor.protocol.opened import Identity, OpenedRound
 from processor.protocol.settlement import Settlement, settle
-from processor.protocol.validation import METRIC, TOLERANCE, metric_of, published_validation
+from processor.protocol.validation import fetch_validation, is_published
 from processor.protocol.walk.claims import RoundList
 from processor.storage.library import Library
 from processor.types import Cid, Opening, Outcome
@@ -21,15 +24,25 @@ from processor.types import Cid, Opening, Outcome
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where artifacts come from, and where working files go."""
+    """Where artifacts come from, where working files go, and who measures models."""
 
     identity: Identity
     library: Library
     directory: Path
+    measure: Measure
 
 
 def read_plan(checks: Checks, opening: Opening, place: Workplace) -> Plan | None:
     return checks.artifact(opening.round, f"plan {opening.plan}", lambda: place.library.read(PLAN, opening.plan))
+
+
+def check_task(checks: Checks, opening: Opening, plan: Plan) -> None:
+    """A task that this program does not know leaves the round without a proof: which way its metric is better decides
+    on the server state and on the stopping rule."""
+    try:
+        metric_of(plan.task.name)
+    except ConfigurationError as error:
+        checks.unproved(opening.round, unreadable(f"plan {opening.plan}", str(error)))
 
 
 def check_model(checks: Checks, opening: Opening, model: Cid, place: Workplace) -> None:
@@ -86,7 +99,7 @@ def check_recomputed(
                 checks.equal(number, "recomputed adjustments", settlement.adjustments, outcome.adjustments)
             else:
                 _compare_lines(checks, number, report, settlement)
-                _compare_metrics(checks, number, plan, report, settlement, place.library)
+                _compare_metrics(checks, known.opening, plan, report, settlement, place)
             return settlement.state
 
     return checks.artifact(number, "inputs of the aggregate", settle_again)
@@ -108,21 +121,32 @@ def _compare_lines(checks: Checks, number: int, report: Report, settlement: Sett
 
 
 def _compare_metrics(
-    checks: Checks, number: int, plan: Plan, report: Report, settlement: Settlement, library: Library
+    checks: Checks, opening: Opening, plan: Plan, report: Report, settlement: Settlement, place: Workplace
 ) -> None:
-    """Measures both models again where the validation data is published; private data leaves the metrics a claim."""
-    validation = published_validation(plan, library)
-    if validation is None:
+    """Measures both models again where the validation data is published; private data leaves the metrics a claim.
+
+    Where the worker dies, or has too little memory, the metrics stay without a proof: this machine may be too small.
+    """
+    metric = metric_of(plan.task.name)
+    checks.equal(opening.round, "name of the metric in the report", metric.name, report.metrics.name)
+    if not is_published(plan):
         return
-    for subject, path, claimed in (
-        ("base model", settlement.base_path, report.metrics.before),
-        ("model", settlement.model_path, report.metrics.after),
-    ):
-        measured = metric_of(plan, path, validation)
+    models = ((opening.base_model, settlement.base_path), (settlement.model, settlement.model_path))
+    path = place.directory / "validation"
+    try:
+        fetch_validation(plan, place.library, path)
+        measured = place.measure(plan, models, path)
+    except (WorkerDied, OutOfMemory) as error:
+        checks.unproved(opening.round, f"its models cannot be measured again: {error}")
+        return
+    finally:
+        path.unlink(missing_ok=True)
+    claims = (("base model", report.metrics.before), ("model", report.metrics.after))
+    for (subject, claimed), value in zip(claims, measured.values, strict=True):
         checks.holds(
-            number,
-            f"{METRIC} of the {subject} in the report",
-            abs(measured - claimed) <= TOLERANCE,
-            f"{measured:.4f}, give or take {TOLERANCE}",
+            opening.round,
+            f"{metric.name} of the {subject} in the report",
+            abs(value - claimed) <= metric.tolerance,
+            f"{value:.4f}, give or take {metric.tolerance}",
             f"{claimed:.4f}",
         )

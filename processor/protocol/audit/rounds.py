@@ -13,6 +13,7 @@ from processor.protocol.audit.artifacts import (
     check_model,
     check_recomputed,
     check_secret,
+    check_task,
     model_header,
     read_plan,
 )
@@ -155,6 +156,7 @@ def _check_made(
     number = known.opening.round
     named = None if report is None else named_state(checks, report, place)
     previous = state_before(checks, number, known_state, named, place)
+    check_task(checks, known.opening, plan)
     if not checks.readable(number):  # this program cannot make what it cannot read
         return named, False
     made = check_recomputed(checks, known, plan, outcome, report, previous, place) if public else None

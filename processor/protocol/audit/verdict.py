@@ -26,8 +26,9 @@ class Violation:
 
 @dataclass(frozen=True)
 class Unproved:
-    """A round of which the sources do not show what the chain's record says, or that refers to an artifact of a version
-    that this program does not know. That is no violation: somebody may still have it, or read it."""
+    """A round of which the sources do not show what the chain's record says, that refers to an artifact of a version
+    that this program does not know, or whose models this machine could not measure. That is no violation: somebody may
+    still have it, read it, or measure them."""
 
     round: int
     because: str
@@ -99,8 +100,8 @@ class Audit:
 
 @dataclass
 class Checks:
-    """Counts checks, and keeps the violations and what this program is too old to check. Amounts are said in the
-    federation's asset."""
+    """Counts checks, and keeps the violations and what this program is too old, or this machine too small, to check.
+    Amounts are said in the federation's asset."""
 
     asset: Asset
     count: int = 0
@@ -131,7 +132,7 @@ class Checks:
         try:
             found = use()
         except NewerVersion as error:
-            self.unread.append(Unproved(round, unreadable(subject, str(error))))
+            self.unproved(round, unreadable(subject, str(error)))
             return None
         except (ArtifactError, ArtifactUnavailable, ConfigurationError) as error:
             self.broken(round, subject, str(error))
@@ -139,8 +140,12 @@ class Checks:
         return found
 
     def readable(self, round: int) -> bool:
-        """Whether this program knows the version of every artifact of the round that it has looked into."""
+        """Whether this program knows the version of every artifact of the round that it has looked into, and the
+        plan's task."""
         return all(one.round != round for one in self.unread)
+
+    def unproved(self, round: int, because: str) -> None:
+        self.unread.append(Unproved(round, because))
 
     def broken(self, round: int, subject: str, why: str) -> None:
         self.violations.append(Violation(round, subject, "an artifact that is available and intact", why))

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.aggregation.stopping import decision, stop
+from processor.artifacts.metrics import OF_TASKS, Metric
 from processor.artifacts.plan import Plan, Stopping
 from processor.artifacts.state import FIRST_STATE, ServerState
 from processor.cid import cid_of
+from processor.errors import ConfigurationError
 from tests.unit.artifacts import examples
 
 RULE = Stopping(min_rounds=2, max_rounds=10, patience=3, min_improvement=0.01)
@@ -99,3 +101,25 @@ def test_a_measured_state_keeps_its_decision_until_the_plan_is_another() -> None
 def test_a_state_that_stands_in_no_file_cannot_be_followed() -> None:
     with pytest.raises(ValueError, match="after round 1 has no CID"):
         states([0.5])[0].after(2)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=20))
+def test_where_lower_is_better_a_metric_counts_as_its_negative_would_where_higher_is(metrics: list[float]) -> None:
+    asked = replace(examples.PLAN, stopping=RULE, task=replace(examples.PLAN.task, name="guessing"))
+    before, mirrored = FIRST_STATE, FIRST_STATE
+    for round, metric in enumerate(metrics, start=1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(OF_TASKS, "guessing", Metric("error", higher_is_better=False, tolerance=0.01))
+            state, why = stop(before.after(round), metric, asked)
+        mirror, expected = stop(mirrored.after(round), -metric, under(RULE))
+        assert (-(state.best_metric or 0.0), state.rounds_without_improvement, why) == (
+            mirror.best_metric or 0.0,
+            mirror.rounds_without_improvement,
+            expected,
+        )
+        before, mirrored = replace(state, cid=cid_of(b"before")), replace(mirror, cid=cid_of(b"before"))
+
+
+def test_a_task_that_this_version_does_not_know_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="no metric for a task called 'guessing'"):
+        stop(FIRST_STATE.after(1), 0.5, replace(examples.PLAN, task=replace(examples.PLAN.task, name="guessing")))

@@ -24,6 +24,7 @@ from processor.artifacts.plan import (
     Stopping,
 )
 from processor.artifacts.plan import PLAN as PLANS
+from processor.artifacts.private_state import PrivateState, write_private_state
 from processor.artifacts.report import REPORT as REPORTS
 from processor.artifacts.report import AbandonedRound, FinishedRound, Metrics, Report, ReportedUpdate
 from processor.artifacts.round import ROUND as ROUNDS
@@ -162,6 +163,7 @@ STATE = ServerState(
     rounds_without_improvement=1,
     tensors={"moment": np.array([1.5, 2.5])},
 )
+PRIVATE_STATE = PrivateState(release=4, before=CID, tensors={"noise": np.array([0.25, -1.5])})
 FEATURES, LABELS = np.array([[0.5, 1.0]], np.float32), np.array([3], np.int64)
 
 
@@ -176,6 +178,7 @@ def cids(folder: Path) -> dict[str, str]:
         "update": cid_of_file(folder / "update"),
         "dataset": write_dataset(folder / "dataset", DatasetHeader("digits"), FEATURES, LABELS),
         "state": write_state(folder / "state", STATE),
+        "private-state": write_private_state(folder / "private-state", PRIVATE_STATE),
     }
 
 

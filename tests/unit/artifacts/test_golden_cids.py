@@ -21,6 +21,7 @@ GOLDEN = {
     "update": "QmYsPUBhoe7Rp87NzLURn3iAz1B8v91FCKRWiURDckZ4Bz",
     "dataset": "QmNn6E1Jm6jGdnnFaeA6eAZsDmbvvanmwBa9tCWqWfjmk1",
     "state": "QmZJpEmNCsAvSgvuj4cE1CmtJCdH3TS5xhi75UkyLFFJUy",
+    "private-state": "QmUj8gatuqhC4EoqyPKwJqsU6xwYiL1W1YenGDcNKzPkA7",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,10 +16,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from processor.artifacts.artifact_file import BUFFER, FISHERS
-from processor.artifacts.model import MODEL, PARAMETER, ModelHeader, load_model, model_writer, open_model, write_model
+from processor.artifacts.model import (
+    MODEL,
+    PARAMETER,
+    ModelHeader,
+    check_fits,
+    load_model,
+    model_writer,
+    open_model,
+    write_model,
+)
 from processor.cid import cid_of_file
 from processor.errors import ArtifactError, ArtifactTooLarge
-from processor.tensors import Array, write_tensors
+from processor.tensors import Array, Layout, write_tensors
 from tests.unit.artifacts.examples import BUFFERS, CID, FISHER, MODEL_HEADER, PARAMETERS
 
 HEADER: dict[str, Any] = {"kind": "model", "version": 1} | asdict(MODEL_HEADER)
@@ -163,3 +173,29 @@ def test_a_model_over_the_limit_is_not_read(tmp_path: Path) -> None:
         sparse.truncate(MODEL.limit + 1)
     with pytest.raises(ArtifactTooLarge, match="over the limit"):
         open_model(tmp_path / "large")
+
+
+OWN: Layout = {"param/weight": (np.dtype(np.float32), (2, 3)), "buffer/mean": (np.dtype(np.float32), (3,))}
+
+
+def test_a_model_fits_another_with_the_same_parameters_and_buffers_whatever_its_fisher_information() -> None:
+    check_fits({**OWN, "fisher/weight": (np.dtype(np.float32), (2, 3))}, OWN)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({**OWN, "param/weight": (np.dtype(np.float32), (3, 2))}, "parameter weight: expected shape [2, 3], got shape"),
+        ({**OWN, "param/bias": (np.dtype(np.float32), (3,))}, "parameter bias: expected none, got shape [3]"),
+        ({"param/weight": OWN["param/weight"]}, "buffer mean: expected shape [3], got none"),
+        (
+            {**OWN, **{f"param/{each}": (np.dtype(np.float32), ()) for each in "abcde"}},
+            "parameter a: expected none, got shape []; b: expected none, got shape []; c: expected none, got shape [] "
+            "and 2 more",
+        ),
+    ],
+)
+def test_a_model_that_does_not_fit_another_is_told_what_differs(found: Layout, words: str) -> None:
+    with pytest.raises(ArtifactError, match=re.escape(f"the artifact does not fit the plan's model: {words}")) as said:
+        check_fits(found, OWN)
+    assert said.value.code == "shape"

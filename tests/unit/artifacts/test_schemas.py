@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 
 from processor.artifacts.canonical import Fields
 from processor.artifacts.versions import Kind
+from processor.protocol.jobs.kinds import JOBS, RESULTS
 
 PACKAGE = Path(__file__).parents[3] / "processor"
 FILE = Path(__file__).with_name("schemas.json")
@@ -30,12 +31,13 @@ WORDS = ("title", "description")
 
 
 def kinds() -> dict[str, Kind[Any]]:
-    """Every kind that some module defines, by name."""
+    """Every kind that some module defines, by name; without jobs and what came of them: what another version of this
+    program left of those is dropped, and the job done again."""
     defining = [path for path in sorted(PACKAGE.rglob("*.py")) if " Kind(" in path.read_text()]
     names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in defining]
     modules = [importlib.import_module(name) for name in names]
     found = {kind for module in modules for kind in vars(module).values() if isinstance(kind, Kind)}
-    return {kind.name: kind for kind in found}
+    return {kind.name: kind for kind in found - {*JOBS, *RESULTS}}
 
 
 def schema(fields: type[Fields]) -> Any:

@@ -68,6 +68,19 @@ def test_a_new_block_ends_the_wait_also_one_that_came_before_it() -> None:
         node.news.put(None)
 
 
+def test_what_ends_on_this_machine_ends_the_wait_without_the_least_that_blocks_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heads, "LEAST_WAIT", LONG)
+    done = threading.Event()
+    with Heads([], done) as waiting:
+        done.set()
+        assert waited(waiting) < LONG / 2
+        assert not done.is_set(), "it ends one wait"
+        threading.Timer(0.1, done.set).start()
+        assert waited(waiting) < LONG / 2
+
+
 def test_a_node_that_floods_with_news_hurries_nobody() -> None:
     flooding = threading.Event()
 

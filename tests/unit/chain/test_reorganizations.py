@@ -126,7 +126,7 @@ def test_an_update_in_a_block_that_was_replaced_counts_as_not_seen_and_one_below
     for update, block in zip(updates, (2, 4), strict=True):
         journal.save_update(update)
         journal.see_update(update, block, claimed_ms=5)
-        journal.finish_update(update)
+        journal.finish_updates(block)
     for _ in range(5):
         chain.grow()
         look()

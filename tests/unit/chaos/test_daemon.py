@@ -35,7 +35,7 @@ def test_cycles_with_trouble_do_not_count_as_recovery() -> None:
 def test_a_training_is_under_way_between_its_first_and_its_last_step() -> None:
     metrics = Metrics()
     assert steps_in(generate_latest(metrics.registry)) == (0, 0)
-    metrics.training(3, 10)
+    metrics.training(3, 10, None)
     assert steps_in(generate_latest(metrics.registry)) == (3, 10)
 
 

@@ -73,13 +73,18 @@ def evidence(**changes: Any) -> Evidence:
         audited=Audited(0, ()),
         texts={"client-1/log.jsonl": '{"event": "submitted"}'},
         secrets={"private key": ("ab" * 32,), "passphrase": ("correct horse",), "sealing secret": ("cd" * 32,)},
-        saved=tuple(Saved(address, 1, KEY, "Qmbase", f"Qm{address[-1]}") for address in (ALICE, BOB)),
+        saved=tuple(saved(address) for address in (ALICE, BOB)),
         names={ALICE: "client-1", BOB: "client-2"},
         hostile=MALLORY,
         hostile_done=(Submission(1, KEY, "NaN", Update("Qm3")),),
         disturbances=(),
+        at_work={address: COMPUTE[address] / 1000 + 0.2 for address in (ALICE, BOB)},
     )
     return replace(whole, **changes)
+
+
+def saved(address: str, **changes: Any) -> Saved:
+    return replace(Saved(address, 1, KEY, "Qmbase", f"Qm{address[-1]}", COMPUTE[address]), **changes)
 
 
 def changed(index: int = 0, **changes: Any) -> Evidence:
@@ -143,11 +148,11 @@ def test_an_update_that_was_made_and_replaced_is_noticed_though_nobody_sent_it()
 
 
 @pytest.mark.parametrize(("key", "base"), [(b"\2" * 32, "Qmbase"), (KEY, "Qmotherbase")])
-def test_another_update_for_a_round_that_was_opened_anew_is_fine(key: bytes, base: str) -> None:
+def test_another_update_for_a_round_that_was_opened_again_is_fine(key: bytes, base: str) -> None:
     """After a reorganization, under another key or out of another model."""
     sent = (*evidence().sent, Sent(ALICE, 1, key, "Qmother"))
-    saved = (*evidence().saved, Saved(ALICE, 1, key, base, "Qmother"))
-    assert violations(evidence(sent=sent, saved=saved)) == []
+    both = (*evidence().saved, saved(ALICE, sealing_key=key, base=base, cid="Qmother", compute_ms=100))
+    assert violations(evidence(sent=sent, saved=both)) == []
 
 
 def test_an_update_on_chain_that_was_never_broadcast_is_noticed() -> None:
@@ -202,6 +207,19 @@ def test_an_update_that_could_not_be_fetched_is_excused_by_a_disturbance_alone()
     hindered = replace(peaceful, disturbances=(Disturbance("organization", TRAINED, TRAINED + 5),))
     assert found(hindered) == "audit: round 11: model"
     assert lost(hindered) == ["round 1: the organization could not fetch the update of client-1"]
+
+
+def test_compute_time_that_a_worker_did_not_have_is_noticed() -> None:
+    """What a client measures in all is at most the time that its worker was at work: nothing counts twice."""
+    twice = (saved(ALICE), saved(ALICE, round=2, cid="Qmother"), saved(BOB))
+    assert found(evidence(saved=twice)) == (
+        "client-1 measured 2000 ms of compute, and its worker was at work for 1.2 s"
+    )
+
+
+def test_a_claim_above_what_was_measured_is_noticed() -> None:
+    low = (saved(ALICE, compute_ms=999), saved(BOB))
+    assert found(evidence(saved=low)) == "client-1 claimed 1000 ms in round 1, and measured 999"
 
 
 def test_a_reward_that_is_wrong_or_was_never_claimed_is_noticed() -> None:

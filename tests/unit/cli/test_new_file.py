@@ -13,6 +13,7 @@ from processor.cli.new_file import new_file
 from processor.config import client_template, organization_template
 from processor.errors import ConfigurationError, KoinonError
 from processor.learning.tasks import get_task
+from processor.worker.jobs.reading import own_data
 
 
 def test_a_file_that_exists_is_left_as_it_is(tmp_path: Path) -> None:
@@ -53,4 +54,4 @@ def test_data_is_one_partys_share_of_the_digits(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["data", "digits", "--client", "1", "--out", str(out), "--json"])
     found = json.loads(result.output)
     assert found["file"] == str(out) and len(found["classes"]) == 2
-    assert len(get_task("digits", {}).load(out)) == found["samples"]
+    assert len(own_data(get_task("digits", {}), out)) == found["samples"]

@@ -22,6 +22,6 @@ def test_a_journal_of_an_earlier_version_is_looked_into_and_left_as_it_is(tmp_pa
     with journal_of(tmp_path, federation, CLIENT) as journal:
         assert (journal.metered_ms(3, KEY), journal.update_for(3, KEY, BASE)) == (1200, update_of(tmp_path))
         with pytest.raises(JournalError, match="readonly"):
-            journal.add_metered(3, KEY, 1)
+            journal.keep_metered(3, KEY, 1)
     assert rows_in(journal_path(tmp_path)) == before
     assert [file.name for file in tmp_path.iterdir()] == ["journal.sqlite"]

@@ -66,7 +66,7 @@ def test_the_copy_knows_what_the_daemon_knows_and_the_original_is_left_as_it_is(
         assert remembered(copy) == update_of(copy)
         assert agreed(copy, LOG) == {DIGEST}
         with Journal(journal_path(copy), 1, FEDERATION, ME) as journal:
-            journal.add_metered(1, KEY, 5)
+            journal.keep_metered(1, KEY, 5)
     assert contents(tmp_path) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from processor.chain.vouchers import sign_voucher
 from processor.cid import cid_of
 from processor.daemons.consents import agree, consent_path
 from processor.daemons.updates import keep_update
+from processor.journal import SavedUpdate
 from processor.protocol.receipts import sign_receipt
 from processor.protocol.relaying import (
     Handed,
@@ -65,9 +67,16 @@ def test_a_receipt_has_its_golden_bytes() -> None:
 
 def test_the_note_of_a_saved_update_has_its_golden_bytes(tmp_path: Path) -> None:
     (tmp_path / "sealed").write_bytes(b"sealed")
-    update = keep_update(tmp_path / "updates", tmp_path / "sealed", 3, b"\x11" * 32, cid_of(b"base"), 812, 250, 4000)
-    note = update.path.with_name(update.cid + ".json").read_bytes()
-    assert cid_of(note) == "QmUJYxJH3zWf5Q9gZHBYVfx7t1fJLcDHE14mEjeSRu3Pse"
+    (tmp_path / "state").write_bytes(b"state")
+    cid, folder = cid_of(b"sealed"), tmp_path / "updates"
+    before = SavedUpdate(3, b"\x11" * 32, cid_of(b"base"), cid, folder / cid, 812, 250, 4000)
+    released = replace(before, state=cid_of(b"state"), epsilon=0.5)
+    for update, state, note in (
+        (before, None, "QmUJYxJH3zWf5Q9gZHBYVfx7t1fJLcDHE14mEjeSRu3Pse"),
+        (released, tmp_path / "state", "QmctZrxcT1wwX6B7Z1HqyrVCVrxGH9GKpqg4EVEBmvJBtu"),
+    ):
+        keep_update(folder, update, tmp_path / "sealed", state)
+        assert cid_of((folder / f"{cid}.json").read_bytes()) == note
 
 
 def test_a_consent_has_its_golden_bytes(tmp_path: Path) -> None:

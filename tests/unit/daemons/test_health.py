@@ -49,7 +49,7 @@ def test_health_turns_with_the_clock_and_back_with_a_sign_of_life() -> None:
         ticks.now = 61
         status, words, _ = ask(port, "/healthz?verbose")
         assert status == 503 and "61 s" in words
-        metrics.training(1, 2)
+        metrics.beat()
         assert ask(port, "/healthz")[0] == 200
 
 

@@ -32,10 +32,11 @@ from processor.errors import (
     StorageError,
     Unfinished,
     Unreadable,
+    WorkerDied,
     WrongAddress,
 )
 from processor.metrics import Metrics
-from processor.protocol.decide import Claim, OpenRound, Publish, Register, SetInitialModel, Stop, Train, Wait
+from processor.protocol.decide import Claim, OpenRound, Publish, Register, SetInitialModel, Stop, Train, Wait, Working
 
 LOG = structlog.get_logger()
 
@@ -116,6 +117,7 @@ PASSING: list[BaseException] = [
     OutOfMemory("too little"),
     JournalBusy("the disk is full"),
     Unreadable("update: was truncated while it was read"),
+    WorkerDied("the worker was killed by SIGKILL"),
     OSError(errno.ENOSPC, "No space left on device", "/state/work"),
     OSError(errno.EDQUOT, "Disk quota exceeded"),
     OSError(errno.EIO, "Input/output error"),
@@ -183,6 +185,12 @@ def test_once_goes_on_until_there_is_nothing_to_do_now() -> None:
     script = Script([Register(), Train(1), Wait("our update is in"), Train(2)])
     assert script.run(once=True) == ["waiting"]
     assert (script.calls, script.pauses) == (3, [])
+
+
+def test_once_goes_on_while_something_is_at_work() -> None:
+    script = Script([Working("round 1: training"), Working("round 1: training"), Train(1), Wait("our update is in")])
+    assert script.run(once=True) == ["waiting", "waiting"]
+    assert (script.calls, script.pauses) == (4, [2.0, 2.0])
 
 
 @pytest.mark.parametrize("error", PASSING, ids=str)

@@ -12,9 +12,10 @@ import structlog
 
 from processor.daemons.base import journal_path
 from processor.daemons.recovery import keep_secret, open_journal, saved_secrets
-from processor.daemons.updates import keep_update
-from processor.errors import JournalError, NewerVersion
+from processor.daemons.updates import files_of, private_state
+from processor.errors import IntegrityError, JournalError, NewerVersion
 from processor.journal import Journal, SavedSecret
+from tests.unit.daemons.saved import keep, kept, made
 
 FEDERATION = "0x5B38Da6a701c568545dCfcB03FcB875f56beddC4"
 CLIENT = "0xAb8483F64d9C6d1EcF9b849Ae677dD3315835cb2"
@@ -44,18 +45,51 @@ def test_a_damaged_journal_is_set_aside_and_made_again(tmp_path: Path) -> None:
 
 
 def test_an_update_and_a_secret_that_were_saved_outlive_the_journal(tmp_path: Path) -> None:
-    sealed = tmp_path / "sealed"
-    sealed.write_bytes(b"a sealed update" * 100)
     with opened(tmp_path) as journal:
-        update = keep_update(tmp_path / "updates", sealed, 3, KEY, BASE, 1200, 360, 4000)
+        update = keep(tmp_path, made(tmp_path, 3, KEY, BASE, epsilon=0.5))
         keep_secret(tmp_path, SECRET)
         journal.save_update(update)
         journal.save_secret(SECRET)
     damage(tmp_path)
     with opened(tmp_path) as journal:
         assert journal.update_for(3, KEY, BASE) == update
+        assert (update.epsilon, journal.private_state()) == (0.5, update.state)
         assert journal.secret_for(KEY) == SECRET
         assert journal.key_for_opening(3, BASE, BASE) == KEY
+
+
+@pytest.mark.parametrize("rounds", [(1, 2, 3), (3, 1, 2)])
+def test_without_the_journal_releases_go_on_from_the_last_one(tmp_path: Path, rounds: tuple[int, ...]) -> None:
+    """Whatever the rounds: a deep reorganization leads back to earlier ones."""
+    *_, last = [kept(tmp_path, round, release=release) for release, round in enumerate(rounds, start=1)]
+    with opened(tmp_path) as journal:
+        assert len(journal.updates()) == 3
+        assert journal.private_state() == last.state
+
+
+def test_without_the_journal_a_private_state_that_is_damaged_ends_releases_but_not_the_daemon(tmp_path: Path) -> None:
+    damaged, _ = kept(tmp_path, 1, release=2), kept(tmp_path, 2, release=1)
+    files_of(damaged)[2].write_bytes(b"")
+    with opened(tmp_path) as journal:
+        assert journal.update_for(1, damaged.sealing_key, damaged.base) == damaged
+        with pytest.raises(IntegrityError, match="is lost"):
+            private_state(tmp_path / "updates", journal)
+
+
+def test_whoever_opens_the_journal_leaves_what_it_does_not_name(tmp_path: Path) -> None:
+    """A dry run does so while a daemon is at work in the same folder of updates: to sweep is for that daemon alone."""
+    unfinished = tmp_path / "updates" / ".unfinished"
+    unfinished.parent.mkdir()
+    unfinished.touch()
+    opened(tmp_path).close()
+    assert unfinished.exists()
+
+
+def test_a_private_state_of_a_newer_version_ends_the_daemon_which_names_it(tmp_path: Path) -> None:
+    path = files_of(kept(tmp_path))[2]
+    path.write_bytes(path.read_bytes().replace(b'version\\":1', b'version\\":2'))
+    with pytest.raises(NewerVersion, match=f"{path}: .*private-state has version 2, this program reads up to 1"):
+        opened(tmp_path)
 
 
 @pytest.mark.parametrize("lost", ["deleted", "emptied"])

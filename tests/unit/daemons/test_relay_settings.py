@@ -29,7 +29,7 @@ def filled(more: str = "") -> str:
 def test_the_template_with_what_is_empty_filled_in_is_a_configuration(tmp_path: Path) -> None:
     settings = load_relay({}, written(tmp_path, filled()), {})
     assert settings.listen == ("127.0.0.1", 8700) and settings.wallet == tmp_path / "wallet.json"
-    assert settings.network.rpc == ("http://127.0.0.1:8545",) and settings.network.store is None
+    assert settings.network.rpc == ("http://127.0.0.1:8545",) and settings.network.storage == ()
     assert settings.claim_threshold is None and settings.state.parts[-3:-1] == ("relay", FEDERATION)
 
 

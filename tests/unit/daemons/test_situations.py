@@ -9,7 +9,7 @@ from processor.chain.snapshot import Snapshot
 from processor.config import ClientSettings, OrganizationSettings
 from processor.daemons.outbox import Outbox
 from processor.daemons.situations import SeenByClient, SeenByOrganization
-from processor.protocol.decide import Claim, Wait, decide_client, decide_organization
+from processor.protocol.decide import Claim, Wait, Working, decide_client, decide_organization
 from processor.types import ZERO_ADDRESS, FederationTerms, Phase
 from tests.unit.protocol.views import client_view, round_view
 
@@ -47,10 +47,20 @@ def must_not_be_asked(snapshot: Snapshot) -> str | None:
     raise AssertionError("the round need not be looked into")
 
 
-def client(snapshot: Asked, **settings: Any) -> SeenByClient:
+def client(snapshot: Asked, underway: str | None = None, **settings: Any) -> SeenByClient:
     said = cast(ClientSettings, Asked(claim_threshold=1, **settings))
     outbox = cast(Outbox, NothingPending())
-    return SeenByClient(cast(Snapshot, snapshot), CLIENT, outbox, said, None, must_not_be_asked)
+    return SeenByClient(
+        snapshot=cast(Snapshot, snapshot),
+        address=CLIENT,
+        transactions=outbox,
+        settings=said,
+        saved=None,
+        trained=False,
+        underway=underway,
+        refuse=must_not_be_asked,
+        passing=lambda key: False,
+    )
 
 
 def organization(snapshot: Asked, **settings: Any) -> SeenByOrganization:
@@ -63,6 +73,12 @@ def test_a_member_that_a_round_does_not_wait_for_asks_only_whether_the_federatio
         snapshot = Asked(view=view, closed=False, federation=Money())
         assert isinstance(decide_client(client(snapshot)), Wait)
         assert snapshot.asked == ["view", "closed"]
+
+
+def test_a_member_whose_worker_trains_looks_into_the_round_no_more() -> None:
+    snapshot = Asked(view=round_view(client=client_view(selected=True)), closed=False, federation=Money())
+    assert decide_client(client(snapshot, underway="training")) == Working("round 1: training")
+    assert snapshot.asked == ["view", "closed"]
 
 
 def test_a_member_that_is_owed_something_asks_for_nothing_else() -> None:

@@ -31,20 +31,33 @@ ROWS: Rows = {
 
 def write_version_3(path: Path, rows: Rows = ROWS) -> None:
     """A journal of version 3 with these rows, as a daemon leaves it that ended."""
+    _write(path, 3, rows)
+
+
+def write_version_4(path: Path, rows: Rows = ROWS) -> None:
+    """A journal of version 4 with what these rows of version 3 say."""
+    _write(path, 4, _named(rows))
+
+
+def make_version_3(database: sqlite3.Connection, rows: Rows) -> None:
+    _make(database, 3, rows)
+
+
+def _write(path: Path, version: int, rows: Rows) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(0o600)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = WAL")
-        make_version_3(database, rows)
+        _make(database, version, rows)
 
 
-def make_version_3(database: sqlite3.Connection, rows: Rows) -> None:
-    database.executescript((Path(__file__).parent / "versions" / "journal-3.sql").read_text())
+def _make(database: sqlite3.Connection, version: int, rows: Rows) -> None:
+    database.executescript((Path(__file__).parent / "versions" / f"journal-{version}.sql").read_text())
     database.execute("INSERT INTO identity VALUES (1337, ?, ?)", (FEDERATION, CLIENT))
     for table, values in rows.items():
         for row in values:
             database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-    database.execute("PRAGMA user_version = 3")
+    database.execute(f"PRAGMA user_version = {version}")
 
 
 def rows_in(path: Path) -> tuple[int, dict[str, list[tuple[object, ...]]]]:
@@ -55,8 +68,14 @@ def rows_in(path: Path) -> tuple[int, dict[str, list[tuple[object, ...]]]]:
     return version, tables
 
 
-def with_names(tables: Rows) -> dict[str, list[tuple[object, ...]]]:
-    """What version 4 makes of version 3: of each update the file's name."""
+def brought_forward(tables: Rows) -> dict[str, list[tuple[object, ...]]]:
+    """What version 5 makes of version 3 or 4: of each update the file's name, and that no private state of it is known
+    nor what it spent."""
+    named = _named(tables)
+    return {**named, "updates": [(*row, None, None) for row in named["updates"]]}
+
+
+def _named(tables: Rows) -> dict[str, list[tuple[object, ...]]]:
     at = PATH_COLUMN
-    named = [(*row[:at], Path(str(row[at])).name, *row[at + 1 :]) for row in tables["updates"]]
+    named = [(*row[:at], Path(str(row[at])).name, *row[at + 1 :]) for row in tables.get("updates", [])]
     return {**tables, "updates": named}

@@ -21,7 +21,7 @@ path = Path(sys.argv[1])
 file = updates_folder(path.parent) / "file"
 journal = Journal(path, 1337, sys.argv[2], sys.argv[3])
 for count in range(1, 1_000_000):
-    journal.add_metered(0, bytes(32), 1)
+    journal.keep_metered(0, bytes(32), count)
     journal.save_update(SavedUpdate(count, bytes(32), "base", "cid", file, 1, 1, 1))
     print(count, flush=True)
 """

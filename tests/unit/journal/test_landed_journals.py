@@ -12,7 +12,7 @@ from processor.journal.copies import copy_path
 from processor.journal.schema import JOURNAL
 from tests.landed.relocate import LANDED, MOMENTS, expected
 from tests.landed.said import said
-from tests.unit.journal.landed import rows_in, with_names
+from tests.unit.journal.landed import brought_forward, rows_in
 
 
 @pytest.mark.parametrize("name", expected()["wallets"])
@@ -32,4 +32,4 @@ def test_a_journal_that_landed_says_what_it_said_and_finds_its_updates(moment: s
             assert [update.path for update in kept] == [state / "updates" / update.cid for update in kept]
             assert kept or not journal.updates()
     assert version == 3 and rows_in(copy_path(path, 3)) == (-3, before)
-    assert rows_in(path) == (JOURNAL.version, with_names(before))
+    assert rows_in(path) == (JOURNAL.version, brought_forward(before))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,7 +32,7 @@ from processor.journal.migration import migrate
 from processor.journal.schema import JOURNAL
 from tests.unit.journal.children import in_a_child
 from tests.unit.journal.examples import BASE, CID, CLIENT, FEDERATION, KEY, OTHER_KEY, opened, update_of
-from tests.unit.journal.landed import make_version_3, rows_in, with_names, write_version_3
+from tests.unit.journal.landed import brought_forward, make_version_3, rows_in, write_version_3, write_version_4
 
 NOW = JOURNAL.version
 PARTS = ("migration", "copies", "format", "schema")
@@ -62,10 +63,15 @@ def open_elsewhere(path: Path) -> Iterator[sqlite3.Connection]:
         yield other
 
 
-def test_everything_is_the_same_and_of_an_update_the_files_name_is_kept(old: Path) -> None:
-    _, before = rows_in(old)
-    opened(old).close()
-    assert rows_in(old) == (NOW, with_names(before))
+@pytest.mark.parametrize("write", [write_version_3, write_version_4])
+def test_everything_is_the_same_and_of_an_update_the_files_name_is_kept(
+    path: Path, write: Callable[[Path], None]
+) -> None:
+    write(path)
+    version, before = rows_in(path)
+    opened(path).close()
+    assert rows_in(path) == (NOW, brought_forward(before))
+    assert rows_in(copy_path(path, version)) == (-version, before)
 
 
 def test_intents_updates_secrets_and_metered_time_are_those_that_were_written(old: Path) -> None:
@@ -102,7 +108,7 @@ def test_every_update_is_the_same_but_for_the_folder_of_its_file(
         make_version_3(database, {"updates": rows})
         JOURNAL.bring_forward(database)
         found = database.execute("SELECT * FROM updates ORDER BY rowid").fetchall()
-    assert found == with_names({"updates": rows})["updates"]
+    assert found == brought_forward({"updates": rows})["updates"]
 
 
 def test_what_a_killed_daemon_wrote_last_is_part_of_it(old: Path, tmp_path: Path) -> None:
@@ -208,7 +214,7 @@ def test_who_only_reads_sees_what_a_daemon_of_the_version_before_has_open(old: P
             assert reader.update_for(3, KEY, BASE) == update_of(old.parent)
             assert reader.metered_ms(4, KEY) == 1
             with pytest.raises(JournalError, match="readonly"):
-                reader.add_metered(4, KEY, 1)
+                reader.keep_metered(4, KEY, 1)
         assert rows_in(old) == before and not copy_path(old, 3).exists()
         other.execute("UPDATE metered SET ms = 2 WHERE round = 4")
     assert (4, KEY, 2) in rows_in(old)[1]["metered"]
@@ -235,26 +241,23 @@ def test_programs_that_start_at_once_bring_it_forward_once(old: Path, monkeypatc
     monkeypatch.setattr("processor.journal.database.PATIENCE", 60.0)
     _, before = rows_in(old)
 
-    def add() -> None:
+    def add(round: int) -> None:
         with opened(old) as journal:
-            journal.add_metered(9, KEY, 1)
+            journal.keep_metered(round, KEY, 1)
+            time.sleep(0.2 * (round % 2))  # some stay
 
-    def add_and_stay() -> None:
-        with opened(old) as journal:
-            journal.add_metered(9, KEY, 1)
-            time.sleep(0.2)
-
-    children = [in_a_child(each) for each in (add, add_and_stay) * 4]
+    rounds = range(10, 18)
+    children = [in_a_child(partial(add, round)) for round in rounds]
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
     version, after = rows_in(old)
-    assert version == NOW and after["metered"] == [*before["metered"], (9, KEY, 8)]
+    assert version == NOW and sorted(after["metered"]) == [*before["metered"], *((round, KEY, 1) for round in rounds)]
     assert rows_in(copy_path(old, 3)) == (-3, before)
 
 
 def test_who_comes_second_finds_it_done_while_the_first_has_it_open(old: Path) -> None:
     with opened(old) as first:
         migrate(old, JOURNAL, patience=0)  # as decided when it was of version 3
-        first.add_metered(9, KEY, 1)
+        first.keep_metered(9, KEY, 1)
     assert rows_in(old)[0] == NOW
 
 
@@ -272,10 +275,10 @@ def test_wherever_it_is_killed_it_is_of_one_version_or_the_other_and_goes_on(old
         ended = os.waitpid(child, 0)[1]
         assert ended in (0, signal.SIGKILL)
         found = rows_in(path)
-        assert found in ((3, before), (NOW, with_names(before)))
+        assert found in ((3, before), (NOW, brought_forward(before)))
         versions.add(found[0])
         opened(path).close()
-        assert rows_in(path) == (NOW, with_names(before))
+        assert rows_in(path) == (NOW, brought_forward(before))
         assert rows_in(copy_path(path, 3)) == (-3, before)
         assert len(list(path.parent.iterdir())) == 2
         if ended == 0:
@@ -298,7 +301,7 @@ def test_a_disk_that_is_full_leaves_it_as_it_is_until_there_is_room(
             opened(old)
     assert rows_in(old) == (3, before) and [file.name for file in old.parent.iterdir()] == [old.name]
     opened(old).close()
-    assert rows_in(old) == (NOW, with_names(before))
+    assert rows_in(old) == (NOW, brought_forward(before))
 
 
 def test_a_step_that_fails_leaves_it_as_it_is(old: Path) -> None:

@@ -50,9 +50,9 @@ def test_a_journal_that_another_process_holds_is_busy_and_not_damaged(
     with opened(path) as journal, sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalBusy, match="locked"):
-            journal.add_metered(1, KEY, 1)
+            journal.keep_metered(1, KEY, 1)
         other.execute("ROLLBACK")
-        journal.add_metered(1, KEY, 1)
+        journal.keep_metered(1, KEY, 1)
 
 
 def test_a_full_disk_is_waited_out(update: SavedUpdate, path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_full_disk_is_waited_out(update: SavedUpdate, path: Path) -> None:
     [
         (1, "finish there .claim, leave, withdraw. with the version of Koinon that wrote it"),
         (2, "finish there .claim, leave, withdraw. with the version of Koinon that wrote it"),
-        (5, "this program reads up to 4: update Koinon"),
+        (6, "this program reads up to 5: update Koinon"),
     ],
 )
 @pytest.mark.parametrize("read_only", [False, True])

@@ -54,7 +54,7 @@ def check(path: Path, metered: int = 1200) -> None:
         assert reader.metered_ms(3, KEY) == metered
         assert reader.update_for(3, KEY, BASE) == update_of(path.parent)
         with pytest.raises(JournalError, match="readonly"):
-            reader.add_metered(3, KEY, 1)
+            reader.keep_metered(3, KEY, 1)
 
 
 @WRITTEN
@@ -168,8 +168,8 @@ def test_a_reader_of_a_mount_that_is_read_only_reads(path: Path) -> None:
 
 def test_a_copy_is_of_one_moment_whatever_a_daemon_writes_meanwhile(path: Path, tmp_path: Path) -> None:
     with opened(path) as journal:
-        journal.add_metered(1, KEY, 1)
-        journal.add_metered(2, KEY, 1)
+        journal.keep_metered(1, KEY, 1)
+        journal.keep_metered(2, KEY, 1)
 
     def write() -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as database:
@@ -220,5 +220,5 @@ def test_one_that_is_written_to_all_the_time_is_busy(
 
 def test_a_reader_of_what_is_its_own_sees_what_is_written_later(path: Path) -> None:
     with opened(path) as journal, opened(path, read_only=True) as reader:
-        journal.add_metered(1, KEY, 1)
+        journal.keep_metered(1, KEY, 1)
         assert reader.metered_ms(1, KEY) == 1

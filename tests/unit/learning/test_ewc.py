@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from processor.artifacts.dataset import Dataset
 from processor.errors import ArtifactError
 from processor.learning.ewc import Anchor, fisher_information, merge, proximal_step
 from processor.learning.models import build_model
+from processor.learning.tasks import get_task
 
 numbers = st.floats(-1e3, 1e3, width=32)
 fishers = st.floats(0, 1e6, width=32)
@@ -102,6 +104,12 @@ def test_where_no_anchor_pulls_the_first_centre_stays() -> None:
     assert merged.centre["theta"].tolist() == [3.0, 2.5] and merged.fisher["theta"].tolist() == [0.0, 4.0]
 
 
+def fisher_of(module: nn.Module, features: np.ndarray, max_samples: int, chunk: int = 16) -> dict[str, np.ndarray]:
+    """That of a module whose outputs are the logits of classes; no label has a part in it."""
+    task = get_task("classification", {"features": features.shape[1], "classes": 2})
+    return fisher_information(module, task, Dataset(features, np.zeros(len(features), np.int64)), max_samples, chunk)
+
+
 def test_the_fisher_of_a_linear_softmax_is_the_analytic_one() -> None:
     """F of weight (k, i) is mean_x x_i^2 p_k (1 - p_k), of bias k mean_x p_k (1 - p_k)."""
     module = build_model("mlp", {"inputs": 5, "hidden": [], "outputs": 4}, seed=1)
@@ -109,7 +117,7 @@ def test_the_fisher_of_a_linear_softmax_is_the_analytic_one() -> None:
     with torch.no_grad():
         p = module(torch.from_numpy(features)).softmax(dim=1).double().numpy()
     variance = p * (1 - p)
-    fisher = fisher_information(module, features, max_samples=100, chunk=8)
+    fisher = fisher_of(module, features, max_samples=100, chunk=8)
     np.testing.assert_allclose(fisher["layer1.weight"], variance.T @ features.astype(float) ** 2 / 33, rtol=1e-4)
     np.testing.assert_allclose(fisher["layer1.bias"], variance.mean(axis=0), rtol=1e-4)
 
@@ -130,7 +138,7 @@ def fisher_by_loop(module: nn.Module, features: np.ndarray) -> dict[str, Tensor]
 def test_the_fisher_of_a_deep_model_is_the_one_of_a_loop_over_samples_and_classes(chunk: int) -> None:
     module = build_model("mlp", {"inputs": 6, "hidden": [7, 5], "outputs": 3}, seed=2)
     features = np.random.default_rng(1).normal(size=(10, 6)).astype(np.float32)
-    fisher = fisher_information(module, features, max_samples=10, chunk=chunk)
+    fisher = fisher_of(module, features, max_samples=10, chunk=chunk)
     expected = fisher_by_loop(module, features)
     assert fisher.keys() == expected.keys()
     for name, array in fisher.items():
@@ -141,14 +149,14 @@ def test_the_fisher_of_a_deep_model_is_the_one_of_a_loop_over_samples_and_classe
 def test_at_most_the_asked_number_of_samples_is_used_spread_over_all() -> None:
     module = build_model("mlp", {"inputs": 2, "hidden": [], "outputs": 2}, seed=0)
     features = np.random.default_rng(2).normal(size=(10, 2)).astype(np.float32)
-    some = fisher_information(module, features, max_samples=5)
-    np.testing.assert_array_equal(some["layer1.bias"], fisher_information(module, features[::2], 5)["layer1.bias"])
+    some = fisher_of(module, features, max_samples=5)
+    np.testing.assert_array_equal(some["layer1.bias"], fisher_of(module, features[::2], max_samples=5)["layer1.bias"])
 
 
 def test_estimating_the_fisher_leaves_the_model_as_it_was() -> None:
     module = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    fisher_information(module, np.ones((4, 3), np.float32), max_samples=4)
+    fisher_of(module, np.ones((4, 3), np.float32), max_samples=4)
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert all(parameter.grad is None for parameter in module.parameters())
 
@@ -159,5 +167,5 @@ def test_the_fisher_vanishes_where_the_model_is_certain(seed: int) -> None:
     module = build_model("mlp", {"inputs": 2, "hidden": [3], "outputs": 2}, seed)
     with torch.no_grad():
         module.get_parameter("layer2.bias").copy_(torch.tensor([200.0, -200.0]))
-    fisher = fisher_information(module, np.ones((1, 2), np.float32), max_samples=1)
+    fisher = fisher_of(module, np.ones((1, 2), np.float32), max_samples=1)
     assert all(float(array.max()) < 1e-12 for array in fisher.values())

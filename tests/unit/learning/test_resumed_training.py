@@ -14,17 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from processor.artifacts.checkpoint import Work
+from processor.artifacts.dataset import Dataset
 from processor.artifacts.plan import LocalWork, Optimizer
 from processor.cid import cid_of
 from processor.errors import Interrupted
-from processor.learning.checkpoint import Job, load_checkpoint, save_checkpoint
+from processor.learning.checkpoint import load_checkpoint, save_checkpoint
 from processor.learning.ewc import Anchor, FisherSums, fisher_information, rows_used
-from processor.learning.tasks import Dataset
+from processor.learning.tasks import get_task
 from processor.learning.trainer import SEED_BITS, Progress, train
 
 FEATURES, CLASSES = 4, 3
 BASE, PLAN_CID = cid_of(b"base"), cid_of(b"plan")
 FISHER_SAMPLES, CHUNK = 20, 4
+TASK = get_task("classification", {"features": FEATURES, "classes": CLASSES})
 
 
 def net() -> nn.Module:
@@ -44,7 +47,7 @@ def data(count: int) -> Dataset:
 
 
 @dataclass(frozen=True)
-class Work:
+class Whole:
     """A whole local work: training with an anchor, then the Fisher information."""
 
     dataset: Dataset
@@ -53,15 +56,15 @@ class Work:
     seed: int
 
     @property
-    def job(self) -> Job:
+    def work(self) -> Work:
         count = len(self.dataset)
         steps, rows = self.local.steps_of(count), rows_used(count, FISHER_SAMPLES)
-        return Job(1, "ab" * 32, BASE, PLAN_CID, samples=count, steps=steps, rows=rows)
+        return Work(1, "ab" * 32, BASE, PLAN_CID, samples=count, steps=steps, rows=rows)
 
     @property
     def moments(self) -> int:
         """How often it can be stopped: after every step and every chunk."""
-        return self.job.steps + -(-self.job.rows // CHUNK)
+        return self.work.steps + -(-self.work.rows // CHUNK)
 
     def do(
         self, module: nn.Module, progress: Progress, sums: FisherSums, between: Callable[[], None]
@@ -69,6 +72,7 @@ class Work:
         start = {name: parameter.detach().clone() for name, parameter in net().named_parameters()}
         train(
             module,
+            TASK,
             self.dataset,
             optimizer=Optimizer("sgd", learning_rate=0.1, momentum=self.momentum),
             work=self.local,
@@ -79,7 +83,8 @@ class Work:
         )
         return fisher_information(
             module,
-            self.dataset.features,
+            TASK,
+            self.dataset,
             FISHER_SAMPLES,
             CHUNK,
             done=sums,
@@ -87,8 +92,8 @@ class Work:
         )
 
 
-works = st.builds(
-    Work,
+wholes = st.builds(
+    Whole,
     dataset=st.integers(2, 30).map(data),
     local=st.builds(LocalWork, steps=st.integers(1, 12), epochs=st.none(), batch_size=st.integers(2, 9)),
     momentum=st.sampled_from([0.0, 0.9]),
@@ -102,47 +107,49 @@ def outcome(module: nn.Module, fisher: dict[str, np.ndarray]) -> dict[str, bytes
     return state | {f"fisher of {name}": array.tobytes() for name, array in fisher.items()}
 
 
-def uninterrupted(work: Work) -> dict[str, bytes]:
+def uninterrupted(whole: Whole) -> dict[str, bytes]:
     module = net()
-    return outcome(module, work.do(module, Progress(work.seed), FisherSums(), lambda: None))
+    return outcome(module, whole.do(module, Progress(whole.seed), FisherSums(), lambda: None))
 
 
-def with_stops(work: Work, stops: set[int], path: Path) -> dict[str, bytes]:
+def with_stops(whole: Whole, stops: set[int], path: Path) -> dict[str, bytes]:
     """The same work by a series of programs, each of which ends at one of the stops and leaves a file to the next."""
     passed = 0
     while True:
-        module, progress, sums = net(), Progress(work.seed), FisherSums()
+        module, progress, sums = net(), Progress(whole.seed), FisherSums()
         if path.exists():
-            progress, sums = load_checkpoint(path, work.job, module)
+            progress, sums, _ = load_checkpoint(path, whole.work, module)
 
         def between() -> None:
             nonlocal passed
             passed += 1
             if passed in stops:
-                save_checkpoint(path, work.job, module, progress, sums)  # noqa: B023  (called in this turn only)
+                save_checkpoint(path, whole.work, module, progress, sums, passed)  # noqa: B023  (called in this turn only)
                 raise Interrupted("stopped")
 
         torch.rand(3)  # another program's random numbers are elsewhere
         try:
-            return outcome(module, work.do(module, progress, sums, between))
+            return outcome(module, whole.do(module, progress, sums, between))
         except Interrupted:
             continue
 
 
 @settings(deadline=None, max_examples=40)
-@given(works, st.data())
-def test_a_training_that_is_stopped_anywhere_and_resumed_gives_the_same_bits(work: Work, choice: st.DataObject) -> None:
-    stops = choice.draw(st.sets(st.integers(1, work.moments), max_size=4))
+@given(wholes, st.data())
+def test_a_training_that_is_stopped_anywhere_and_resumed_gives_the_same_bits(
+    whole: Whole, choice: st.DataObject
+) -> None:
+    stops = choice.draw(st.sets(st.integers(1, whole.moments), max_size=4))
     with tempfile.TemporaryDirectory() as folder:
-        assert with_stops(work, stops, Path(folder) / "checkpoint") == uninterrupted(work)
+        assert with_stops(whole, stops, Path(folder) / "checkpoint") == uninterrupted(whole)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_a_training_that_is_stopped_after_every_step_gives_the_same_bits(tmp_path: Path, momentum: float) -> None:
-    work = Work(data(13), LocalWork(steps=None, epochs=3, batch_size=5), momentum, seed=7)
-    everywhere = set(range(1, work.moments + 1))
-    assert work.moments == 8 + 4
-    assert with_stops(work, everywhere, tmp_path / "checkpoint") == uninterrupted(work)
+    whole = Whole(data(13), LocalWork(steps=None, epochs=3, batch_size=5), momentum, seed=7)
+    everywhere = set(range(1, whole.moments + 1))
+    assert whole.moments == 8 + 4
+    assert with_stops(whole, everywhere, tmp_path / "checkpoint") == uninterrupted(whole)
 
 
 def test_the_random_numbers_of_a_step_differ_from_those_of_another() -> None:
@@ -152,6 +159,7 @@ def test_the_random_numbers_of_a_step_differ_from_those_of_another() -> None:
     ones = Dataset(np.ones((4, FEATURES), np.float32), np.zeros(4, np.int64))
     train(
         module,
+        TASK,
         ones,
         optimizer=Optimizer("sgd", learning_rate=0.1, momentum=0.0),
         work=LocalWork(steps=5, epochs=None, batch_size=4),

@@ -1,105 +1,17 @@
-from __future__ import annotations
+"""The tasks that a plan can name."""
 
-import io
-import struct
-import zipfile
-from pathlib import Path
+from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import torch
 
+from processor.artifacts.dataset import Dataset
+from processor.artifacts.metrics import metric_of
 from processor.errors import ConfigurationError, DatasetError
-from processor.learning import tasks
-from processor.learning.tasks import Dataset, digits_partition, get_task, save_dataset
+from processor.learning.tasks import TASKS, Task, get_task
 
-FEATURES = np.linspace(0, 1, 3 * 64, dtype=np.float32).reshape(3, 64)
-LABELS = np.array([0, 9, 4])
-
-
-def written(path: Path, **arrays: object) -> Path:
-    np.savez(path, allow_pickle=True, **arrays)  # type: ignore[arg-type]
-    return path
-
-
-def npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
-
-def test_a_saved_data_set_is_read_back(tmp_path: Path) -> None:
-    save_dataset(tmp_path / "mine.npz", Dataset(FEATURES, LABELS))
-    read = get_task("digits", {}).load(tmp_path / "mine.npz")
-    assert np.array_equal(read.features, FEATURES) and np.array_equal(read.labels, LABELS) and len(read) == 3
-
-
-def test_a_compressed_data_set_is_read_too(tmp_path: Path) -> None:
-    np.savez_compressed(tmp_path / "mine.npz", features=FEATURES, labels=LABELS)
-    assert len(get_task("digits", {}).load(tmp_path / "mine.npz")) == 3
-
-
-@pytest.mark.parametrize(
-    ("arrays", "said"),
-    [
-        ({"features": FEATURES}, "it holds features instead of features and labels"),
-        ({"features": FEATURES, "labels": LABELS, "extra": LABELS}, "it holds extra, features, labels instead"),
-        ({"features": FEATURES[:, :63], "labels": LABELS}, r"features have shape \[3, 63\]"),
-        ({"features": FEATURES[0], "labels": LABELS}, r"features have shape \[64\]"),
-        ({"features": FEATURES, "labels": LABELS[:2]}, r"labels have shape \[2\] for 3 rows"),
-        ({"features": FEATURES, "labels": LABELS.reshape(3, 1)}, r"labels have shape \[3, 1\]"),
-        ({"features": FEATURES[:0], "labels": LABELS[:0]}, "it holds no samples"),
-        ({"features": FEATURES * np.float32("nan"), "labels": LABELS}, "not finite"),
-        ({"features": FEATURES + np.float32("inf"), "labels": LABELS}, "not finite"),
-        ({"features": FEATURES, "labels": LABELS + 1}, "labels run from 1 to 10"),
-        ({"features": FEATURES, "labels": LABELS - 1}, "labels run from -1 to 8"),
-        ({"features": FEATURES.astype(np.float64), "labels": LABELS}, r"features are float64; convert with"),
-        ({"features": FEATURES, "labels": LABELS.astype(np.int32)}, r"labels are int32; convert with"),
-        ({"features": FEATURES.astype(object), "labels": LABELS}, "features are object"),
-    ],
-)
-def test_a_wrong_data_set_is_refused_in_words(tmp_path: Path, arrays: dict[str, object], said: str) -> None:
-    path = written(tmp_path / "mine.npz", **arrays)
-    with pytest.raises(DatasetError, match=rf"(?s)mine\.npz: .*{said}.*expected an .npz file with features float32"):
-        get_task("digits", {}).load(path)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"nowhere\.npz: there is no such file"):
-        get_task("digits", {}).load(tmp_path / "nowhere.npz")
-
-
-@settings(max_examples=150)
-@given(position=st.integers(0), flipped=st.integers(1, 255))
-def test_a_damaged_file_is_refused_or_harmless(position: int, flipped: int) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, features=FEATURES, labels=LABELS)
-    damaged = bytearray(buffer.getvalue())
-    damaged[position % len(damaged)] ^= flipped
-    try:
-        read = get_task("digits", {}).load(io.BytesIO(bytes(damaged)))  # type: ignore[arg-type]
-    except DatasetError:
-        return
-    assert np.array_equal(read.features, FEATURES) and np.array_equal(read.labels, LABELS)
-
-
-def test_a_file_that_would_unpack_to_more_than_memory_should_hold_is_refused_by_its_header(tmp_path: Path) -> None:
-    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 64), }"
-    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("features.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header + b"\n")
-        archive.writestr("labels.npy", npy(LABELS))
-    with pytest.raises(DatasetError, match=r"it would take 256000000024 bytes of memory; the limit is"):
-        get_task("digits", {}).load(tmp_path / "bomb.npz")
-
-
-def test_the_limit_holds_for_features_and_labels_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_dataset(tmp_path / "mine.npz", Dataset(FEATURES, LABELS))
-    monkeypatch.setattr(tasks, "DATASET_LIMIT", FEATURES.nbytes + LABELS.nbytes)
-    get_task("digits", {}).load(tmp_path / "mine.npz")
-    monkeypatch.setattr(tasks, "DATASET_LIMIT", FEATURES.nbytes + LABELS.nbytes - 1)
-    with pytest.raises(DatasetError, match="the limit is"):
-        get_task("digits", {}).load(tmp_path / "mine.npz")
+ARGUMENTS: dict[str, dict[str, object]] = {"digits": {}, "classification": {"features": 5, "classes": 3}}
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones() -> None:
@@ -122,51 +34,50 @@ def test_wrong_arguments_of_a_task_are_refused(name: str, arguments: dict[str, o
         get_task(name, arguments)
 
 
-def test_a_classification_task_reads_vectors_of_its_own_size(tmp_path: Path) -> None:
-    mine = Dataset(np.zeros((2, 5), np.float32), np.array([2, 0]))
-    save_dataset(tmp_path / "mine.npz", mine)
-    assert len(get_task("classification", {"features": 5, "classes": 3}).load(tmp_path / "mine.npz")) == 2
+@pytest.fixture(params=sorted(TASKS))
+def task(request: pytest.FixtureRequest) -> Task:
+    return get_task(request.param, ARGUMENTS[request.param])
 
 
-def rows(dataset: Dataset) -> list[bytes]:
-    return [row.tobytes() for row in dataset.features]
+def test_what_a_task_s_models_are_compared_by_is_known_without_torch(task: Task) -> None:
+    assert task.measures[0].metric == metric_of(task.name)
 
 
-@settings(max_examples=20, deadline=None)
-@given(clients=st.integers(1, 40), seed=st.integers(0, 2**32 - 1))
-def test_every_digit_is_dealt_once(clients: int, seed: int) -> None:
-    shares, validation = digits_partition(clients, seed)
-    assert len(shares) == clients and all(len(share) for share in shares)
-    dealt = sorted(row for share in [*shares, validation] for row in rows(share))
-    assert dealt == sorted(
-        row for share in [*digits_partition(1, 0)[0], digits_partition(1, 0)[1]] for row in rows(share)
-    )
+def test_an_example_is_like_a_batch_of_data_and_has_its_size(task: Task) -> None:
+    example = task.example(3, torch.device("cpu"))
+    dataset = Dataset(example.numpy(), np.zeros(3, task.label_type))
+    task.check(dataset)
+    inputs, labels = task.batch(dataset, torch.tensor([2, 0]))
+    assert inputs.shape[1:] == example.shape[1:] and inputs.dtype == example.dtype and len(inputs) == len(labels) == 2
+    assert inputs.numpy().dtype == task.feature_type and labels.numpy().dtype == task.label_type
+    assert task.example_bytes == inputs[0].numpy().nbytes + labels[0].numpy().nbytes
 
 
-@pytest.mark.parametrize("clients", [1, 2, 3, 4, 5, 6, 13, 40])
-def test_clients_hold_two_classes_or_share_all_ten(clients: int) -> None:
-    held = [set(share.labels.tolist()) for share in digits_partition(clients, seed=3)[0]]
-    assert set.union(*held) == set(range(10))
-    if clients <= 5:
-        sizes = sorted(len(classes) for classes in held)
-        assert sum(sizes) == 10 and sizes[-1] - sizes[0] <= 1
-    else:
-        assert {len(classes) for classes in held} == {2}
+def test_an_example_on_the_device_meta_takes_no_memory(task: Task) -> None:
+    example = task.example(2**40, torch.device("meta"))
+    assert example.device.type == "meta" and len(example) == 2**40
 
 
-def test_a_fifth_of_every_class_is_held_out() -> None:
-    shares, validation = digits_partition(5, seed=0)
-    total = np.bincount(np.concatenate([validation.labels, *(share.labels for share in shares)]))
-    assert np.array_equal(np.bincount(validation.labels), np.round(total * 0.2))
+def test_loss_and_likelihood_and_measures_take_what_a_model_answers(task: Task) -> None:
+    outputs = torch.randn(task.answer(4))
+    dataset = Dataset(task.example(4, torch.device("cpu")).numpy(), np.zeros(4, task.label_type))
+    _, labels = task.batch(dataset, torch.arange(4))
+    assert task.loss(outputs, labels).shape == ()
+    weights = task.likelihood.weights(outputs)
+    assert len(weights) == 4 and bool((weights >= 0).all())
+    assert task.likelihood.scores(outputs[0]).shape == weights[0].shape
+    assert all(each.scores(outputs, labels).shape == (4,) for each in task.measures)
 
 
-def test_the_seed_decides_the_partition() -> None:
-    first, again, other = (digits_partition(5, seed) for seed in (1, 1, 2))
-    assert [rows(share) for share in first[0]] == [rows(share) for share in again[0]]
-    assert rows(first[1]) != rows(other[1])
+def test_the_rows_of_a_batch_are_those_that_were_asked_for_in_their_order() -> None:
+    features = np.arange(12, dtype=np.float32).reshape(4, 3)
+    dataset = Dataset(features, np.array([0, 1, 2, 3]))
+    inputs, labels = get_task("classification", {"features": 3, "classes": 4}).batch(dataset, torch.tensor([3, 1, 1]))
+    assert np.array_equal(inputs.numpy(), features[[3, 1, 1]]) and labels.tolist() == [3, 1, 1]
 
 
-@pytest.mark.parametrize("clients", [0, -1, 501])
-def test_more_clients_than_digits_can_serve_are_refused(clients: int) -> None:
-    with pytest.raises(ConfigurationError, match="clients of the digits task must be an integer from 1 to 500"):
-        digits_partition(clients, seed=0)
+def test_a_class_that_a_task_does_not_have_is_refused() -> None:
+    with pytest.raises(DatasetError, match="labels run from 0 to 3"):
+        get_task("classification", {"features": 1, "classes": 3}).check(
+            Dataset(np.zeros((2, 1), np.float32), np.array([0, 3]))
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from processor.chain.asset import Asset
+from processor.protocol.situations import Pending
 from processor.types import Address, FederationTerms, RoundView
 
 
@@ -35,7 +36,10 @@ class ClientSituation:
     round: RoundView | None
     has_update: bool
     unpublished: bool
-    refusal: str | None
+    trained: bool
+    underway: str | None
+    refusal: str | Pending | None
+    set_back: bool
     owed: int
     claim_threshold: int
     transaction_pending: bool

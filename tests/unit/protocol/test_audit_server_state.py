@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from processor.artifacts.plan import Plan
 from processor.artifacts.report import Report
 from processor.artifacts.state import ServerState, load_state, write_state
 from processor.chain.asset import Asset
 from processor.protocol.audit.artifacts import Workplace
 from processor.protocol.audit.server_state import check_unseen_state
 from processor.protocol.audit.verdict import Checks
+from processor.protocol.measuring import Measured, Models
 from processor.protocol.opened import Identity
 from processor.protocol.settlement import conclude
 from processor.storage import LocalStorage
@@ -29,7 +31,12 @@ OTHER: dict[str, Array] = {"moment": np.array([2.0], np.float32)}
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workplace:
-    return Workplace(Identity(31337, FEDERATION), Library(LocalStorage(tmp_path / "store")), tmp_path)
+    library = Library(LocalStorage(tmp_path / "store"))
+    return Workplace(Identity(31337, FEDERATION), library, tmp_path, never)
+
+
+def never(plan: Plan, models: Models, dataset: Path) -> Measured:
+    raise AssertionError("states are compared without a model being measured")
 
 
 def following(

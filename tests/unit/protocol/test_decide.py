@@ -19,12 +19,14 @@ from processor.protocol.decide import (
     Submit,
     Train,
     Wait,
+    Working,
     decide_client,
     decide_organization,
     entry_refusal,
     payment_step,
     voucher_refusal,
 )
+from processor.protocol.situations import Pending
 from processor.types import ZERO_ADDRESS, Admission, FederationTerms, Phase
 from tests.unit.protocol.situations import ClientSituation, Entry, OrganizationSituation, Purse
 from tests.unit.protocol.views import ADDRESS, CID, round_view
@@ -61,7 +63,10 @@ CLIENT = ClientSituation(
     round=round_view(),
     has_update=False,
     unpublished=False,
+    trained=False,
+    underway=None,
     refusal=None,
+    set_back=False,
     owed=0,
     claim_threshold=100,
     transaction_pending=False,
@@ -252,6 +257,58 @@ def test_client_is_too_late_once_training_is_over(phase: Phase) -> None:
 def test_refused_round_is_waited_out_with_its_reason() -> None:
     decision = decide_client(replace(CLIENT, refusal="pays too little"))
     assert isinstance(decision, Wait) and "pays too little" in decision.reason
+
+
+TRAINING = replace(CLIENT, underway="training")
+
+
+def test_client_whose_worker_trains_waits_for_it_whatever_its_limits_say_by_now() -> None:
+    assert decide_client(TRAINING) == Working("round 1: training")
+    assert decide_client(replace(TRAINING, refusal="it pays too little")) == Working("round 1: training")
+
+
+def test_client_claims_while_its_worker_trains() -> None:
+    assert decide_client(replace(TRAINING, owed=100)) == Claim(100)
+    assert decide_client(replace(TRAINING, owed=99)) == Working("round 1: training")
+
+
+def test_client_whose_claim_is_not_mined_yet_is_at_work_as_long_as_its_worker_trains() -> None:
+    pending = replace(TRAINING, owed=100, transaction_pending=True)
+    assert decide_client(pending) == Working("an earlier transaction is not mined yet")
+    assert decide_client(replace(pending, underway=None)) == Wait("an earlier transaction is not mined yet")
+
+
+def test_client_that_is_to_run_once_does_not_end_with_an_update_that_only_an_earlier_transaction_holds_up() -> None:
+    done = replace(CLIENT, trained=True, transaction_pending=True)
+    assert decide_client(done) == Working("an earlier transaction is not mined yet")
+
+
+def test_client_keeps_what_it_trained_though_it_would_not_begin_now() -> None:
+    late = replace(CLIENT, trained=True, refusal="the last 3 s of its training period are kept")
+    assert decide_client(late) == Train(1)
+    assert decide_client(replace(late, has_update=True)) == Submit(1)
+
+
+def test_client_whose_round_is_gone_waits_for_no_worker() -> None:
+    step = decide_client(in_round(replace(TRAINING, trained=True), phase=Phase.AGGREGATING))
+    assert step == Wait("round 1 is aggregating")
+
+
+def test_client_that_has_to_look_first_waits_for_that_and_claims_meanwhile() -> None:
+    looking = replace(CLIENT, refusal=Pending("looking at the data"))
+    assert decide_client(looking) == Working("round 1: looking at the data")
+    assert decide_client(replace(looking, owed=100)) == Claim(100)
+
+
+def test_client_of_a_federation_that_closes_while_it_trains_goes_on() -> None:
+    assert decide_client(replace(TRAINING, closed=True)) == Working("round 1: training")
+
+
+def test_client_of_a_closed_federation_does_not_stop_over_what_keeps_it_from_the_round_for_a_while() -> None:
+    refused = replace(CLIENT, closed=True, refusal="not now: the worker was killed by SIGKILL")
+    assert isinstance(decide_client(replace(refused, set_back=True)), Wait)
+    assert decide_client(replace(refused, set_back=True, owed=1)) == Claim(1)
+    assert isinstance(decide_client(refused), Stop)
 
 
 def test_client_claims_once_the_threshold_is_reached() -> None:

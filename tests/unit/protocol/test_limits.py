@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from processor.protocol.limits import (
     work_of,
 )
 from processor.protocol.rewards import guaranteed_rate
+from processor.tensors import Layout
 from processor.types import ZERO_ADDRESS
 from tests.unit.artifacts.examples import CLIENTS, PLAN
 from tests.unit.protocol.views import round_view
@@ -225,7 +227,7 @@ def test_guaranteed_reward_is_never_more_than_a_share_of_the_pool(
 
 
 def test_update_without_noise_is_public_and_spends_privacy_without_bound() -> None:
-    work = work_of(PLAN, SIZE, features=64, classes=10, samples=100)
+    work = work_of(PLAN, SIZE, example_bytes=264, outputs=10, samples=100)
     assert work.public and work.epsilon == math.inf
     assert work.parameters == 1000
 
@@ -241,17 +243,27 @@ def test_fisher_information_takes_as_many_rows_at_a_time_as_the_estimate_says() 
 
 def test_memory_without_anchor_and_momentum_is_two_models_gradients_and_the_data() -> None:
     plan = replace(PLAN, ewc=NO_EWC, optimizer=Optimizer("sgd", 0.1, 0.0))
-    data = (100 + plan.local.batch_size) * (64 * 4 + 8)
-    assert estimated_memory(plan, SIZE, 64, 10, 100) == 2 * (4 * 1000 + 16) + 4 * 1000 + data
+    data = (100 + plan.local.batch_size) * 264
+    assert estimated_memory(plan, SIZE, 264, 10, 100) == 2 * (4 * 1000 + 16) + 4 * 1000 + data
     with_momentum = replace(plan, optimizer=Optimizer("sgd", 0.1, 0.9))
-    assert estimated_memory(with_momentum, SIZE, 64, 10, 100) == estimated_memory(plan, SIZE, 64, 10, 100) + 4 * 1000
+    assert estimated_memory(with_momentum, SIZE, 264, 10, 100) == estimated_memory(plan, SIZE, 264, 10, 100) + 4 * 1000
 
 
-def test_memory_of_the_fisher_information_grows_with_rows_and_classes() -> None:
-    few = estimated_memory(PLAN, SIZE, 64, classes=10, samples=1)
+def test_memory_of_the_fisher_information_grows_with_rows_and_outputs() -> None:
+    few = estimated_memory(PLAN, SIZE, 264, outputs=10, samples=1)
     assert (
-        estimated_memory(PLAN, SIZE, 64, classes=20, samples=16)
-        - estimated_memory(PLAN, SIZE, 64, classes=10, samples=16)
+        estimated_memory(PLAN, SIZE, 264, outputs=20, samples=16)
+        - estimated_memory(PLAN, SIZE, 264, outputs=10, samples=16)
         == 8 * 1000 * 16 * 10
     )
-    assert few < estimated_memory(PLAN, SIZE, 64, classes=10, samples=16)
+    assert few < estimated_memory(PLAN, SIZE, 264, outputs=10, samples=16)
+
+
+def test_size_of_a_model_is_that_of_its_parameters_and_of_the_bytes_of_its_buffers() -> None:
+    layout: Layout = {
+        "param/0.weight": (np.dtype(np.float32), (3, 4)),
+        "param/0.bias": (np.dtype(np.float32), (3,)),
+        "buffer/1.running_mean": (np.dtype(np.float32), (3,)),
+        "buffer/1.num_batches_tracked": (np.dtype(np.int64), ()),
+    }
+    assert ModelSize.of(layout) == ModelSize(parameters=15, buffer_bytes=3 * 4 + 8)

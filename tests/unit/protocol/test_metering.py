@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.protocol.metering import credited_ms, median
+from processor.protocol.metering import claimable_ms, credited_ms, median
 
 CLAIMS = st.dictionaries(st.integers(0, 50).map(lambda n: f"0x{n:040x}"), st.integers(1, 10**9), max_size=20)
 
@@ -45,3 +45,12 @@ def test_nobody_is_credited_more_than_claimed_nor_rejected_by_metering(claims: d
 def test_at_least_half_of_the_claims_are_credited_in_full(claims: dict[str, int], tolerance: int) -> None:
     credited = credited_ms(claims, tolerance, floor_ms=1)
     assert 2 * sum(credited[client] == claim for client, claim in claims.items()) >= len(claims)
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**9), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_a_claim_is_what_was_measured_within_what_the_contract_takes(
+    metered: int, most: int, opened_at: int, later: int
+) -> None:
+    claimed = claimable_ms(metered, most, opened_at, opened_at + later)
+    assert 1 <= claimed <= min(most, (later + 1) * 1000)
+    assert claimed in (max(1, metered), most, (later + 1) * 1000)

@@ -55,7 +55,7 @@ def start(run: ExitStack, *servers: Server) -> list[Server]:
 
 
 def nodes(*servers: Server, quorum: int | None = None, timeout: float = 2) -> Storage:
-    return open_storage(ipfs=[server.node for server in servers], quorum=quorum, timeout=timeout)
+    return open_storage([server.node for server in servers], quorum=quorum, timeout=timeout)
 
 
 def gateways(*servers: Server, timeout: float = 2) -> Storage:
@@ -76,7 +76,7 @@ def test_a_node_that_is_down_is_replaced_by_the_next(run: ExitStack) -> None:
 
 def test_gateways_are_asked_after_every_node(run: ExitStack) -> None:
     first, second, gateway = start(run, Server(DATA, CID, status=500), Server(DATA, CID, status=500), honest(DATA))
-    storage = open_storage(ipfs=[first.node, second.node], gateways=[gateway.gateway], timeout=2)
+    storage = open_storage([first.node, second.node], gateways=[gateway.gateway], timeout=2)
     assert read(storage) == DATA
     assert (first.calls, second.calls) == (["files/stat"], ["files/stat"])
 
@@ -138,7 +138,7 @@ def test_wherever_transfers_break_the_same_bytes_arrive(data: st.DataObject) -> 
             Server(content, cid_of(content), cuts=data.draw(cuts), ranges=data.draw(st.booleans())) for _ in "ab"
         ]
         first, second = start(run, *servers)
-        storage = open_storage(ipfs=[first.node], gateways=[second.gateway], timeout=2)
+        storage = open_storage([first.node], gateways=[second.gateway], timeout=2)
         assert get_bytes(storage, cid_of(content), len(content)) == content
 
 
@@ -176,7 +176,7 @@ def test_what_is_final_is_not_tried_again(run: ExitStack) -> None:
 def test_a_source_that_let_us_wait_in_vain_is_read_from_last(run: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cooldown_module, "SLOW", 0.2)
     silent, good = start(run, Server(DATA, CID, silent=True), honest(DATA))
-    storage = open_storage(ipfs=[silent.node, good.node], timeout=0.3)
+    storage = open_storage([silent.node, good.node], timeout=0.3)
     assert [read(storage) for _ in range(3)] == [DATA] * 3
     assert silent.calls == ["files/stat"]
     good.status = 500
@@ -217,7 +217,7 @@ def test_an_address_where_nobody_takes_the_call_is_given_up_in_the_time_allowed(
     port = listener.getsockname()[1]
     run.enter_context(socket.create_connection(("127.0.0.1", port)))  # the queue is full
     gateway = open_storage(gateways=[f"http://127.0.0.1:{port}"], timeout=LONG, publishing=False)
-    node = open_storage(ipfs=[f"/ip4/127.0.0.1/tcp/{port}"], timeout=LONG)
+    node = open_storage([f"/ip4/127.0.0.1/tcp/{port}"], timeout=LONG)
     for storage in (gateway, node):
         with pytest.raises(ArtifactUnavailable, match="in the time allowed"):
             storage.get(CID, tmp_path / "copy", len(DATA), seconds=0.5)
@@ -235,7 +235,7 @@ def test_a_stranger_who_claims_a_large_size_is_not_believed_above_trouble_that_p
     run: ExitStack, trouble: dict[str, int | bool]
 ) -> None:
     own, liar = start(run, Server(DATA, CID, **trouble), Server(2 * DATA, CID))  # type: ignore[arg-type]
-    storage = open_storage(ipfs=[own.node], gateways=[liar.gateway], timeout=0.3)
+    storage = open_storage([own.node], gateways=[liar.gateway], timeout=0.3)
     with pytest.raises(StorageError, match="none of 2 sources.*expected at most"):
         read(storage)
     own.silent, own.down, own.status = False, False, None
@@ -266,7 +266,7 @@ def test_a_disk_that_cannot_be_written_is_no_sources_fault(run: ExitStack, tmp_p
 
 def test_what_the_store_lacks_comes_from_a_gateway(run: ExitStack, tmp_path: Path) -> None:
     (server,) = start(run, honest(DATA))
-    storage = open_storage(store=tmp_path / "store", gateways=[server.gateway], timeout=2)
+    storage = open_storage([(tmp_path / "store").as_uri()], gateways=[server.gateway], timeout=2)
     assert read(storage) == DATA
     assert put_bytes(storage, b"plan") == put_bytes(LocalStorage(tmp_path / "store"), b"plan")
 
@@ -354,7 +354,7 @@ def test_a_silent_node_does_not_hold_up_the_end_of_the_process(run: ExitStack) -
     silent, *good = start(run, Server(DATA, CID, silent=True), honest(DATA), honest(DATA))
     program = (
         "import sys; from processor.storage import open_storage, put_bytes\n"
-        f"print(put_bytes(open_storage(ipfs=sys.argv[1:], timeout={LONG}), b'plan'))"
+        f"print(put_bytes(open_storage(sys.argv[1:], timeout={LONG}), b'plan'))"
     )
     for server in good:
         server.gives_cid = cid_of(b"plan")
@@ -408,11 +408,12 @@ def test_pins_need_the_quorum_too(run: ExitStack) -> None:
 # ------------------------------------------------------------------------------------------------------------ settings
 
 
-def test_settings_that_name_no_storage_or_two_are_refused(tmp_path: Path) -> None:
+def test_settings_that_name_no_storage_or_none_of_a_known_kind_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="--ipfs.*--store"):
         open_storage()
-    with pytest.raises(ConfigurationError, match="--ipfs.*--store"):
-        open_storage(ipfs=["/ip4/127.0.0.1/tcp/5001"], store=tmp_path)
+    for wrong, said in (("file://host/srv", "three slashes"), ("s3://bucket", "not the address of an IPFS node")):
+        with pytest.raises(ConfigurationError, match=said):
+            open_storage(["/ip4/127.0.0.1/tcp/5001", wrong])
 
 
 def test_who_publishes_needs_more_than_gateways() -> None:
@@ -425,8 +426,15 @@ def test_who_publishes_needs_more_than_gateways() -> None:
 
 
 def test_a_quorum_of_more_nodes_than_there_are_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="quorum is 3, but 2 IPFS nodes"):
-        open_storage(ipfs=["/ip4/127.0.0.1/tcp/5001", "/ip4/127.0.0.1/tcp/5002"], quorum=3)
+    with pytest.raises(ConfigurationError, match="quorum is 3, but 2 nodes and folders"):
+        open_storage(["/ip4/127.0.0.1/tcp/5001", "/ip4/127.0.0.1/tcp/5002"], quorum=3)
+
+
+def test_a_folder_alone_is_no_quorum_of_two_and_is_enough_for_who_only_reads(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="quorum is 2, but 1 nodes and folders"):
+        open_storage([tmp_path.as_uri()], quorum=2)
+    storage = open_storage([tmp_path.as_uri()], quorum=2, publishing=False)
+    assert isinstance(storage, LocalStorage) and isinstance(open_storage([tmp_path.as_uri()], quorum=1), LocalStorage)
 
 
 @pytest.mark.parametrize(("count", "quorum"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])
@@ -440,5 +448,26 @@ def test_more_than_half_of_the_nodes_are_a_quorum(run: ExitStack, count: int, qu
 
 
 def test_a_store_alone_needs_no_patience(tmp_path: Path) -> None:
-    assert isinstance(open_storage(store=tmp_path), LocalStorage)
-    assert isinstance(open_storage(store=tmp_path, gateways=["https://ipfs.example"]), SeveralStorage)
+    assert isinstance(open_storage([tmp_path.as_uri()]), LocalStorage)
+    assert isinstance(open_storage([tmp_path.as_uri()], gateways=["https://ipfs.example"]), SeveralStorage)
+
+
+def test_nodes_and_folders_are_one_storage(run: ExitStack, tmp_path: Path) -> None:
+    (server,) = start(run, honest(DATA))
+    storage = open_storage([(tmp_path / "own").as_uri(), server.node, (tmp_path / "shared").as_uri()], timeout=2)
+    assert put_bytes(storage, DATA) == CID and server.calls == ["add"]
+    assert [(tmp_path / name / CID).read_bytes() for name in ("own", "shared")] == [DATA, DATA]
+    assert read(storage) == DATA and server.calls == ["add"]  # the preferred has it
+
+
+def test_a_folder_that_is_out_of_reach_holds_no_quorum_of_the_others_up(run: ExitStack, tmp_path: Path) -> None:
+    (server,) = start(run, honest(DATA))
+    (tmp_path / "file").write_bytes(b"")
+    gone, own = tmp_path / "file" / "store", tmp_path / "own"
+    storage = open_storage([gone.as_uri(), own.as_uri(), server.node], timeout=0.3)
+    with capture_logs() as logs:
+        assert put_bytes(storage, DATA) == CID
+    assert [(log["event"], log["node"]) for log in logs] == [("node missed", f"the store {gone}")]
+    assert read(storage) == DATA
+    with pytest.raises(StorageError, match="file/store cannot be used"):
+        put_bytes(open_storage([gone.as_uri(), own.as_uri()], timeout=0.3), DATA)

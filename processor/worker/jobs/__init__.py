@@ -1,0 +1,1 @@
+"""The jobs that there are: each reads a job's folder, and says what came of it."""
