@@ -27,6 +27,8 @@ def own_data(task: Task, path: Path) -> Dataset:
     """A party's own data set, checked: in memory it is for the task. Raises DatasetError that names the file and says
     what to change."""
     try:
+        if path.is_fifo():  # to open it would wait for whoever writes to it
+            raise DatasetError("it is a pipe")
         dataset = read_npz(path, task.feature_type, task.label_type)
         task.check(dataset)
     except DatasetError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -199,3 +200,9 @@ def test_commands_look_themselves_and_have_the_data_too(tmp_path: Path) -> None:
 def test_a_gpu_that_is_configured_and_not_there_is_said_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="the device is cuda, but torch finds no GPU"):
         inspected(tmp_path, PLAIN, device="cuda")
+
+
+def test_a_pipe_is_no_data_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.npz")
+    found = inspected(tmp_path, PLAIN, tmp_path / "data.npz")
+    assert found.data_problem is not None and "it is a pipe; expected an .npz file" in found.data_problem
