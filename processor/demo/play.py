@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from web3 import Web3
+from web3.exceptions import TransactionNotFound
 
 from processor.artifacts.plan import Plan
 from processor.artifacts.round import RoundFile
@@ -160,8 +161,7 @@ def _client_line(stage: Stage, party: Party, rounds: Sequence[RoundFile], moneys
     coins = web3.eth.get_balance(Web3.to_checksum_address(party.address))
     identity = federation.chain_id, federation.address, party.address
     with Journal(journal_path(party.state), *identity, read_only=True) as journal:
-        hashes = [intent.tx_hash for intent in journal.intents() if intent.tx_hash]
-    receipts = [web3.eth.get_transaction_receipt(tx_hash) for tx_hash in hashes]  # type: ignore[arg-type]
+        fees = fees_of(web3, journal)
     before = starting_balance(stage.settings, asset)
     return ClientLine(
         address=party.address,
@@ -171,8 +171,19 @@ def _client_line(stage: Stage, party: Party, rounds: Sequence[RoundFile], moneys
         stake=federation.balance_of(party.address)[1],
         balance_change=balance_of(web3, asset, party.address) - before,
         coin_change_wei=coins - (before if asset.native else starting_coins(stage.settings)),
-        fees_wei=sum(receipt["gasUsed"] * receipt["effectiveGasPrice"] for receipt in receipts),
+        fees_wei=fees,
     )
+
+
+def fees_of(web3: Web3, journal: Journal) -> int:
+    """What the transactions in a journal cost, in wei, also those that a daemon was ended before it saw mined."""
+    fees = 0
+    for intent in journal.intents():
+        for form in journal.broadcasts(intent):
+            with contextlib.suppress(TransactionNotFound):
+                receipt = web3.eth.get_transaction_receipt(form.tx_hash)  # type: ignore[arg-type]
+                fees += receipt["gasUsed"] * receipt["effectiveGasPrice"]
+    return fees
 
 
 def _audit(stage: Stage) -> Verdict:

@@ -17,6 +17,7 @@ from processor.chain.provider import connect
 from processor.chain.snapshot import Snapshots
 from processor.chain.transactions import Sender
 from processor.daemons.transactions import Transactions
+from processor.demo.play import fees_of
 from processor.errors import ChainError, NotAccepted, Reverted
 from processor.journal import CANCELLED, DROPPED, FAILED, MINED, Journal
 from processor.keystore import state_key
@@ -105,6 +106,18 @@ class Party:
 @pytest.fixture
 def party(web3: Web3, federation: Federation, tmp_path: Path) -> Party:
     return Party(web3, federation, tmp_path)
+
+
+def test_fees_are_counted_of_what_a_daemon_was_ended_before_it_saw_mined(party: Party, web3: Web3) -> None:
+    hold_back(web3)
+    party.register()
+    party.transactions.journal.close()
+    mine(web3)
+    party.start()
+    assert party.fate == [None]
+    (cost,) = [web3.eth.get_transaction_receipt(each)["gasUsed"] for each in party.hashes]  # type: ignore[arg-type]
+    price = web3.eth.get_transaction_receipt(party.hashes[0])["effectiveGasPrice"]  # type: ignore[arg-type]
+    assert fees_of(web3, party.transactions.journal) == cost * price > 0
 
 
 def hold_back(web3: Web3) -> None:
