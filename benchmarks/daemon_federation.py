@@ -241,8 +241,12 @@ def _warm_step(there: World, client: Node) -> float:
 
 
 def _koinon(party: Party, *arguments: str) -> None:
+    """Runs a command; again where the daemon of the same wallet is just sending."""
     command = koinon(*arguments, "--config", str(party.config))
-    done = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    for _ in range(20):
+        done = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if b"try again in a moment" not in done.stderr:
+            break
     if done.returncode:
         raise SystemExit(f"koinon {' '.join(arguments)} failed: {done.stderr.decode()[-2000:]}")
 
