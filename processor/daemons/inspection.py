@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from processor.artifacts.plan import Plan
-from processor.errors import ConfigurationError, DatasetError, MachineError
+from processor.errors import ConfigurationError, DatasetError
 from processor.protocol.jobs.asking import inspect_job, put_plan
-from processor.protocol.jobs.folder import discard, jobs_folder
+from processor.protocol.jobs.folder import answer_of, discard, jobs_folder
 from processor.protocol.jobs.kinds import Device, InspectJob, InspectResult
 from processor.protocol.jobs.worker import Worker, attempt
 from processor.types import Cid
@@ -30,8 +30,8 @@ class Inspection:
         """What they are; None while that is looked into.
 
         Raises ConfigurationError for a plan that cannot be carried out, or not on the `device` that is configured;
-        DatasetError for data that is not of its task;
-        OutOfMemory, MachineError, Unreadable and WorkerDied where it could not be found out this time.
+        DatasetError for data that is not of its task; OutOfMemory, MachineError, Unreadable and WorkerDied where it
+        could not be found out this time.
         """
         job = inspect_job(cid, self.data, device=self.device)
         if self._found is None or self._found[0] != job:
@@ -54,6 +54,4 @@ class Inspection:
         except ConfigurationError as error:
             discard(folder)  # what is installed may be another by the next start
             return error
-        if found is None or isinstance(found, InspectResult):
-            return found
-        raise MachineError(f"the worker answered the job in {folder} with something else: remove that folder")
+        return None if found is None else answer_of(found, InspectResult, folder)

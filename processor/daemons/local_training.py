@@ -44,7 +44,7 @@ from processor.files import PRIVATE, also_at
 from processor.journal import Journal, SavedUpdate, updates_folder
 from processor.metrics import Metrics
 from processor.protocol.jobs.asking import put_plan
-from processor.protocol.jobs.folder import JOB, digest_of, discard, job_in, jobs_folder, outcome, prepare
+from processor.protocol.jobs.folder import JOB, answer_of, digest_of, discard, job_in, jobs_folder, outcome, prepare
 from processor.protocol.jobs.kinds import (
     BASE,
     CHECKPOINT,
@@ -309,9 +309,7 @@ class LocalTraining:
 
 def _result_of(folder: Path, job: TrainJob) -> TrainResult | None:
     found = outcome(folder, job)
-    if found is None or isinstance(found, TrainResult):
-        return found
-    raise MachineError(f"the worker answered the job in {folder} with something else: remove that folder")
+    return None if found is None else answer_of(found, TrainResult, folder)
 
 
 def _is_for(folder: Path, job: TrainJob) -> bool:

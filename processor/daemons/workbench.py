@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from processor.artifacts.plan import PLAN, Plan
 from processor.cid import cid_of
-from processor.errors import ArtifactError, DatasetError, MachineError, Unreadable
+from processor.errors import ArtifactError, DatasetError, Unreadable
 from processor.protocol.jobs import kinds
 from processor.protocol.jobs.asking import inspect_job, put_plan
-from processor.protocol.jobs.folder import discard, jobs_folder
+from processor.protocol.jobs.folder import answer_of, discard, jobs_folder
 from processor.protocol.jobs.kinds import InitializeJob, InitializeResult, InspectJob, InspectResult
 from processor.protocol.jobs.worker import Worker, completed
 from processor.protocol.measuring import Measured, Models, measured
@@ -97,9 +97,7 @@ class Workbench:
 
     def _done(self, folder: Path, job: InspectJob | InitializeJob, plan: Plan, answer: type[R]) -> R:
         found = completed(self.worker, folder, job, partial(put_plan, plan=plan), self.stopping)
-        if not isinstance(found, answer):
-            raise MachineError(f"the worker answered the job in {folder.name} with something else: start it again")
-        return found
+        return answer_of(found, answer, folder)
 
 
 def _cid_of(plan: Plan) -> Cid:

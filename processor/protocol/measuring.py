@@ -14,7 +14,7 @@ from processor.errors import KoinonError, MachineError
 from processor.files import PRIVATE, also_at, fingerprint
 from processor.protocol.jobs import kinds
 from processor.protocol.jobs.asking import put_plan
-from processor.protocol.jobs.folder import JOB, discard
+from processor.protocol.jobs.folder import JOB, answer_of, discard
 from processor.protocol.jobs.kinds import EvaluateJob, EvaluateResult
 from processor.protocol.jobs.worker import Worker, completed
 from processor.types import Cid
@@ -77,9 +77,10 @@ def measured(
         (folder / JOB).unlink(missing_ok=True)
         raise
     _make_room(folder)
-    if not isinstance(found, EvaluateResult) or len(found.values) != len(models):
+    answer = answer_of(found, EvaluateResult, folder)
+    if len(answer.values) != len(models):
         raise MachineError(f"the worker did not answer with the metric of {len(models)} models: start it again")
-    return Measured(found.metric, found.values)
+    return Measured(answer.metric, answer.values)
 
 
 def _make_room(folder: Path) -> None:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from processor import errors, jcs
 from processor.artifacts.versions import Kind
@@ -44,6 +44,8 @@ PASSING = (
     errors.Unreadable,
 )
 """Those that may not come again, with a mended file or a newer program: the same job is begun another time."""
+
+Answer = TypeVar("Answer", bound=Result)
 
 Fill = Callable[[Path], None]
 """Puts the files of a job into its folder."""
@@ -109,6 +111,13 @@ def outcome(folder: Path, job: Job) -> Result | None:
     if isinstance(error, PASSING):
         (folder / RESULT).unlink(missing_ok=True)
     raise error
+
+
+def answer_of(found: Result, kind: type[Answer], folder: Path) -> Answer:
+    """What came of the job in a folder, as the kind of result that such a job has. Raises MachineError for another."""
+    if not isinstance(found, kind):
+        raise errors.MachineError(f"the worker answered the job in {folder} with something else: remove that folder")
+    return found
 
 
 def discard(folder: Path) -> None:

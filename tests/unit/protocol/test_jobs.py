@@ -27,6 +27,7 @@ from processor.protocol.jobs.folder import (
     PASSING,
     RESULT,
     SAYS,
+    answer_of,
     digest_of,
     discard,
     failure_of,
@@ -328,3 +329,9 @@ def test_every_kind_of_job_and_result_has_a_name_of_its_own_and_says_its_job() -
     kinds: list[Kind[Any]] = [*JOBS, *RESULTS]
     assert len({kind.name for kind in kinds}) == len(kinds) == 9
     assert all("job" in {field.name for field in fields(kind.fields)} for kind in RESULTS)
+
+
+def test_an_answer_of_another_kind_is_the_fault_of_this_machine_and_names_the_folder(tmp_path: Path) -> None:
+    assert answer_of(ANSWER, EvaluateResult, tmp_path) is ANSWER
+    with pytest.raises(errors.MachineError, match=f"the job in {tmp_path} with something else: remove that folder"):
+        answer_of(ANSWER, TrainResult, tmp_path)
