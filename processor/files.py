@@ -17,14 +17,14 @@ PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.
 """Errors of the system that end without us: somebody makes room on the disk, or closes files."""
 
 
-def refused(error: BaseException) -> bool:
-    """Whether an error of those in `PASSING` is at the bottom of this one."""
+def refused(error: BaseException) -> OSError | None:
+    """The error of those in `PASSING` that is this one or at the bottom of it, if any."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in PASSING:
-            return True
+            return cause
         cause = cause.__cause__
-    return False
+    return None
 
 
 @contextmanager

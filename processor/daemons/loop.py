@@ -23,7 +23,7 @@ from processor.errors import (
     WorkerDied,
     WrongAddress,
 )
-from processor.files import PASSING
+from processor.files import refused
 from processor.metrics import Metrics
 from processor.protocol.decide import Stop, Wait, Working
 
@@ -166,12 +166,9 @@ def trouble(error: BaseException) -> str | None:
         return None
     if isinstance(error, _PASSING):
         return str(error)
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in PASSING:
-            return f"the system refuses: {error}" if cause is error else str(error)
-        cause = cause.__cause__
-    return None
+    if (found := refused(error)) is None:
+        return None
+    return f"the system refuses: {error}" if found is error else str(error)
 
 
 def backoff(poll_interval: float, failures: int, chance: float) -> float:
