@@ -42,6 +42,7 @@ from processor.storage import LocalStorage
 from processor.storage.library import Library
 from processor.types import Admission, FederationTerms, Release
 from tests.in_process import InProcess
+from tests.integration.mined import mining_at_once
 
 ETHER = 10**18
 YEAR = 365 * 24 * 3600
@@ -83,6 +84,7 @@ class LocalFederation:
     owner: Sender = field(init=False)
 
     def __post_init__(self) -> None:
+        mining_at_once(self.web3)
         self.storage = LocalStorage(self.folder / "store")
         self.accounts = [self._rich_account() for _ in range(self.clients_wanted + 2)]
         self.owner = Sender(self.web3, self.accounts[0])

@@ -25,6 +25,7 @@ from processor.protocol.decide import OpenRound, Submit, Train, Wait
 from processor.protocol.history import record_of_file
 from processor.types import Phase
 from tests.integration.local_federation import LocalFederation
+from tests.integration.mined import mining_at_once
 from tests.integration.parties import account_of, create_federation, wallet
 from tests.nodes import find_program, start_anvil, start_geth
 
@@ -36,7 +37,7 @@ SMALL_BLOCK = 100_000  # gas: less than a registration takes
 @pytest.fixture
 def web3(tmp_path: Path) -> Iterator[Web3]:
     with start_anvil(tmp_path / "anvil") as node:
-        yield connect(node.rpc_url)
+        yield mining_at_once(connect(node.rpc_url))
 
 
 @pytest.fixture
