@@ -68,7 +68,7 @@ mutation: setup ## small faults in the contracts: which do the tests catch? ARGS
 chaos: setup ## a federation of processes whose daemons, nodes and members fail; ARGS="--quick | --seed N | --chain geth | --storage kubo | --resume"
 	.venv/bin/python -m tests.chaos $(ARGS)
 
-prove: setup ## deep searches for broken promises, arithmetic and seats, and the faults
+prove: setup ## deep searches for broken promises, answers of strangers, arithmetic and seats, and the faults
 	@PYTHON="$(PYTHON)" tools/setup halmos
 	.venv/bin/python -m tools.prove $(ARGS)
 

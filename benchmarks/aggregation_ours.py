@@ -49,7 +49,7 @@ def settled(files: Files) -> dict[str, float]:
     working = files.folder / "working"
     peak, start = Peak(), time.perf_counter()
     library = Library(LocalStorage(files.store))
-    with settle(sealed.opened, sealed.submitted, sealed.secret, FIRST_STATE, library, working) as settlement:
+    with settle(sealed.opened, sealed.submitted, sealed.secret, FIRST_STATE, None, library, working) as settlement:
         took, extra = time.perf_counter() - start, peak.extra_mib()
         rejected = [update.reason for update in settlement.updates if update.weight == 0]
     shutil.rmtree(working)

@@ -82,7 +82,8 @@ class World:
             {"validation": str(self.folder / "validation.npz"), "min_members": min_members},
             {"round": _ROUND, "plan": self.plan},
         )
-        self._write(self.client, "client", {"data": str(self.data), "accept_public_updates": True, "threads": 1}, {})
+        accepts = {"accept_public_updates": True, "accept_unpaid_rounds": True}
+        self._write(self.client, "client", {"data": str(self.data), **accepts, "threads": 1}, {})
 
     def _write(self, party: Party, role: str, own: dict[str, Any], more: dict[str, Any]) -> None:
         common = {

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from resident_memory import resident_mib
 
-import processor.cli.client
 import processor.learning.local  # noqa: F401
 from processor.data.npz import read_npz
 from processor.learning.ewc import import_ahead

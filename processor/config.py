@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
@@ -23,12 +22,16 @@ import platformdirs
 from eth_utils.address import is_hex_address, to_checksum_address
 
 from processor import storage_address
-from processor.errors import ConfigurationError
+from processor.errors import ConfigurationError, KeystoreError
+from processor.key_files import wallet_at
+from processor.toml_texts import read_toml
 from processor.types import ZERO_ADDRESS, Address
 
 PREFIX = "KOINON_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
-TABLES = ("network", "client", "organization", "round", "plan")
+TABLES = ("network", "client", "organization", "relay", "round", "plan")
+ROLES = {"client": "a client", "organization": "an organization", "relay": "a relay"}
+"""Whose configuration a file is, by the table that says so."""
 
 
 # ------------------------------------------------------------------------------------------------- kinds of values
@@ -41,24 +44,27 @@ class _Mistake(ValueError):
 @dataclass(frozen=True)
 class _Kind:
     """`read` turns a value and the folder that paths are relative to into the setting, or raises ValueError; a _Mistake
-    where it can say what is wrong."""
+    where it can say what is wrong. `path` says that it is the name of something on a disk."""
 
     expected: str
     read: Callable[[Any, Path], Any]
     shown: bool = True
+    path: bool = False
 
 
 def _node(value: Any, _: Path) -> str:
     parts = urlsplit(str(value))
-    over_network = parts.scheme in ("http", "https", "ws", "wss") and parts.hostname
-    if not over_network and not str(value).endswith(".ipc"):
+    over_network = parts.scheme in ("http", "https", "ws", "wss") and parts.hostname and parts.port != 0
+    if over_network:
+        return str(value)
+    if not str(value).endswith(".ipc"):
         raise ValueError
-    return str(value)
+    return str(_expanded(str(value)))
 
 
 def _url(value: Any, _: Path) -> str:
     parts = urlsplit(str(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError
     return str(value)
 
@@ -112,7 +118,26 @@ def _folder(value: Any, folder: Path) -> str:
 def _path(value: Any, folder: Path) -> Path:
     if not isinstance(value, str | Path):
         raise ValueError
-    return folder / Path(value).expanduser()
+    return folder / _expanded(value)
+
+
+def _expanded(value: str | Path) -> Path:
+    """A path with the home folder that a ~ at its start stands for."""
+    if "\0" in str(value):
+        raise _Mistake("expected a path, found one with a zero byte")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        home = Path(value).parts[0]
+        raise _Mistake(f"it begins with {home}, and no such home folder is known here: write the whole path") from None
+
+
+def _wallet(value: Any, folder: Path) -> Path:
+    """A wallet's file; of a folder, the one wallet in it."""
+    try:
+        return wallet_at(_path(value, folder))
+    except KeystoreError as error:
+        raise _Mistake(str(error)) from None
 
 
 def _address(value: Any, _: Path) -> Address:
@@ -211,8 +236,9 @@ RELAYS = _several(
 ENDPOINT = _Kind("HOST:PORT, like 127.0.0.1:9464", _endpoint)
 MULTIADDR = _Kind("an IPFS node's address like /ip4/127.0.0.1/tcp/5001", _multiaddr)
 STORAGES = _Kind(f"{storage_address.EXPECTED}, or a list of several different ones", _storages)
-FOLDER = _Kind("a path", _folder)
-PATH = _Kind("a path", _path)
+FOLDER = _Kind("a path", _folder, path=True)
+PATH = _Kind("a path", _path, path=True)
+WALLET = _Kind("a wallet's file, or a folder with one wallet", _wallet, path=True)
 ADDRESS = _Kind("an address of 0x and 40 hexadecimal digits, with its checksum right where it has one", _address)
 FLAG = _Kind("true or false", _flag)
 SECONDS = _Kind("a number of seconds above 0", _seconds)
@@ -271,7 +297,7 @@ class WalletSettings:
     """Who acts, and on which chain."""
 
     network: NetworkSettings
-    wallet: Path = _setting(PATH)
+    wallet: Path = _setting(WALLET)
     passphrase_file: Path | None = _setting(PATH, None)
 
 
@@ -322,9 +348,11 @@ class ClientSettings(WorkingSettings, MemberSettings):
     the daemon stakes when it registers.
     `accept_public_updates` is the client's word that its updates may be published without noise. The limits refuse a
     round, None for no limit: `max_bytes` of its artifacts, `max_seconds` of training, `max_memory` in bytes,
-    `max_epsilon` of privacy spent, and a guaranteed reward below `minimum_reward` after gas. Training is saved every
-    `checkpoint_interval` seconds; `threads` of 0 leaves their number to torch, a `device` of auto takes a GPU where
-    there is one.
+    `max_epsilon` of privacy spent, and a guaranteed reward below `minimum_reward` after gas; unless
+    `accept_unpaid_rounds`, one that guarantees nothing, or less than its gas. `max_gas_per_day` is the gas that the
+    daemon's transactions may use in a day. Training is saved every `checkpoint_interval` seconds; `threads` of 0 leaves
+    their number to torch, a `device` of auto takes a GPU where there is one. With `post_agreement` the daemon says on
+    the chain, once, that it agreed to a plan that is announced.
     """
 
     data: Path = _setting(PATH)
@@ -333,7 +361,9 @@ class ClientSettings(WorkingSettings, MemberSettings):
     accept_public_updates: bool = _setting(FLAG, False)
     minimum_rate: int = _setting(RATE, 0)
     minimum_reward: int = _setting(AMOUNT, 0)
+    accept_unpaid_rounds: bool = _setting(FLAG, False)
     claim_threshold: int = _setting(AMOUNT, 0)
+    max_gas_per_day: int = _setting(_whole(1), 20_000_000)
     max_parameters: int | None = _setting(_whole(1), None)
     max_bytes: int | None = _setting(_whole(1), None)
     max_steps: int | None = _setting(_whole(1), None)
@@ -343,6 +373,7 @@ class ClientSettings(WorkingSettings, MemberSettings):
     checkpoint_interval: float = _setting(SECONDS, 30.0)
     threads: int = _setting(_whole(0), 0)
     device: str = _setting(DEVICE, "auto")
+    post_agreement: bool = _setting(FLAG, True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,10 +382,12 @@ class RoundSettings:
     the asset.
 
     `reward_rate_cap` is for a second of compute, in 10⁻⁹ of that unit, as rates are on chain. The bounds are the
-    contract's.
+    contract's. With `shortest_training_period`, training is cut down to that where it was waited for members who sit
+    still.
     """
 
     training_period: int = _setting(PERIOD)
+    shortest_training_period: int | None = _setting(PERIOD, None)
     aggregation_period: int = _setting(PERIOD)
     max_updates: int = _setting(_whole(1, 1_000))
     max_compute_ms: int = _setting(_whole(1, LONGEST_PERIOD * 1000))
@@ -368,7 +401,9 @@ class OrganizationSettings(WorkingSettings):
     """What an organization's daemon needs; `plan` is as the file has it, for the plan's own rules to judge.
 
     `validation` is a data file, which `publish_validation` makes public; no round opens before `min_members` clients
-    are registered.
+    are registered. A round under another plan than the one before opens once all have agreed to it, or
+    `plan_notice` seconds after it was announced. After rounds that ended without an update there is a pause, longer
+    each time, of `longest_pause` seconds at most. With `retire_idle` memberships end that the terms let end.
     """
 
     round: RoundSettings
@@ -376,6 +411,9 @@ class OrganizationSettings(WorkingSettings):
     validation: Path = _setting(PATH)
     publish_validation: bool = _setting(FLAG, False)
     min_members: int = _setting(_whole(1), 1)
+    plan_notice: int = _setting(_whole(0, LONGEST_PERIOD, "a number of seconds"), 3600)
+    longest_pause: int = _setting(_whole(0, LONGEST_PERIOD, "a number of seconds"), 24 * 3600)
+    retire_idle: bool = _setting(FLAG, True)
 
 
 def load_network(
@@ -448,6 +486,8 @@ def load_organization(
     network = reader.network()
     values = reader.values(OrganizationSettings, "organization")
     terms = reader.values(RoundSettings, "round", file_only=True)
+    if (shortest := terms.get("shortest_training_period")) and shortest > terms.get("training_period", shortest):
+        reader.mistakes.append("round.shortest_training_period: expected no more than round.training_period")
     plan = reader.table("plan")
     if not plan:
         reader.mistakes.append("plan is missing: expected a [plan] table, as `koinon organization init` writes it")
@@ -462,18 +502,23 @@ def load_organization(
 
 def organization_template() -> str:
     """A commented configuration of an organization to start from, with a plan that suits the digits task."""
-    return files("processor").joinpath("templates/organization.toml").read_text()
+    return files("processor").joinpath("templates/organization.toml").read_text("utf-8")
 
 
 def client_template() -> str:
     """A commented configuration of a client to start from."""
-    return files("processor").joinpath("templates/client.toml").read_text()
+    return files("processor").joinpath("templates/client.toml").read_text("utf-8")
 
 
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
+_IN_FILE = 2
+
+
 class _Found(NamedTuple):
+    """A value, how far its source is from the strongest, and how a person names its place."""
+
     key: str
     rank: int
     place: str
@@ -488,10 +533,8 @@ class _Reader:
         self.mistakes: list[str] = []
         self._options = options
         self._environment = environment
-        if file is None and environment.get(CONFIG_VARIABLE):
-            file = Path(environment[CONFIG_VARIABLE])
-        self._file = file
-        self._content = _parse(file) if file is not None else {}
+        self._file = config_file(file, environment)
+        self._content = read_toml(self._file) if self._file is not None else {}
         self._refuse_unknown("", self._content, TABLES)
 
     def network(self, storage: bool = True) -> dict[str, Any]:
@@ -517,6 +560,7 @@ class _Reader:
         self, settings: type, table: str, file_only: bool = False, part_of: type | None = None
     ) -> dict[str, Any]:
         """The settings that are given and right, by key; the table may have all that `part_of` knows."""
+        self._refuse_another_role(table)
         known = [each.name for each in fields(part_of or settings) if "kind" in each.metadata]
         self._refuse_unknown(f"{table}.", self.table(table), known)
         values = {}
@@ -530,10 +574,11 @@ class _Reader:
                     self._miss(table, each, file_only)
                 continue
             try:
-                values[each.name] = kind.read(found.value, found.folder)
+                value = _on_disk(found.value) if kind.path and found.rank == _IN_FILE else found.value
+                values[each.name] = kind.read(value, found.folder)
             except _Mistake as mistake:
                 self.mistakes.append(f"{found.place}: {mistake}")
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, OverflowError):
                 shown = f", found {found.value!r:.80}" if kind.shown else ""
                 self.mistakes.append(f"{found.place}: expected {kind.expected}{shown}")
         return values
@@ -552,17 +597,20 @@ class _Reader:
 
     def _find(self, table: str, key: str, file_only: bool = False) -> _Found | None:
         variable = PREFIX + key.upper()
-        option, here = f"--{key.replace('_', '-')}", Path.cwd()
+        option = f"--{key.replace('_', '-')}"
         found = []
         if not file_only:
             found = [
-                _Found(key, 0, option, self._options.get(key), here),
-                _Found(key, 1, variable, self._environment.get(variable), here),
+                _Found(key, 0, option, self._options.get(key), Path()),
+                _Found(key, 1, variable, self._environment.get(variable), Path()),
             ]
         if self._file is not None:
             place = f"{self._file}:{table}.{key}"
-            found.append(_Found(key, 2, place, self.table(table).get(key), self._file.absolute().parent))
-        return next((each for each in found if each.value is not None and each.value != ""), None)
+            found.append(_Found(key, _IN_FILE, place, self.table(table).get(key), self._file.parent))
+        first = next((each for each in found if each.value is not None and each.value != ""), None)
+        if first is None or first.folder.is_absolute():
+            return first
+        return first._replace(folder=_working_folder() / first.folder)
 
     def _miss(self, table: str, setting: Field[Any], file_only: bool) -> None:
         ways = []
@@ -573,6 +621,15 @@ class _Reader:
         expected = setting.metadata["kind"].expected
         self.mistakes.append(f"{table}.{setting.name} is missing: expected {expected}; {' or '.join(ways)}")
 
+    def _refuse_another_role(self, table: str) -> None:
+        """Raises ConfigurationError for the file of another role, instead of saying all that it lacks for this one."""
+        others = [role for role in ROLES if role in self._content]
+        if table in ROLES and others and table not in others:
+            raise ConfigurationError(
+                f"{self._file} is the configuration of {ROLES[others[0]]}, with a table [{others[0]}]: expected that "
+                f"of {ROLES[table]}, as `koinon {table} init` writes it"
+            )
+
     def _refuse_unknown(self, prefix: str, content: Mapping[str, Any], known: list[str] | tuple[str, ...]) -> None:
         for key in content:
             if key not in known:
@@ -581,20 +638,42 @@ class _Reader:
                 self.mistakes.append(f"{self._file}:{prefix}{key} is unknown: {hint}")
 
 
-def _parse(file: Path) -> dict[str, Any]:
+def config_file(file: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that was named, or else the one that KOINON_CONFIG names, if any."""
+    if file is not None or not environment.get(CONFIG_VARIABLE):
+        return file
     try:
-        return tomllib.loads(file.read_text())
-    except FileNotFoundError:
-        raise ConfigurationError(f"there is no configuration file {file}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the configuration file {file} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"the configuration file {file} is not TOML: {error}") from error
+        return _expanded(environment[CONFIG_VARIABLE])
+    except _Mistake as mistake:
+        raise ConfigurationError(f"{CONFIG_VARIABLE}: {mistake}") from None
+
+
+def _on_disk(value: Any) -> Any:
+    """A path in a file names what has its bytes, UTF-8, on the disk, whatever the locale makes of them."""
+    return os.fsdecode(value.encode()) if isinstance(value, str) else value
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise ConfigurationError("the working folder is not there any more: change to one that is") from None
 
 
 def _with_state(role: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Adds the default state directory: each wallet has its own in each federation."""
+    """Adds the default state directory: each wallet has its own in each federation.
+
+    Raises ConfigurationError where there is no home for it.
+    """
     if "state" in values:
         return values
-    state = platformdirs.user_data_path("koinon") / role / values["federation"] / values["wallet"].name
-    return {**values, "state": state}
+    try:
+        home = platformdirs.user_data_path("koinon")
+    except RuntimeError:
+        home = Path("~")
+    if home.parts[:1] == ("~",):
+        raise ConfigurationError(
+            f"{role}.state is missing, and this user has no home folder to keep it in: expected a path; set "
+            f"{PREFIX}STATE or write it in the configuration"
+        )
+    return {**values, "state": home / role / values["federation"] / values["wallet"].name}

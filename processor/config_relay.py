@@ -39,7 +39,7 @@ def load_relay(
     options: Mapping[str, Any], file: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> RelaySettings:
     """A relay's settings: it needs the chain, and no storage. Raises ConfigurationError for all mistakes together."""
-    reader = _Reader(options, file, environment)
+    reader = config._Reader(options, file, environment)
     network = reader.network(storage=False)
     values = reader.values(RelaySettings, TABLE)
     reader.finish()
@@ -48,11 +48,4 @@ def load_relay(
 
 def relay_template() -> str:
     """A commented configuration of a relay to start from."""
-    return files("processor").joinpath("templates/relay.toml").read_text()
-
-
-class _Reader(config._Reader):
-    """Knows the table of relays too."""
-
-    def _refuse_unknown(self, prefix: str, content: Mapping[str, Any], known: list[str] | tuple[str, ...]) -> None:
-        super()._refuse_unknown(prefix, content, known if prefix else (*known, TABLE))
+    return files("processor").joinpath("templates/relay.toml").read_text("utf-8")

@@ -79,6 +79,10 @@ class Underpriced(NotAccepted):
     """The node asks for higher fees: than it pays, or than another transaction of the same nonce does."""
 
 
+class NonceUsed(NotAccepted):
+    """A transaction with the same nonce is in a block: this one or another, which has to be found out."""
+
+
 class Reverted(ChainError):
     """The contract refused a call. `name` is its custom error, `arguments` the values it carries."""
 

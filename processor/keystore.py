@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import getpass
 import json
+import locale
 import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from eth_utils.address import to_checksum_address
 from nacl.encoding import RawEncoder
 from nacl.exceptions import CryptoError
 from nacl.hash import blake2b
@@ -24,19 +24,17 @@ from nacl.secret import SecretBox
 
 from processor.errors import KeystoreError
 from processor.files import PRIVATE, replacing
+from processor.key_files import list_wallets, read_key_file, wallet_at
+from processor.texts import MARK, read_text
 from processor.types import Address
+from processor.words import reason
 
 PASSPHRASE_VARIABLE = "KOINON_PASSPHRASE"
 OTHERS, EVERYBODY = 0o077, 0o007
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 """Set by systemd (LoadCredential): the folder of a service's secrets, which nobody else can enter."""
-
-
-class Wallet(NamedTuple):
-    """A key file, and the address that it says it holds."""
-
-    address: Address
-    path: Path
+NAME_A_FILE = "name a file with --passphrase-file"
+"""How a command that reads no configuration is told where the passphrase is."""
 
 
 def create(directory: Path, passphrase: str, *, iterations: int | None = None) -> Address:
@@ -50,7 +48,7 @@ def import_key(directory: Path, private_key: str, passphrase: str, *, iterations
     Raises KeystoreError for anything else, and where the directory has that wallet already.
     """
     try:
-        key = bytes.fromhex(private_key.strip().removeprefix("0x"))
+        key = bytes.fromhex(private_key.removeprefix(MARK).strip().removeprefix("0x"))
         if not any(key):  # which eth-account would accept
             raise ValueError
         account = Account.from_key(key)
@@ -61,60 +59,55 @@ def import_key(directory: Path, private_key: str, passphrase: str, *, iterations
     return _save(directory, account, passphrase, iterations)
 
 
-def list_wallets(directory: Path) -> list[Wallet]:
-    """The wallets in a directory, oldest first; other files are passed over."""
-    paths = sorted(directory.iterdir()) if directory.is_dir() else []
-    return [Wallet(address, path) for path in paths if path.is_file() and (address := address_in(path))]
-
-
 def unlock(path: Path, passphrase: str) -> LocalAccount:
-    """The account of a wallet.
+    """The account of a wallet, or of the one wallet in a folder.
+
+    A wallet that opens only with the passphrase as an earlier version of this program took it from a file (with the
+    file's byte order mark in front, or read in the locale's encoding) opens too.
 
     Raises KeystoreError for a wrong passphrase, and for a file that is missing, damaged or no wallet.
     """
-    try:
-        content = path.read_text()
-    except FileNotFoundError:
-        raise KeystoreError(f"there is no wallet at {path}: `koinon wallet new` makes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeystoreError(f"the wallet {path} cannot be read: {error}") from error
-    address = address_in(path)
-    if address is None:
-        raise KeystoreError(f"{path} is not a wallet: expected a version 3 Ethereum key file")
-    try:
-        account: LocalAccount = Account.from_key(Account.decrypt(content, passphrase))
-    except ValueError as error:
-        if str(error) == "MAC mismatch":
-            raise KeystoreError(f"wrong passphrase for the wallet {path}") from None
-        raise KeystoreError(f"the wallet {path} is damaged: its key cannot be decrypted") from None
-    except (AssertionError, KeyError, NotImplementedError, TypeError):
-        raise KeystoreError(f"the wallet {path} is damaged: its key cannot be decrypted") from None
-    if account.address != address:
+    path = wallet_at(path)
+    content, address = read_key_file(path)
+    tries = (passphrase, *_as_read_before(passphrase))
+    account = next((found for each in tries if (found := _opened(path, content, each)) is not None), None)
+    if account is None:
+        raise KeystoreError(f"wrong passphrase for the wallet {path}")
+    if address is not None and account.address != address:
         raise KeystoreError(f"the wallet {path} says it holds {address}, but its key is that of {account.address}")
     return account
 
 
-def passphrase(prompt: bool, file: Path | None = None, env: str = PASSPHRASE_VARIABLE, *, confirm: bool = False) -> str:
+def passphrase(
+    prompt: bool,
+    file: Path | None = None,
+    env: str = PASSPHRASE_VARIABLE,
+    *,
+    confirm: bool = False,
+    name_a_file: str = NAME_A_FILE,
+) -> str:
     """The passphrase: the first line of `file` where one is named, else the variable `env`, else what is typed.
 
-    `confirm` asks twice, for a new wallet. Raises KeystoreError where there is none, where it is empty, and for a file
-    that others can read.
+    `confirm` asks twice, for a new wallet; `name_a_file` is what a person does to name a file here. Raises
+    KeystoreError where there is none, where it is empty, and for a file that others can read.
     """
     if file is not None:
         found = first_line(file)
-        source = str(file)
+        empty = f"the first line of {file} has to hold it"
     elif env in os.environ:
-        found = os.environ[env]
-        source = env
+        found = _in_environment(env).removeprefix(MARK)
+        empty = f"{env} is set, but to nothing: set it to the passphrase, or unset it"
     elif prompt and sys.stdin.isatty():
         found = getpass.getpass("Passphrase: ")
-        source = "what was typed"
-        if confirm and getpass.getpass("The same again: ") != found:
+        empty = "nothing was typed"
+        if confirm and found and getpass.getpass("The same again: ") != found:
             raise KeystoreError("the two passphrases differ: nothing was done")
     else:
-        raise KeystoreError(f"no passphrase: name a file with --passphrase-file, set {env}, or run it in a terminal")
+        raise KeystoreError(f"no passphrase: {name_a_file}, set {env}, or run it in a terminal")
     if not found:
-        raise KeystoreError(f"the passphrase is empty: {source}")
+        raise KeystoreError(f"the passphrase is empty: {empty}")
+    if any(0xD800 <= ord(letter) < 0xE000 for letter in found):
+        raise KeystoreError("the passphrase has bytes that are no letters in this locale: write it as UTF-8")
     return found
 
 
@@ -124,11 +117,11 @@ def first_line(file: Path) -> str:
     Raises KeystoreError for a file that others than its owner can read, and says how to mend that.
     """
     try:
-        if file.stat().st_mode & (EVERYBODY if _is_credential(file) else OTHERS):
+        if file.is_file() and file.stat().st_mode & (EVERYBODY if _is_credential(file) else OTHERS):
             raise KeystoreError(f"others can read {file}, which holds a secret: run `chmod 600 {file}`")
-        return file.read_text().split("\n", 1)[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeystoreError(f"{file} cannot be read: {error}") from error
+    except OSError as error:
+        raise KeystoreError(f"the secret in {file} cannot be read: {reason(error)}") from error
+    return read_text(file, "the secret in", KeystoreError).split("\n", 1)[0].rstrip("\r")
 
 
 def _is_credential(file: Path) -> bool:
@@ -136,6 +129,36 @@ def _is_credential(file: Path) -> bool:
     looks like a permission of the group."""
     folder = os.environ.get(CREDENTIALS_VARIABLE)
     return bool(folder) and file.resolve().parent == Path(str(folder)).resolve()
+
+
+def _in_environment(name: str) -> str:
+    """A variable's text: UTF-8 as in a file, whatever the locale, or else as the locale has it."""
+    try:
+        return os.environb[name.encode()].decode()
+    except UnicodeDecodeError:
+        return os.environ[name]
+
+
+def _as_read_before(passphrase: str) -> list[str]:
+    """What earlier versions took for the passphrase, where its file was UTF-8 as now."""
+    found = [MARK + passphrase]
+    for text in (passphrase, MARK + passphrase):
+        try:
+            found.append(text.encode().decode(locale.getencoding()))
+        except (UnicodeError, LookupError):
+            continue
+    return [each for each in dict.fromkeys(found) if each != passphrase]
+
+
+def _opened(path: Path, content: dict[str, Any], passphrase: str) -> LocalAccount | None:
+    """The account in a key file's content; None for a wrong passphrase. Raises KeystoreError where it is damaged."""
+    try:
+        account: LocalAccount = Account.from_key(Account.decrypt(content, passphrase))
+    except Exception as error:  # Whatever the libraries say of it may show the key.
+        if isinstance(error, ValueError) and str(error) == "MAC mismatch":
+            return None
+        raise KeystoreError(f"the wallet {path} is damaged: its key cannot be decrypted") from None
+    return account
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -178,18 +201,5 @@ def _save(directory: Path, account: LocalAccount, passphrase: str, iterations: i
     try:
         write_private(directory / f"UTC--{made}--{account.address[2:].lower()}", content.encode())
     except OSError as error:
-        raise KeystoreError(f"the wallet cannot be written to {directory}: {error}") from error
+        raise KeystoreError(f"the wallet cannot be written to {directory}: {reason(error)}") from error
     return account.address
-
-
-def address_in(path: Path) -> Address | None:
-    """The address that a key file says it holds; None for a file that is no key file."""
-    try:
-        content: Any = json.loads(path.read_text())
-        fields = {str(name).lower(): value for name, value in content.items()}
-        address = bytes.fromhex(fields["address"].removeprefix("0x"))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return None
-    if fields.get("version") != 3 or len(address) != 20 or "crypto" not in fields:
-        return None
-    return to_checksum_address(address)

@@ -39,6 +39,7 @@ class Metrics:
         self._well_at = self._beat_at = ticks()
         self._troubled = False
         self._last = "no cycle has ended yet"
+        self._hindrance: str | None = None
         self._depth = 0
         ProcessCollector(registry=self.registry)
 
@@ -66,8 +67,13 @@ class Metrics:
             "A client's own updates as reports tell of them: accepted, adjusted, differs",
             "outcome",
         )
+        self._hindered = self._gauge("koinon_hindered", "1 while nothing but a person can let the daemon do its work")
         self._reorganizations = self._counter("koinon_reorganizations", "Reorganizations of the chain that were seen")
         self._deepest = self._gauge("koinon_reorganization_deepest_blocks", "Blocks that the deepest of them took away")
+        self._behind = self._gauge(
+            "koinon_head_behind_blocks", "Blocks that the head is below the highest that was seen: the node is behind"
+        )
+        self._steps_back = self._counter("koinon_head_steps_back", "Times that a node's head went back, nothing gone")
         self._storage = Histogram(
             "koinon_storage_seconds",
             "Time of an operation on the storage, by operation and outcome",
@@ -132,17 +138,32 @@ class Metrics:
         self._depth = max(depth, self._depth)
         self._deepest.set(self._depth)
 
+    def behind(self, blocks: int) -> None:
+        """The node's head is so many blocks below the highest that was seen, none of which is seen to be gone."""
+        self._behind.set(blocks)
+        if blocks:
+            self._steps_back.inc()
+
     def reported(self, outcome: str) -> None:
         """What a report says of the client's update: `accepted`, `adjusted`, or it `differs` from what the client
         knows."""
         self._reports.labels(outcome).inc()
+
+    def hindered(self, reason: str | None) -> None:
+        """Why the daemon cannot do its work before somebody changes something here, such as its data; None once it
+        can. It goes on all the same, and is not healthy meanwhile."""
+        self._hindrance = reason
+        self._hindered.set(reason is not None)
 
     def beat(self) -> None:
         """A sign of life within a long cycle."""
         self._beat_at = self.ticks()
 
     def healthy(self, now: float) -> tuple[bool, str]:
-        """Whether there was a sign of life in time, and a sentence about it; `now` is of the clock `ticks`."""
+        """Whether there was a sign of life in time and nothing hinders the daemon, and a sentence about it; `now` is of
+        the clock `ticks`."""
+        if (hindrance := self._hindrance) is not None:
+            return False, hindrance
         silent = now - self._beat_at
         if silent <= self._patience:
             return True, f"ok: the last sign of life was {silent:.0f} s ago; {self._last}"

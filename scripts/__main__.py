@@ -12,7 +12,7 @@ from pathlib import Path
 from brownie import network
 
 FOLDER = Path(__file__).resolve().parent
-SHARED = ("__main__", "arguments", "common")
+SHARED = ("__main__", "arguments", "common", "deployments")
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 
 

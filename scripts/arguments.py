@@ -48,7 +48,7 @@ def number(name: str, text: str, least: int, most: int, what: str = "a whole num
 
 
 def confirmed(name: str, text: str) -> bool:
-    """Whether an argument that is `yes` or left out was given."""
+    """Whether an argument that is `yes` or left out was given, or a variable of that kind."""
     if text not in ("", "yes"):
         raise ConfigurationError(f"{name}={text} is not known: expected yes, or nothing at all")
     return text == "yes"

@@ -13,7 +13,7 @@ from scripts.common import find_federation, script, send
 
 @script
 def main(*arguments: str) -> None:
-    values = read_arguments(arguments, federation="")
+    values = read_arguments(arguments, federation="", yes="")
     proposal = actions.close(find_federation(values["federation"]))
-    send(proposal)
+    send(proposal, values["yes"])
     print(proposal.done)

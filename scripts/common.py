@@ -20,13 +20,13 @@ first. On a live network these say the rest, and a script says what it will do a
 
     KOINON_ACCOUNT            the account that signs: a name that `brownie accounts list` shows, or a keystore file
     KOINON_PASSPHRASE_FILE    a file with its passphrase, or KOINON_PASSPHRASE itself; without either, a prompt asks
-    KOINON_DEPLOYMENTS        the folder of <chain id>.json; `deployments` unless it is set. Chains for development
-                              (1337, 31337) have no place there: without the variable nothing is written for them
+    KOINON_YES                `yes` sends without asking, as the argument yes=yes does; without a terminal one of the
+                              two has to be there, or nothing is sent
+    KOINON_DEPLOYMENTS        the folder of <chain id>.json, which says where the factory is (scripts/deployments.py)
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -37,20 +37,20 @@ from brownie import accounts, web3
 from brownie._config import CONFIG
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from typer import Abort
 from web3 import Web3
 
+from processor import keystore
 from processor.chain.federation import Factory, Federation, factory_deployment
-from processor.chain.finality import DEVELOPMENT
 from processor.chain.provider import connect
 from processor.chain.transactions import Receipt
 from processor.cli.connections import federation_at
 from processor.cli.create import creation
 from processor.cli.proposal import Manner, Proposal, Step, carry_out, send_alone
 from processor.errors import ConfigurationError, KeystoreError, KoinonError
+from processor.texts import read_text
 from processor.types import FederationTerms
-
-CHECKOUT = Path(__file__).resolve().parent.parent
+from scripts.arguments import confirmed
+from scripts.deployments import deployment_file, make_folder, record, recorded_factory
 
 
 def script(main: Callable[..., None]) -> Callable[..., None]:
@@ -62,8 +62,8 @@ def script(main: Callable[..., None]) -> Callable[..., None]:
             main(*arguments)
         except KoinonError as error:
             sys.exit(f"ERROR: {error}")
-        except Abort:
-            sys.exit("ERROR: stopped, nothing more was sent")
+        except KeyboardInterrupt:
+            sys.exit("ERROR: interrupted: what was on its way may still be mined; look before you run it again")
 
     return run
 
@@ -93,28 +93,33 @@ def signer() -> LocalAccount:
         )
     passphrase = os.environ.get("KOINON_PASSPHRASE")
     if file := os.environ.get("KOINON_PASSPHRASE_FILE"):
-        try:
-            passphrase = Path(file).read_text().rstrip("\r\n")
-        except OSError as error:
-            raise KeystoreError(f"KOINON_PASSPHRASE_FILE cannot be read: {error}") from None
-    try:
-        return Account.from_key(accounts.load(name, passphrase).private_key)
-    except FileNotFoundError:
+        passphrase = read_text(Path(file), "KOINON_PASSPHRASE_FILE", KeystoreError).rstrip("\r\n")
+    if passphrase is None and not sys.stdin.isatty():
         raise KeystoreError(
-            f"KOINON_ACCOUNT={name}: brownie has no such account, and there is no such keystore file"
+            "no passphrase: name a file as KOINON_PASSPHRASE_FILE, set KOINON_PASSPHRASE, or run it in a terminal"
+        )
+    try:
+        if name in accounts.load():
+            return Account.from_key(accounts.load(name, passphrase).private_key)
+        if Path(name).exists():
+            return keystore.unlock(Path(name), keystore.passphrase(True) if passphrase is None else passphrase)
+    except KeystoreError as error:
+        raise KeystoreError(
+            f"KOINON_ACCOUNT={name}: the passphrase is wrong, or the file is no keystore: {error}"
         ) from None
     except ValueError:
-        raise KeystoreError(f"KOINON_ACCOUNT={name}: the passphrase is wrong, or the file is no keystore") from None
+        raise KeystoreError(f"KOINON_ACCOUNT={name}: the passphrase is wrong") from None
+    raise KeystoreError(f"KOINON_ACCOUNT={name}: brownie has no such account, and there is no such keystore file")
 
 
-def send(proposal: Proposal) -> list[Receipt]:
-    """Goes through with a proposal; asks first on a live network where there is somebody to ask.
+def send(proposal: Proposal, yes: str = "") -> list[Receipt]:
+    """Goes through with a proposal; on a live network it asks first, unless `yes`, the argument, or KOINON_YES is yes.
 
     Raises as `carry_out`: not brownie's sending, which on a busy machine gives up a transaction whose receipt comes a
     moment after its nonce.
     """
-    nobody_to_ask = on_development_network() or not sys.stdin.isatty()
-    manner = Manner(yes=nobody_to_ask, dry_run=False, as_json=False)
+    agreed = [confirmed("yes", yes), confirmed("KOINON_YES", os.environ.get("KOINON_YES", ""))]
+    manner = Manner(on_development_network() or any(agreed), False, False, "yes=yes, or set KOINON_YES=yes")
     return carry_out(node(), signer().address, proposal, manner, signer, _send_and_say) or []
 
 
@@ -125,35 +130,30 @@ def _send_and_say(account: LocalAccount, step: Step) -> Receipt:
     return receipt
 
 
-def deployment_file() -> Path | None:
-    """Where the addresses on this chain are kept; None where they are not."""
-    chain_id = node().eth.chain_id
-    if folder := os.environ.get("KOINON_DEPLOYMENTS"):
-        return Path(folder) / f"{chain_id}.json"
-    if on_development_network() or chain_id in DEVELOPMENT:
-        return None
-    return CHECKOUT / "deployments" / f"{chain_id}.json"
+def factory_file() -> Path | None:
+    """Where this chain's factory is written down; None where it is not."""
+    return deployment_file(node().eth.chain_id, passing=on_development_network())
 
 
-def deploy_factory() -> Factory:
-    """Deploys a factory and remembers its address."""
-    [receipt] = send(Proposal([Step("factory deployed", factory_deployment())]))
+def deploy_factory(yes: str = "") -> Factory:
+    """Deploys a factory and writes its address down."""
+    if file := factory_file():
+        make_folder(file)
+    [receipt] = send(Proposal([Step("factory deployed", factory_deployment())]), yes)
     factory = Factory(node(), str(receipt.contract))
-    if file := deployment_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        made = {"factory": factory.address, "block": receipt.block, "transaction": receipt.tx_hash}
-        file.write_text(json.dumps(made, indent=2) + "\n")
+    if file:
+        record(file, factory, receipt)
         print(f"written to {file}")
     return factory
 
 
 def find_factory(address: str) -> Factory:
     """The factory at `address`, else the one that was deployed on this chain."""
-    file = deployment_file()
-    if not address and file and file.exists():
-        address = json.loads(file.read_text())["factory"]
     if address:
         return Factory(node(), address)
+    file = factory_file()
+    if file and file.exists():
+        return recorded_factory(node(), file)
     if on_development_network():
         return deploy_factory()
     raise ConfigurationError(
@@ -161,10 +161,10 @@ def find_factory(address: str) -> Factory:
     )
 
 
-def make_federation(factory: Factory, terms: FederationTerms, salt: int) -> Federation:
+def make_federation(factory: Factory, terms: FederationTerms, salt: int, yes: str = "") -> Federation:
     """A federation that belongs to the signer."""
     proposal = creation(factory, signer().address, terms, salt)
-    [receipt] = send(proposal)
+    [receipt] = send(proposal, yes)
     print(f"{proposal.done}, on chain {factory.chain_id}")
     return Federation(node(), factory.created(receipt))
 

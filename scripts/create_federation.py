@@ -12,7 +12,7 @@
     salt                 a number that tells it from others of the same owner and terms; 0 unless it is given
 
 Its address follows from factory, owner, terms and salt: one that exists already is named, and nothing is sent. Without
-`factory` it is the one that deployments/<chain id>.json names (scripts/common.py says what else can be set).
+`factory` it is the one that `deploy` wrote down (scripts/common.py says what else can be set, and how to agree).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def main(*arguments: str) -> None:
         max_spread="1",
         idle_rounds="0",
         salt="0",
+        yes="",
     )
     asset = asset_at(node(), values["asset"])
     terms = FederationTerms(
@@ -49,4 +50,4 @@ def main(*arguments: str) -> None:
         number("idle_rounds", values["idle_rounds"], *IDLE_ROUNDS),
     )
     salt = number("salt", values["salt"], *SALT)
-    make_federation(find_factory(values["factory"]), terms, salt)
+    make_federation(find_factory(values["factory"]), terms, salt, values["yes"])

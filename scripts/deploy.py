@@ -1,20 +1,19 @@
 """Deploys the factory, once per chain: `brownie run deploy --network NETWORK`.
 
-Its address goes to deployments/<chain id>.json (scripts/common.py says what else can be set).
+Its address is written down for `create_federation` (scripts/deployments.py says where). To send without being asked:
+`brownie run deploy main yes=yes --network NETWORK`.
 """
 
 from __future__ import annotations
 
-from processor.chain.finality import DEVELOPMENT
-from processor.errors import ConfigurationError
-from scripts.common import deploy_factory, deployment_file, node, script
+from scripts.arguments import read_arguments
+from scripts.common import deploy_factory, factory_file, node, script
+from scripts.deployments import require_undeployed
 
 
 @script
-def main() -> None:
-    file, chain_id = deployment_file(), node().eth.chain_id
-    if file and file.exists() and chain_id not in DEVELOPMENT:
-        raise ConfigurationError(
-            f"{file} names the factory of chain {chain_id} already; remove the file to deploy another one"
-        )
-    print(f"factory {deploy_factory().address} on chain {chain_id}")
+def main(*arguments: str) -> None:
+    values = read_arguments(arguments, yes="")
+    if file := factory_file():
+        require_undeployed(node(), file)
+    print(f"factory {deploy_factory(values['yes']).address} on chain {node().eth.chain_id}")

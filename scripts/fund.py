@@ -13,8 +13,8 @@ from scripts.common import find_federation, script, send, signer
 
 @script
 def main(*arguments: str) -> None:
-    values = read_arguments(arguments, federation="", amount=REQUIRED)
+    values = read_arguments(arguments, federation="", amount=REQUIRED, yes="")
     federation = find_federation(values["federation"])
     proposal = actions.fund(federation, signer().address, amount_of(federation.asset(), values["amount"]))
-    send(proposal)
+    send(proposal, values["yes"])
     print(proposal.done)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from processor.chain.amounts import format_moment
 from processor.chain.snapshot import Snapshot, Snapshots
 from processor.types import Phase, Release, Result
+from processor.words import counted
 from scripts.arguments import read_arguments
 from scripts.common import find_federation, script
 
@@ -37,7 +38,8 @@ def print_federation(found: Snapshot) -> None:
     print(f"admission        {terms.admission.name.lower()}")
     print(f"audit policy     {terms.audit_policy.name.lower()}")
     print(f"spread           {terms.max_spread}-fold at most what a pool pays may be claimed")
-    print(f"retired          {f'after {terms.idle_rounds} rounds of silence' if terms.idle_rounds else 'nobody'}")
+    silence = f"after {counted(terms.idle_rounds, 'round')} of silence"
+    print(f"retired          {silence if terms.idle_rounds else 'nobody'}")
     print(f"owner            {found.owner}, next: {federation.pending_owner(block) or 'nobody'}")
     print(f"owner nonce      {federation.owner_nonce(block)}")
     print(f"operator         {found.operator or 'nobody'}")

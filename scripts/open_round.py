@@ -13,7 +13,8 @@
     selection_rate       basis points of the members
     model                CIDv0 of the model to start from; only while the federation has none
 
-The organization's daemon does the same by itself. scripts/common.py says who signs.
+A plan that the round before did not have is announced first, since clients have to agree to it. The organization's
+daemon does the same by itself, and gives them notice. scripts/common.py says who signs.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from typing import Any
 from processor.chain.amounts import format_moment
 from processor.chain.asset import Asset
 from processor.chain.federation import Federation
+from processor.chain.posts import PLAN
 from processor.chain.snapshot import Snapshot, Snapshots
 from processor.cli.proposal import Proposal, Step, with_approval
-from processor.errors import ConfigurationError
+from processor.errors import ConfigurationError, SealError
+from processor.privacy.sealing import check_public_key
 from processor.protocol.rewards import least_pool_under, selected_under
 from processor.types import RoundTerms
+from processor.words import counted
 from scripts.arguments import REQUIRED, amount_of, rate_of, read_arguments
 from scripts.common import find_federation, script, send, signer
 
@@ -48,6 +52,7 @@ def main(*arguments: str) -> None:
         max_compute_ms="",
         selection_rate="10000",
         model="",
+        yes="",
     )
     federation = find_federation(values["federation"])
     asset, before = federation.asset(), Snapshots(federation).latest()
@@ -63,9 +68,12 @@ def main(*arguments: str) -> None:
 
     call = federation.open_round(terms, before.view.digest)
     steps = with_approval(federation, signer().address, terms.reward, "round opened", call)
+    if before.view.plan not in (None, terms.plan):
+        announced = federation.post(PLAN, terms.plan, f"announce the plan {terms.plan} of the next round")
+        steps = [Step("plan announced", announced), *steps]
     if before.release.model is None:
         steps = [first_model(federation, values["model"]), *(replace(step, blocked=True) for step in steps)]
-    send(Proposal(steps))
+    send(Proposal(steps), values["yes"])
     view = federation.round_view()
     until = format_moment(view.training_deadline)
     print(f"round {view.round} is open until {until}, {view.selected_count} of {view.member_count} selected")
@@ -78,7 +86,12 @@ def first_model(federation: Federation, cid: str) -> Step:
 
 
 def check_key(before: Snapshot, sealing_key: bytes) -> None:
-    """The contract refuses the key of the round before, and anybody can open what is sealed to an older one."""
+    """The contract refuses the key of the round before, and anybody can open what is sealed to an older one, or to what
+    is no key of its own."""
+    try:
+        check_public_key(sealing_key)
+    except SealError as error:
+        raise ConfigurationError(f"{error}: make another one") from None
     if number := before.round_with_key(sealing_key):
         raise ConfigurationError(f"the sealing key was that of round {number}, whose secret is known: make another one")
 
@@ -89,8 +102,9 @@ def check_pool(before: Snapshot, terms: RoundTerms) -> None:
     if 0 < pool < least:
         selected = selected_under(terms, before.member_count)
         raise ConfigurationError(
-            f"the pool of {asset.format(pool)} is too small: {selected} client(s) may claim {terms.max_compute_ms} ms "
-            f"each, which at this rate cap takes {asset.format(least)}; say more reward, or less of the others"
+            f"the pool of {asset.format(pool)} is too small: {counted(selected, 'client')} may claim "
+            f"{terms.max_compute_ms} ms each, which at this rate cap takes {asset.format(least)}; say more reward, or "
+            "less of the others"
         )
 
 

@@ -13,7 +13,7 @@ from scripts.common import find_federation, script, send
 
 @script
 def main(*arguments: str) -> None:
-    values = read_arguments(arguments, federation="", operator="")
+    values = read_arguments(arguments, federation="", operator="", yes="")
     proposal = actions.name_operator(find_federation(values["federation"]), values["operator"] or None)
-    send(proposal)
+    send(proposal, values["yes"])
     print(proposal.done)

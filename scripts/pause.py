@@ -11,9 +11,9 @@ from scripts.common import find_federation, script, send
 
 @script
 def main(*arguments: str) -> None:
-    values = read_arguments(arguments, federation="", resume="")
+    values = read_arguments(arguments, federation="", resume="", yes="")
     resume = confirmed("resume", values["resume"])
     federation = find_federation(values["federation"])
     proposal = actions.resume(federation) if resume else actions.pause(federation)
-    send(proposal)
+    send(proposal, values["yes"])
     print(proposal.done + ("" if resume else " with `pause resume=yes`"))

@@ -16,11 +16,11 @@ from scripts.common import find_federation, script, send, signer
 
 @script
 def main(*arguments: str) -> None:
-    values = read_arguments(arguments, federation="", client="")
+    values = read_arguments(arguments, federation="", client="", yes="")
     snapshot = Snapshots(find_federation(values["federation"])).latest()
     clients = [to_address(values["client"])] if values["client"] else snapshot.clients
     proposal, refusals = actions.pay(snapshot, signer().address, clients)
     for client, refusal in refusals.items():
         print(f"{client} was not paid: {refusal}")
-    send(proposal)
+    send(proposal, values["yes"])
     print(proposal.done)

@@ -14,8 +14,8 @@ from scripts.common import find_federation, script, send
 
 @script
 def main(*arguments: str) -> None:
-    values = read_arguments(arguments, federation="", client=REQUIRED)
+    values = read_arguments(arguments, federation="", client=REQUIRED, yes="")
     federation = find_federation(values["federation"])
     proposal = actions.retire(federation, to_address(values["client"]))
-    send(proposal)
+    send(proposal, values["yes"])
     print(f"{proposal.done}; {federation.member_count()} are left")

@@ -12,7 +12,7 @@ from scripts.common import find_federation, script, send, signer
 
 @script
 def main(*arguments: str) -> None:
-    values = read_arguments(arguments, federation="", to="", accept="")
+    values = read_arguments(arguments, federation="", to="", accept="", yes="")
     confirmed("accept", values["accept"])
     offered = either("to=ADDRESS, the new owner,", values["to"], "accept=yes", values["accept"])
     federation = find_federation(values["federation"])
@@ -20,5 +20,5 @@ def main(*arguments: str) -> None:
         proposal = actions.offer_ownership(federation, values["to"])
     else:
         proposal = actions.accept_ownership(federation, signer().address)
-    send(proposal)
+    send(proposal, values["yes"])
     print(proposal.done + (" with `transfer accept=yes`" if offered else ""))

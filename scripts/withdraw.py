@@ -13,7 +13,7 @@ from scripts.common import find_federation, script, send, signer
 
 @script
 def main(*arguments: str) -> None:
-    values = read_arguments(arguments, federation="", to="")
+    values = read_arguments(arguments, federation="", to="", yes="")
     proposal = actions.withdraw(find_federation(values["federation"]), values["to"] or signer().address)
-    send(proposal)
+    send(proposal, values["yes"])
     print(proposal.done)

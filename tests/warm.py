@@ -17,6 +17,7 @@ from processor.demo.nodes import CHECKOUT
 
 _PRELOADED = [
     "processor.cli.app",
+    "processor.cli.tree",
     "processor.daemons.client",
     "processor.daemons.organization",
     "processor.worker.perform",

@@ -23,17 +23,25 @@ def stop(state: ServerState, metric: float, plan: Plan) -> tuple[ServerState, st
 
 def decision(state: ServerState, plan: Plan) -> str | None:
     """Why no round should follow that of a measured state: "max_rounds", "patience", or None if one should."""
-    rule = plan.stopping
-    if state.round >= rule.max_rounds:
+    return decided(state.round, state.rounds_without_improvement, plan.stopping)
+
+
+def decided(round: int, without_improvement: int, rule: Stopping) -> str | None:
+    """As `decision`, of so many finalized rounds without an improvement."""
+    if round >= rule.max_rounds:
         return "max_rounds"
-    if state.round >= rule.min_rounds and state.rounds_without_improvement >= rule.patience:
+    if round >= rule.min_rounds and without_improvement >= rule.patience:
         return "patience"
     return None
 
 
+def improves(gained: float, rule: Stopping) -> bool:
+    """Whether a metric that is better by `gained` than at the last improvement is another improvement."""
+    return gained > 0 and gained >= rule.min_improvement
+
+
 def _measured(state: ServerState, reached: float, metric: Metric, rule: Stopping) -> ServerState:
     best = state.best_metric
-    gained = None if best is None else metric.improvement(best, reached)
-    if gained is None or (gained > 0 and gained >= rule.min_improvement):
+    if best is None or improves(metric.improvement(best, reached), rule):
         return replace(state, best_metric=reached, rounds_without_improvement=0)
     return replace(state, rounds_without_improvement=state.rounds_without_improvement + 1)

@@ -6,7 +6,9 @@ who wrote a plan by hand reads all mistakes together.
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -72,10 +74,14 @@ def encode(value: object) -> bytes:
     return jcs.dumps(value)
 
 
-def read(fields: type[T], kind: str, document: object) -> T:
-    """The dataclass `fields` from its JSON object; one ArtifactError lists every mistake."""
+def read(fields: type[T], kind: str, document: object, parsed: bool = False) -> T:
+    """The dataclass `fields` from its JSON object; one ArtifactError lists every mistake.
+
+    An object that was `parsed` from JSON has a canonical spelling: it is not looked for again, which takes long.
+    """
+    spelled = json.dumps(document, ensure_ascii=False) if parsed else encode(document)
     try:
-        value: T = _adapter(fields).validate_json(encode(document))  # type: ignore[arg-type]
+        value: T = _adapter(fields).validate_json(spelled)  # type: ignore[arg-type]
         return value
     except ValidationError as error:
         mistakes = [_sentence(mistake) for mistake in error.errors(include_url=False)]
@@ -87,6 +93,17 @@ def read(fields: type[T], kind: str, document: object) -> T:
 def build_reader(fields: type[Fields]) -> None:
     """Builds now what `read` otherwise builds when it first meets these fields, some hundredths of a second each."""
     _adapter(fields)  # type: ignore[arg-type]
+
+
+def widest(document: object) -> int:
+    """The most members of a list or an object in a document."""
+    most, inner = 0, [document]
+    while inner:
+        value = inner.pop()
+        if isinstance(value, Mapping | list | tuple):
+            most = max(most, len(value))
+            inner += value.values() if isinstance(value, Mapping) else value
+    return most
 
 
 @cache

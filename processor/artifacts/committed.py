@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, FailFast, Field, StringConstraints
 
 from processor.artifacts.canonical import AddressField, CidField, Fields, Hex32
 from processor.types import Adjustment, Opening, Outcome, Submitted
@@ -112,7 +112,9 @@ def _ascending(adjustments: tuple[AdjustmentFields, ...]) -> tuple[AdjustmentFie
     return adjustments
 
 
-Adjustments = Annotated[tuple[AdjustmentFields, ...], Field(max_length=MAX_UPDATES), AfterValidator(_ascending)]
+Adjustments = Annotated[
+    tuple[AdjustmentFields, ...], FailFast(), Field(max_length=MAX_UPDATES), AfterValidator(_ascending)
+]
 
 
 @dataclass(frozen=True)

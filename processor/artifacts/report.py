@@ -6,11 +6,11 @@ latest report back to the first round needs no logs, and one report that is lost
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo
+from pydantic import AfterValidator, FailFast, Field, StringConstraints, ValidationInfo
 
 from processor.artifacts.canonical import (
     AddressField,
@@ -32,7 +32,7 @@ from processor.artifacts.committed import (
     UpdateCount,
     each_client_once,
 )
-from processor.artifacts.versions import Kind
+from processor.artifacts.versions import Kind, Older
 from processor.types import Adjustment, Cid, Outcome, Submitted
 
 MAX_ABANDONED = 1_000
@@ -118,7 +118,7 @@ class AbandonedRound(Fields):
     list: CidField
 
 
-Abandoned = Annotated[tuple[AbandonedRound, ...], Field(max_length=MAX_ABANDONED), AfterValidator(_rising)]
+Abandoned = Annotated[tuple[AbandonedRound, ...], FailFast(), Field(max_length=MAX_ABANDONED), AfterValidator(_rising)]
 
 
 @dataclass(frozen=True)
@@ -165,15 +165,16 @@ class Report(Fields):
 
     `updates` are in the order of submission, which the round's digest chains. `record_before` is the chain's record of
     all rounds before this one; `before` are the last two that were finalized, the newest first, and `abandoned` those
-    since. `stop` says why no round follows, if none does.
+    since. `stop` says why no round follows, if none does. `next_plan` is the plan that the organization announces for
+    the rounds to come, where that is another than this round's: a word ahead, and no promise.
     """
 
     chain_id: ChainId
     federation: AddressField
     opening: OpeningFields
-    updates: Annotated[tuple[ReportedUpdate, ...], Field(max_length=MAX_UPDATES), AfterValidator(_once)]
+    updates: Annotated[tuple[ReportedUpdate, ...], FailFast(), Field(max_length=MAX_UPDATES), AfterValidator(_once)]
     record_before: Hex32
-    before: Annotated[tuple[FinishedRound, ...], Field(max_length=2), AfterValidator(_newest_first)]
+    before: Annotated[tuple[FinishedRound, ...], FailFast(), Field(max_length=2), AfterValidator(_newest_first)]
     abandoned: Abandoned
     model: CidField
     server_state: CidField
@@ -182,6 +183,7 @@ class Report(Fields):
     versions: Annotated[dict[Text, Text], Field(max_length=64)]
     initialization_seed: Count
     stop: Code | None
+    next_plan: CidField | None
 
     @property
     def round(self) -> int:
@@ -218,4 +220,40 @@ class Report(Fields):
         )
 
 
-REPORT = Kind("report", 2 << 20, Report, version=2)
+@dataclass(frozen=True)
+class Report2(Fields):
+    """A report of version 2, which announces no plan."""
+
+    chain_id: ChainId
+    federation: AddressField
+    opening: OpeningFields
+    updates: Annotated[tuple[ReportedUpdate, ...], FailFast(), Field(max_length=MAX_UPDATES), AfterValidator(_once)]
+    record_before: Hex32
+    before: Annotated[tuple[FinishedRound, ...], FailFast(), Field(max_length=2), AfterValidator(_newest_first)]
+    abandoned: Abandoned
+    model: CidField
+    server_state: CidField
+    metrics: Metrics
+    privacy: Annotated[dict[str, str], AfterValidator(_without_noise)]
+    versions: Annotated[dict[Text, Text], Field(max_length=64)]
+    initialization_seed: Count
+    stop: Code | None
+
+
+def _from_2(report: Report2) -> Report:
+    return Report(**_values(report), next_plan=None)
+
+
+def _to_2(report: Report) -> Report2 | None:
+    if report.next_plan is not None:
+        return None
+    values = _values(report)
+    del values["next_plan"]
+    return Report2(**values)
+
+
+def _values(report: Fields) -> dict[str, Any]:
+    return {field.name: getattr(report, field.name) for field in fields(report)}
+
+
+REPORT = Kind("report", 2 << 20, Report, version=3, older=(Older(Report2, up=_from_2, down=_to_2),), values=1 << 16)

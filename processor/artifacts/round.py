@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, FailFast, Field
 
 from processor.artifacts.canonical import AddressField, ChainId, Fields, Hex32
 from processor.artifacts.committed import MAX_UPDATES, OpeningFields, OutcomeFields, UpdateLine, each_client_once
@@ -31,7 +31,7 @@ class RoundFile(Fields):
     chain_id: ChainId
     federation: AddressField
     opening: OpeningFields
-    updates: Annotated[tuple[UpdateLine, ...], Field(max_length=MAX_UPDATES), AfterValidator(_once)]
+    updates: Annotated[tuple[UpdateLine, ...], FailFast(), Field(max_length=MAX_UPDATES), AfterValidator(_once)]
     record_before: Hex32
     outcome: OutcomeFields | None
 
@@ -63,4 +63,4 @@ class RoundFile(Fields):
         return tuple(line.value() for line in self.updates)
 
 
-ROUND = Kind("round", 1 << 20, RoundFile)
+ROUND = Kind("round", 1 << 20, RoundFile, values=1 << 14)

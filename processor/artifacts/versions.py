@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
 from processor import jcs
-from processor.artifacts.canonical import Fields, build_reader, read, shown
+from processor.artifacts.canonical import Fields, build_reader, read, shown, widest
 from processor.errors import ArtifactError, ArtifactTooLarge, NewerVersion
 
 T = TypeVar("T", bound=Fields)
@@ -45,6 +45,9 @@ class Kind(Generic[T]):
     `older` are those that this program reads, the oldest first; what is older still is refused. `implied` are the
     members out of `kind` and `version` that such a file does not have: its place says the one, and a file without the
     other is of version 1. `groups` are those of a file of tensors.
+
+    Of canonical JSON a few bytes can stand for much: `values` is how many values a file may have in all, 0 for an
+    eighth of the limit, and `widest` how many members one list or object. Both are looked at before fields are.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Kind(Generic[T]):
     older: tuple[Older, ...] = ()
     implied: frozenset[str] = frozenset()
     groups: tuple[Group, ...] = ()
+    values: int = 0
+    widest: int = 1_000
 
     def decode(self, data: bytes) -> T:
         """What the canonical JSON `data` holds.
@@ -63,10 +68,10 @@ class Kind(Generic[T]):
         if len(data) > self.limit:
             raise ArtifactTooLarge(f"a {self.name} of {len(data)} bytes is over the limit of {self.limit}")
         try:
-            document = jcs.loads(data)
+            document = jcs.loads(data, self.most_values)
         except ArtifactError as error:
             raise ArtifactError(f"the {self.name} {error}") from error
-        return self.value_of(document)
+        return self._value_of(document, parsed=True)
 
     def build_readers(self) -> None:
         """Takes ahead what the first file of each version costs."""
@@ -86,14 +91,19 @@ class Kind(Generic[T]):
         before, another kind, fields that are not valid, all of them together, and a version higher than the content
         needs.
         """
+        return self._value_of(document)
+
+    def _value_of(self, document: object, parsed: bool = False) -> T:
         if not isinstance(document, Mapping):
             raise ArtifactError(f"this is no {self.name}: expected a JSON object")
         if "kind" not in self.implied and document.get("kind") != self.name:
             raise ArtifactError(f"this is no {self.name}: its kind is {shown(document.get('kind'))}")
+        if widest(document) > self.widest:
+            raise ArtifactError(f"this {self.name} has a list or an object of more than {self.widest} members")
         number = self._number_of(document)
         said = self._members(number)
         rest = {name: value for name, value in document.items() if name not in said}
-        value: Any = read(self.schemas[number], self.name, rest)
+        value: Any = read(self.schemas[number], self.name, rest, parsed)
         for older in self.older[number - self.oldest :]:
             value = older.up(value)
         lowest, _ = self._lowest(value)
@@ -111,6 +121,10 @@ class Kind(Generic[T]):
     def version_of(self, value: T) -> int:
         """The version that `value` is written in: the lowest that holds it."""
         return self._lowest(value)[0]
+
+    @property
+    def most_values(self) -> int:
+        return self.values or self.limit // 8
 
     @property
     def oldest(self) -> int:

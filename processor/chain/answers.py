@@ -13,6 +13,7 @@ NOT_FOUND = -32001
 _REVERTED = 3  # the code of geth, anvil and most others
 _NO_METHOD = -32601
 _LIMIT_EXCEEDED = -32005
+_TOO_LARGE = 2**63
 
 # The place of the block among the parameters.
 _NAMES_BLOCK = {
@@ -35,7 +36,7 @@ _NULL_IS_UNKNOWN = (
 _HAS_NOT = re.compile(
     r"header .*not found|block .*not found|unknown block|block ?out ?of ?range|invalid block range|beyond current head"
     r"|missing trie node|state .*(not |un)available|not currently canonical|prun(ed|ing)|indexing is in progress"
-    r"|limit exceeded"
+    r"|limit exceeded|archive|metadata is not found|history .*(not |un)available"
 )
 _TOO_OFTEN = re.compile(
     r"too many requests|\brate[- ]?limit|request rate|(requests?|compute units?|capacity) per second|capacity exceeded"
@@ -49,12 +50,17 @@ def repeatable(method: str) -> bool:
 
 
 def number(value: Any) -> int | None:
-    """A number as JSON-RPC has it; None for everything else, names and hashes of blocks among it."""
-    if isinstance(value, int):
-        return value
-    if not isinstance(value, str) or not re.fullmatch("0x[0-9a-fA-F]{1,16}", value):
-        return None
-    return int(value, 16)
+    """A number as JSON-RPC has it, or web3 makes of it; None for everything else, names and hashes of blocks among it,
+    and for what no chain counts to and no journal holds."""
+    if isinstance(value, str) and re.fullmatch("0x[0-9a-fA-F]{1,16}", value):
+        value = int(value, 16)
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _TOO_LARGE
+    return value if fits else None
+
+
+def hash_in(value: Any) -> str | None:
+    """A hash of 32 bytes as JSON-RPC has it, in lower case; None for everything else."""
+    return value.lower() if isinstance(value, str) and re.fullmatch("0x[0-9a-fA-F]{64}", value) else None
 
 
 def newest_named(method: str, params: Any) -> int | None:

@@ -13,7 +13,8 @@ from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from processor.chain import answers
-from processor.chain.endpoints import Endpoint, NoAnswer, no_node
+from processor.chain.endpoints import Endpoint
+from processor.chain.jsonrpc import NoAnswer, no_node
 from processor.errors import WrongAddress
 
 FIRST_REST, LONGEST_REST = 15.0, 300.0
@@ -106,6 +107,25 @@ class Failover(JSONBaseProvider):
             raise _nobody(failed)
         self._announce(failed)
         return missing
+
+    def everywhere(self, method: RPCEndpoint, params: Any) -> list[RPCResponse]:
+        """What every node answers that does, those that rest among them: for what must not be concluded from one node
+        alone. Raises NoAnswer with what each said where none answers."""
+        answered: list[RPCResponse] = []
+        failed: list[NoAnswer] = []
+        for node in self._nodes:
+            try:
+                if node.barred or not (node.admitted or self._chain_of(node) == self._chain_id):
+                    continue
+                response = node.endpoint.request(method, params)
+                if answers.too_often(response):
+                    raise NoAnswer(f"the node at {node.shown} is asked too often: {_said(response)}", busy=True)
+                answered.append(response)
+            except NoAnswer as error:
+                failed.append(error)
+        if not answered:
+            raise _nobody(failed)
+        return answered
 
     # ------------------------------------------------------------------------------------------------ one request
 

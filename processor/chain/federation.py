@@ -24,6 +24,7 @@ from processor.types import (
     Adjustment,
     Block,
     Cid,
+    ClientView,
     FederationTerms,
     Phase,
     Release,
@@ -35,6 +36,7 @@ from processor.types import (
 )
 
 PAGE = 200  # entries of a list in one read
+VIEWS = 16  # of a round, in one read: a node refuses a longer answer (`together.MOST`)
 
 _NO_VOUCHER = (0, 0, b"")
 
@@ -195,6 +197,14 @@ class Federation(Deployed):
         view: RoundView = self._read("roundView", client or ZERO_ADDRESS, at=at)
         return view
 
+    def client_views(self, clients: Iterable[Address], at: Block | None = None) -> list[ClientView]:
+        """Several clients as the latest round sees them, in pages."""
+        at, reads = at or self.block(), [("roundView", to_address(client)) for client in clients]
+        found: list[RoundView] = []
+        for start in range(0, len(reads), VIEWS):
+            found += self._read_each(reads[start : start + VIEWS], at)
+        return [replace(view.client, client=to_address(view.client.client)) for view in found]
+
     def balance_of(self, client: Address, at: Block | None = None) -> tuple[int, int]:
         """What a client could claim now, and what is left of its stake."""
         owed, stake = self._read("balanceOf", to_address(client), at=at)
@@ -350,9 +360,9 @@ class Federation(Deployed):
         """Pays all that a client is owed to its own address, whoever sends it."""
         return self._call("claimFor", to_address(client), description=f"claim what {client} is owed")
 
-    def post(self, topic: bytes, cid: Cid) -> Call:
+    def post(self, topic: bytes, cid: Cid, description: str = "") -> Call:
         """Says something to all, in the log only."""
-        return self._call("post", topic, digest_of(cid), description=f"post {cid}")
+        return self._call("post", topic, digest_of(cid), description=description or f"post {cid}")
 
     # ----------------------------------------------------------------------------------------- calls: organization
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from web3 import Web3
 
+from processor.chain.answers import number
 from processor.chain.provider import node_errors
 from processor.errors import ChainError
 from processor.types import Block
@@ -42,6 +43,8 @@ def _prices(web3: Web3, head: Block | None) -> tuple[int, int]:
     with node_errors("name the price of gas"):
         if base_fee is None:
             base_fee = web3.eth.get_block("latest").get("baseFeePerGas")
+            if base_fee is not None and number(base_fee) is None:
+                raise ValueError(f"{str(base_fee)[:80]} is no price")
     tip = priority_fee(web3)
     if base_fee is None:
         raise ChainError("the chain has no fee market (EIP-1559), which transactions here rely on")
@@ -51,7 +54,9 @@ def _prices(web3: Web3, head: Block | None) -> tuple[int, int]:
 def priority_fee(web3: Web3) -> int:
     """What gets a unit of gas into one of the next blocks, in wei on top of the base fee. Raises ChainError."""
     with node_errors("name the price of gas"):
-        return web3.eth.max_priority_fee
+        if (found := number(web3.eth.max_priority_fee)) is None:
+            raise ValueError("its answer is no price")
+        return found
 
 
 def offered(base_fee: int, priority_fee: int, ceiling: int | None) -> Fees:

@@ -11,13 +11,16 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
-from websockets.sync.client import ClientConnection
 
-from processor.chain.endpoints import is_websocket, open_websocket
+from processor.chain import jsonrpc
+from processor.chain.endpoints import is_websocket
+from processor.chain.websocket import Channel, Refused
+from processor.exchange import ExchangeError, Limits, Reason, exchange
 from processor.observability import shown
 
 LEAST_WAIT = 0.25
@@ -25,6 +28,8 @@ LEAST_WAIT = 0.25
 
 _TICK = 0.05  # seconds between two looks at whether to stop
 _OPEN_TIMEOUT = 10.0
+_SILENCE = 30.0  # seconds without a word after which a node is asked for one; it has as long for that
+_LARGEST = 2**18  # bytes of a message: the head of a block is small
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds before the next attempt to connect, twice as long each time
 
 
@@ -42,7 +47,6 @@ class Heads:
         self._news = threading.Event()
         self._done = threading.Event() if done is None else done
         self._closing = threading.Event()
-        self._connection: ClientConnection | None = None
         self._thread = threading.Thread(target=self._follow, name="heads", daemon=True)
 
     def __enter__(self) -> Self:
@@ -54,9 +58,6 @@ class Heads:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.set()
-        connection = self._connection
-        if connection is not None:
-            connection.close_socket()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
 
@@ -84,36 +85,57 @@ class Heads:
         while not self._closing.is_set():
             address = self._addresses[failures % len(self._addresses)]
             try:
-                self._connection = connection = open_websocket(address, _OPEN_TIMEOUT)
-                with connection:
-                    self._subscribe(connection)
+                with closing(self._connected(address)) as channel:
+                    self._subscribe(channel)
                     failures = 0
-                    self._listen(connection)
+                    self._listen(channel)
             except Exception as error:  # whatever a node sends, the thread goes on
                 if not failures and not self._closing.is_set():
-                    self._log.warning("no news of blocks", node=shown(address), reason=type(error).__name__)
-            finally:
-                self._connection = None
+                    self._log.warning("no news of blocks", node=shown(address), reason=_reason(error))
             pause = min(_FIRST_PAUSE * 2 ** min(failures, 10), _LONGEST_PAUSE)
             failures += 1
             self._closing.wait(pause * random.uniform(0.5, 1.0))
 
-    def _subscribe(self, connection: ClientConnection) -> None:
-        request = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
-        connection.send(json.dumps(request))
-        answer = _message(connection, _OPEN_TIMEOUT)
+    def _connected(self, address: str) -> Channel:
+        with self._bounded(_OPEN_TIMEOUT):
+            return Channel(address, _LARGEST)
+
+    def _subscribe(self, channel: Channel) -> None:
+        with self._bounded(_OPEN_TIMEOUT):
+            channel.send(jsonrpc.encode(1, "eth_subscribe", ["newHeads"]))
+            answer = _message(channel)
         if answer.get("id") != 1 or "result" not in answer:
             raise ValueError("the node gives no news of blocks")
         self._news.set()  # there may have been blocks while nobody listened
 
-    def _listen(self, connection: ClientConnection) -> None:
+    def _listen(self, channel: Channel) -> None:
         while not self._closing.is_set():
-            if _message(connection, None).get("method") == "eth_subscription":
+            if self._next(channel).get("method") == "eth_subscription":
                 self._news.set()
+            self._closing.wait(_TICK)  # a node that tells too much of it keeps no processor busy
+
+    def _next(self, channel: Channel) -> dict[str, Any]:
+        """The next message. A node that is silent is asked whether it is there: a connection may end without a word."""
+        try:
+            with self._bounded(_SILENCE):
+                return _message(channel)
+        except ExchangeError as error:
+            if error.reason is not Reason.LATE:
+                raise
+        with self._bounded(_SILENCE):
+            channel.send(jsonrpc.encode(2, "eth_chainId", []))
+            return _message(channel)
+
+    def _bounded(self, seconds: float) -> AbstractContextManager[Limits]:
+        return exchange(seconds, 2 * _LARGEST, self._closing.is_set)
 
 
-def _message(connection: ClientConnection, timeout: float | None) -> dict[str, Any]:
-    message = json.loads(connection.recv(timeout))
+def _message(channel: Channel) -> dict[str, Any]:
+    message = json.loads(channel.receive())
     if not isinstance(message, dict):
         raise ValueError("the node sends something else than JSON-RPC")
     return message
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ExchangeError | Refused) else type(error).__name__

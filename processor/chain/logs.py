@@ -17,12 +17,13 @@ from web3.exceptions import Web3RPCError
 from web3.types import FilterParams, LogReceipt
 
 from processor.chain import commitments, contracts
-from processor.chain.endpoints import NoAnswer
 from processor.chain.federation import Federation
+from processor.chain.jsonrpc import NoAnswer
 from processor.chain.provider import node_errors
 from processor.cid import cid_from_digest
 from processor.errors import ChainError
 from processor.types import Address, Adjustment, Block, Cid, Opening, Outcome, Phase, Submitted
+from processor.words import counted
 
 LONGEST_RANGE = 10_000
 _CLOSER = 16  # how many times shorter the ranges are in which a node is asked again
@@ -65,6 +66,18 @@ def over_ranges(fetch: Callable[[int, int], Found], first: int, last: int, longe
         first, length = end + 1, min(2 * length, longest)
 
 
+def logs_of(web3: Web3, wanted: FilterParams) -> list[LogReceipt]:
+    """What a node gives for a filter, for `over_ranges`: raises Refused where its range is too much."""
+    try:
+        return list(web3.eth.get_logs(wanted))
+    except Web3RPCError as error:
+        raise Refused from error
+    except NoAnswer as error:
+        if not error.too_much:
+            raise
+        raise Refused from error
+
+
 def events(web3: Web3, federation: Address, first: int, last: int, longest: int = LONGEST_RANGE) -> Iterator[Event]:
     """The federation's events in the blocks `first` to `last`, in order; at most `longest` blocks at a time.
 
@@ -75,15 +88,7 @@ def events(web3: Web3, federation: Address, first: int, last: int, longest: int 
     known = {HexBytes(event.topic): event for event in (contract.get_event_by_name(name)() for name in names)}
 
     def fetch(start: int, end: int) -> list[LogReceipt]:
-        wanted: FilterParams = {"address": contract.address, "fromBlock": start, "toBlock": end}
-        try:
-            found = web3.eth.get_logs(wanted)
-        except Web3RPCError as error:
-            raise Refused from error
-        except NoAnswer as error:
-            if not error.too_much:
-                raise
-            raise Refused from error
+        found = logs_of(web3, {"address": contract.address, "fromBlock": start, "toBlock": end})
         return [log for log in found if log["address"] == contract.address and start <= log["blockNumber"] <= end]
 
     with node_errors(f"list the events of the blocks {first} to {last}"):
@@ -305,7 +310,7 @@ class History:
 
 def _words(counts: Counts) -> str:
     return (
-        f"{counts.members} member(s), {counts.rounds} round(s), of which the last has the digest "
+        f"{counted(counts.members, 'member')}, {counted(counts.rounds, 'round')}, of which the last has the digest "
         f"0x{counts.digest.hex()} and is{'' if counts.finalized else ' not'} finalized, and the record "
         f"0x{counts.record.hex()}"
     )

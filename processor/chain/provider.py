@@ -18,20 +18,21 @@ from processor.chain.endpoints import endpoint_at
 from processor.chain.failover import Failover
 from processor.chain.reverts import revert_of
 from processor.errors import ChainError
+from processor.exchange import Stop, never
 from processor.types import Block
 
 
-def connect(rpc: str | Sequence[str], timeout: float = 10, chain_id: int | None = None) -> Web3:
+def connect(rpc: str | Sequence[str], timeout: float = 10, chain_id: int | None = None, stop: Stop = never) -> Web3:
     """Connects to the node at the address `rpc`, or to several, the preferred first.
 
     An address is http://, https://, ws:// or wss://, or the path of a socket that ends in .ipc. `timeout` in seconds
-    bounds every request to one node. Raises ChainError where no node answers, where nodes are on different chains, or
-    on another than `chain_id`: then it is WrongAddress.
+    bounds every request to one node; once `stop` says so, every request ends with Interrupted. Raises ChainError where
+    no node answers, where nodes are on different chains, or on another than `chain_id`: then it is WrongAddress.
     """
     addresses = [rpc] if isinstance(rpc, str) else list(rpc)
     if not addresses:
         raise ChainError("no Ethereum node is named: expected at least one address, like http://127.0.0.1:8545")
-    web3 = Web3(Failover([endpoint_at(address, timeout) for address in addresses], chain_id))
+    web3 = Web3(Failover([endpoint_at(address, timeout, stop) for address in addresses], chain_id))
     # It asks for the chain's id twice with every call.
     web3.middleware_onion.remove("validation")
     # Without it web3 refuses the blocks of chains with proof of authority.

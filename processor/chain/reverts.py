@@ -18,6 +18,7 @@ from processor.chain import contracts
 from processor.chain.amounts import format_ether, format_moment
 from processor.errors import Reverted
 from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, Phase, Refusal
+from processor.words import counted
 
 _ERROR_STRING = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
@@ -100,7 +101,8 @@ _SENTENCES: dict[str, Callable[..., str]] = {
         f"{actual} is neither a member of the federation nor its owner or operator; only they can post"
     ),
     "RoundsHaveBegun": lambda rounds: (
-        f"{rounds} round(s) have been opened already; the initial model can only be set before the first"
+        f"{counted(rounds, 'round')} {'has' if rounds == 1 else 'have'} been opened already; the initial model can "
+        "only be set before the first"
     ),
     "NoInitialModel": lambda: "the federation has no initial model yet: set one before the first round opens",
     "NoMembers": lambda: "the federation has no members yet: a round needs at least one registered client",

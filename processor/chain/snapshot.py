@@ -177,6 +177,11 @@ class Snapshot:
         return keys.index(prefix) + 1 if prefix in keys else None
 
     @property
+    def rounds_without_key(self) -> tuple[int, ...]:
+        """The rounds that are over and of whose sealing keys nothing stands on chain: those that were abandoned."""
+        return tuple(number for number, result in enumerate(self.settled, 1) if not any(result.sealing_key))
+
+    @property
     def clients(self) -> tuple[Address, ...]:
         """Whom state still names: the members, and who left with an update in the latest round."""
         return tuple(dict.fromkeys([*self.members, *(update.client for update in self.update_views)]))

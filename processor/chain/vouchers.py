@@ -17,6 +17,7 @@ from processor.chain.amounts import format_moment
 from processor.chain.contracts import to_address
 from processor.chain.signed import DOMAIN_NAME, DOMAIN_VERSION
 from processor.errors import ArtifactError, ChainError, NewerVersion
+from processor.texts import MARK, UTF_16, read_bytes
 from processor.types import Address
 
 _SIZE_LIMIT = 64 * 1024  # a contract wallet's signature is one for each of its owners
@@ -171,14 +172,15 @@ def sign_voucher(
 
 
 def load_voucher(path: Path) -> Voucher:
-    """The voucher in the file `path`. Raises ChainError where it cannot be read or holds none."""
+    """The voucher in the file `path`, which an editor may have put a byte order mark in front of.
+
+    Raises ChainError where it cannot be read or holds none.
+    """
+    data = read_bytes(path, "the voucher", ChainError, limit=2 * _SIZE_LIMIT)
+    if data.startswith(UTF_16):
+        raise ChainError(f"the voucher {path} cannot be read: it is UTF-16; save it as UTF-8")
     try:
-        with path.open("rb") as file:
-            data = file.read(_SIZE_LIMIT + 1)
-    except OSError as error:
-        raise ChainError(f"the voucher {path} cannot be read: {error.strerror}") from None
-    try:
-        return Voucher.decode(data)
+        return Voucher.decode(data.removeprefix(MARK.encode()))
     except ChainError as error:
         raise ChainError(f"{path}: {error}") from None
 

@@ -11,6 +11,7 @@ from processor.chain.transactions import quote
 from processor.cli.proposal import Proposal, Step, with_approval
 from processor.errors import ConfigurationError, Reverted
 from processor.types import ZERO_ADDRESS, Address
+from processor.words import counted
 
 
 def fund(federation: Federation, sender: Address, units: int) -> Proposal:
@@ -83,7 +84,7 @@ def pay(snapshot: Snapshot, sender: Address, clients: Iterable[Address]) -> tupl
         return Proposal([], "nothing is owed"), refusals
     amount = asset.format(total)
     note = f"It pays {amount}, all of it the clients' own."
-    return Proposal(steps, f"paid {amount} to {len(steps)} clients", note), refusals
+    return Proposal(steps, f"paid {amount} to {counted(len(steps), 'client')}", note), refusals
 
 
 def retire(federation: Federation, client: Address) -> Proposal:

@@ -28,14 +28,17 @@ from processor.protocol.audit import Audit
 from processor.protocol.audit import audit as recompute
 from processor.protocol.jobs.folder import jobs_folder
 from processor.protocol.measuring import measure_by
+from processor.protocol.model_form import forms_by
 from processor.protocol.receipts import check_receipts, unkept
 from processor.types import Phase
+from processor.words import counted
 from processor.worker.process import WorkerProcess
 
 app = typer.Typer()
 
 INCOMPLETE = 3
-"""The status where nothing is wrong, and something could not be proved: a round, or that a relay kept its word."""
+"""The status where nothing is wrong, and something could not be proved: a round, a stopping decision, or that a relay
+kept its word."""
 
 Keep = Annotated[
     Path | None,
@@ -78,7 +81,8 @@ def audit(
 ) -> None:
     """Recompute every round of a federation from the chain and the artifacts.
 
-    Status 1 on any violation, 3 where there is none but a round could not be proved, or a receipt has no update.
+    Status 1 on any violation, 3 where there is none but a round could not be proved, a stopping decision is undecided
+    within the tolerance of its metric, or a receipt has no update.
     """
     web3, storage = open_chain_and_storage(rpc, ipfs, store, config)
     reader = Federation(web3, federation)
@@ -88,8 +92,9 @@ def audit(
         tempfile.TemporaryDirectory(prefix="koinon-audit-") as directory,
         WorkerProcess(jobs_folder(Path(directory)), logger()) as worker,  # which starts nothing before it has a job
     ):
-        measure = measure_by(worker, jobs_folder(Path(directory)) / "evaluate")
-        result = recompute(reader, storage, Path(directory), measure, _progress, keep=keep, logs_from=logs)
+        jobs = jobs_folder(Path(directory))
+        measure, forms = measure_by(worker, jobs / "evaluate"), forms_by(worker, jobs / "inspect")
+        result = recompute(reader, storage, Path(directory), measure, forms, _progress, keep=keep, logs_from=logs)
     kept = [] if receipts is None else check_receipts(receipts, _lists(result), reader.chain_id, reader.address)
     if as_json:
         print_json({**audit_page.as_json(result), "receipts": audit_page.receipts_as_json(kept)})
@@ -108,4 +113,4 @@ def _lists(result: Audit) -> dict[int, RoundFile]:
 
 
 def _progress(done: int, total: int) -> None:
-    progress(f"\raudited {done} of {total} rounds", end="\n" if done == total else "")
+    progress(f"\raudited {done} of {counted(total, 'round')}", end="\n" if done == total else "")

@@ -7,7 +7,6 @@ import secrets
 import shutil
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,34 +22,38 @@ from processor.chain.amounts import format_ether
 from processor.chain.asset import asset_at, balance_of
 from processor.chain.blocks import latest_block
 from processor.chain.federation import Federation
-from processor.chain.fees import market_fees
+from processor.chain.fees import gas_price, market_fees
 from processor.chain.provider import connect, node_errors
 from processor.cli import checks
-from processor.cli.checks import NodeHead, Result, failed, ok, skipped, warning
+from processor.cli.admission import not_admitted
+from processor.cli.checks import NodeHead, Result, Status, failed, ok, skipped, warning
 from processor.cli.checks_page import print_checks
-from processor.cli.connections import address_of, chain_of, federation_of, storage_of
+from processor.cli.connections import address_of, chain_of, federation_of, storage_of, unlock
 from processor.cli.daemon import logger
 from processor.cli.join import agreement_on, current_plan
 from processor.cli.options import AsJson, Config, Ipfs, Rpc, Store
+from processor.cli.writable import hindrance
 from processor.config import (
-    CONFIG_VARIABLE,
     ClientSettings,
     OrganizationSettings,
+    config_file,
     load_client,
     load_organization,
 )
 from processor.daemons.consents import agreed
 from processor.daemons.dry_run import copy_of_state
-from processor.errors import ChainError, ConfigurationError, DatasetError, KoinonError, StorageError
+from processor.errors import ChainError, ConfigurationError, DatasetError, KeystoreError, KoinonError, StorageError
 from processor.observability import shown
 from processor.protocol.consent import Agreement
 from processor.protocol.funds import CLIENT_GAS, ORGANIZATION_GAS
-from processor.protocol.limits import ModelSize, artifact_bytes
-from processor.protocol.rewards import least_pool_under, selected_under
+from processor.protocol.limits import SUBMIT_GAS, ModelSize, artifact_bytes
+from processor.protocol.rewards import SCALE, guaranteed_rate, least_pool_under, selected_under
 from processor.storage import GatewayStorage, IpfsStorage, LocalStorage, get_bytes, put_bytes
 from processor.storage.library import Library
 from processor.storage_address import folder_of
+from processor.toml_texts import read_toml
 from processor.types import ZERO_ADDRESS, Address, Phase, RoundView
+from processor.words import in_full, noun, reason
 
 if TYPE_CHECKING:
     from processor.learning.tasks import Task
@@ -79,13 +82,13 @@ def check(
 
 def _is_organization(config: Path | None) -> bool:
     """Whose configuration it is. Raises ConfigurationError where there is none."""
-    path = config or Path(os.environ.get(CONFIG_VARIABLE, ""))
-    if path == Path():
+    path = config_file(config)
+    if path is None:
         raise ConfigurationError("name the configuration of an organization or a client with --config")
-    try:
-        return "organization" in tomllib.loads(path.read_text())
-    except (OSError, ValueError):  # which the loader says better
-        return False
+    tables = read_toml(path)
+    if "relay" in tables and not tables.keys() & {"client", "organization"}:
+        raise ConfigurationError(f"{path} is the configuration of a relay: `koinon relay check` checks that")
+    return "organization" in tables
 
 
 class _NotKnown(Exception):
@@ -106,8 +109,10 @@ class _Checks:
                 yield find()
             except _NotKnown as missing:
                 yield skipped(name, str(missing))
-            except (KoinonError, OSError) as error:
+            except KoinonError as error:
                 yield failed(name, str(error))
+            except OSError as error:
+                yield failed(name, in_full(error))
             except ImportError as error:
                 yield failed(name, f"torch cannot be imported: {error}. Install Koinon again")
 
@@ -125,6 +130,8 @@ class _Checks:
         yield "key", self._key
         yield "balance", self._balance
         yield "asset", self._asset
+        if isinstance(self._settings, ClientSettings):
+            yield "admission", self._admission
         if isinstance(self._settings, OrganizationSettings):
             yield "pool", partial(self._pool, self._settings)
         yield "clock", lambda: checks.clock(time.time(), latest_block(self._web3).timestamp)
@@ -135,8 +142,8 @@ class _Checks:
             if self._settings.device == "cuda":
                 yield "device", partial(self._device, self._settings.device)
             yield "consent", self._consent
-        for place in (self._settings.state, Path(tempfile.gettempdir())):
-            yield "disk", partial(self._disk, place)
+        yield "disk", self._state_folder
+        yield "disk", lambda: self._disk(Path(tempfile.gettempdir()))
 
     # ------------------------------------------------------------------------------------------- what several need
 
@@ -159,10 +166,10 @@ class _Checks:
 
     @cached_property
     def _address(self) -> Address:
-        address = keystore.address_in(self._settings.wallet)
-        if address is None:
-            raise _NotKnown("the wallet cannot be read")
-        return address
+        try:
+            return address_of(self._settings.wallet, self._settings.passphrase_file, prompt=False)
+        except KeystoreError:
+            raise _NotKnown("the wallet cannot be read") from None
 
     @cached_property
     def _view(self) -> RoundView | None:
@@ -276,10 +283,10 @@ class _Checks:
 
     def _key(self) -> Result:
         settings = self._settings
-        address = address_of(settings.wallet)
+        address = address_of(settings.wallet, settings.passphrase_file, prompt=False)
         if settings.passphrase_file is None and keystore.PASSPHRASE_VARIABLE not in os.environ:
             return checks.key(address, None)
-        keystore.unlock(settings.wallet, keystore.passphrase(False, settings.passphrase_file))
+        unlock(settings.wallet, settings.passphrase_file, prompt=False)
         return checks.key(address, True)
 
     def _balance(self) -> Result:
@@ -305,9 +312,8 @@ class _Checks:
                     f"the federation pays in {asset.address}, and client.asset is {settings.asset}: set it to the "
                     "federation's asset if that is what you want",
                 )
-            member = federation.round_view(self._address).client.member
-            wanted, what = (0 if member else federation.terms().stake), "the stake"
-            if wanted > settings.max_stake:
+            wanted, what = (0 if self._member else federation.terms().stake), "the stake"
+            if wanted > settings.max_stake and not self._not_admitted:
                 return warning(
                     "asset",
                     f"the stake is {asset.format(wanted)}, more than client.max_stake: the daemon does not register by "
@@ -320,13 +326,35 @@ class _Checks:
             )
         return ok("asset", f"the wallet holds {asset.format(held)}" + (f", and {what} fits in" if wanted else ""))
 
+    @cached_property
+    def _member(self) -> bool:
+        return self._federation.round_view(self._address).client.member
+
+    @cached_property
+    def _not_admitted(self) -> str | None:
+        settings = self._settings
+        if self._member or not isinstance(settings, ClientSettings):
+            return None
+        return not_admitted(self._federation, settings, self._address)
+
+    def _admission(self) -> Result:
+        if self._not_admitted:
+            return failed("admission", self._not_admitted)
+        return ok("admission", "the wallet is registered" if self._member else "the wallet may register")
+
     def _pool(self, settings: OrganizationSettings) -> Result:
-        """Whether the pool of the next round pays the fewest that it may open for."""
+        """Whether the pool of the next round pays the fewest that it may open for, and each of them for its gas."""
         federation, terms = self._federation, settings.round
-        spread = federation.terms().max_spread
+        asset, spread = federation.asset(), federation.terms().max_spread
         fewest = selected_under(terms, settings.min_members)
         least = least_pool_under(terms, settings.min_members, spread)
-        return checks.pool(federation.asset(), federation.carried() + terms.reward, least, fewest, spread)
+        pool = federation.carried() + terms.reward
+        found = checks.pool(asset, pool, least, fewest, spread)
+        if found.status is not Status.OK or not asset.native:
+            return found
+        rate = guaranteed_rate(pool, terms.reward_rate_cap, fewest, terms.max_compute_ms)
+        reward = rate * min(terms.max_compute_ms, terms.training_period * 1000) // SCALE
+        return checks.wage(asset, reward, SUBMIT_GAS * gas_price(self._web3)) or found
 
     def _plan_found(self) -> Result:
         if isinstance(self._settings, OrganizationSettings):
@@ -358,12 +386,13 @@ class _Checks:
                 with path.open("rb") as file:
                     file.read(1)
             except OSError as error:
-                raise DatasetError(f"there is no data to read at {path}: {error.strerror}") from None
+                raise DatasetError(f"there is no data to read at {path}: {reason(error)}") from None
             return warning("data", f"{path} can be read; whether it fits is not known, since {missing}")
 
         from processor.worker.jobs.reading import own_data
 
-        return ok("data", f"{path} holds {len(own_data(task, path)):,} samples of the task {task.name}")
+        count = len(own_data(task, path))
+        return ok("data", f"{path} holds {count:,} {noun(count, 'sample')} of the task {task.name}")
 
     def _device(self, setting: str) -> Result:
         from processor.learning.device import device_of
@@ -384,6 +413,11 @@ class _Checks:
             f"you have not agreed to the plan {agreement.plan_cid}: read it and agree with `koinon client join "
             f"{agreement.federation}`",
         )
+
+    def _state_folder(self) -> Result:
+        if (hindered := hindrance(self._settings.state)) is not None:
+            return failed("disk", hindered)
+        return self._disk(self._settings.state)
 
     def _disk(self, place: Path) -> Result:
         there = next(each for each in (place.absolute(), *place.absolute().parents) if each.exists())

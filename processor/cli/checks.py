@@ -9,6 +9,7 @@ from enum import StrEnum
 from processor.chain.amounts import format_ether
 from processor.chain.asset import Asset
 from processor.protocol.funds import funds_needed, low_balance
+from processor.words import counted
 
 MEBIBYTE = 1 << 20
 CLOCK_AHEAD, BLOCK_OLD = 15, 120
@@ -117,17 +118,31 @@ def balance(held: int, gas: int, gas_price: int, reward: int) -> Result:
 
 def pool(asset: Asset, pool: int, least: int, selected: int, spread: int) -> Result:
     """Whether a round opens with a pool for so many selected clients."""
+    clients = counted(selected, "selected client")
     if pool == 0:
         return warning("pool", "the next round has an empty pool: nobody is paid for it")
     if pool < least:
         return failed(
             "pool",
-            f"the next round's pool is {asset.format(pool)}, and for {selected} selected clients the federation's "
+            f"the next round's pool is {asset.format(pool)}, and for {clients} the federation's "
             f"max_spread of {spread} asks for {asset.format(least)}: raise round.reward by "
             f"{asset.format(least - pool)}, fund the federation, or lower round.reward_rate_cap, round.max_compute_ms "
             "or round.max_updates",
         )
-    return ok("pool", f"{asset.format(pool)} for {selected} selected clients; {asset.format(least)} is the least")
+    return ok("pool", f"{asset.format(pool)} for {clients}; {asset.format(least)} is the least")
+
+
+def wage(asset: Asset, reward: int, gas: int) -> Result | None:
+    """Whether clients skip a round that guarantees an update `reward` at most, where submitting one costs `gas`, in wei
+    both; None where they do not."""
+    if reward >= gas:
+        return None
+    return warning(
+        "pool",
+        f"the next round guarantees {asset.format(reward)} for an update at most, and the gas of submitting one costs "
+        f"{asset.format(gas)} now: clients skip it unless they accept unpaid rounds. Raise round.reward_rate_cap, and "
+        "round.reward with it",
+    )
 
 
 def disk(check: str, place: str, free: int, artifact: int) -> Result:

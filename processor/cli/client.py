@@ -9,9 +9,9 @@ from pathlib import Path
 import typer
 from eth_account.signers.local import LocalAccount
 
-from processor.cli import join, member
+from processor.cli import claims, join, member
 from processor.cli.connections import federation_of, storage_of, unlock
-from processor.cli.daemon import logger, only_daemon, stop_on_signals, transactions_of, write_template
+from processor.cli.daemon import logger, only_daemon, stopped_by_signals, transactions_of, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
 from processor.cli.relayed import relayed_of
 from processor.cli.running import (
@@ -43,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(join.app)
 app.add_typer(member.app)
+app.add_typer(claims.app)
 
 
 @app.command(epilog="Example: koinon client init --out client.toml")
@@ -70,12 +71,12 @@ def run_(
         _dry_run(settings, address)
         return
     account = unlock(settings.wallet, settings.passphrase_file)
-    stopping = stop_on_signals()
-    begin(partial(_run, settings, account, once, stopping), settings, once, logger(), stopping)
+    with stopped_by_signals(logger()) as stopping:
+        begin(partial(_run, settings, account, once, stopping), settings, once, logger(), stopping)
 
 
 def _run(settings: ClientSettings, account: LocalAccount, once: bool, stopping: threading.Event) -> None:
-    federation = federation_of(settings)
+    federation = federation_of(settings, stopping.is_set)
     log, metrics, done = logger(), metrics_of(settings), threading.Event()
     with (
         only_daemon(settings.state, federation.chain_id, account.address),
@@ -88,14 +89,15 @@ def _run(settings: ClientSettings, account: LocalAccount, once: bool, stopping: 
             settings=settings,
             federation=federation,
             transactions=transactions,
-            library=Library(Measured(storage_of(settings.network), metrics)),
+            library=Library(Measured(storage_of(settings.network, stop=stopping.is_set), metrics)),
             journal=transactions.journal,
             worker=worker,
             log=log,
             metrics=metrics,
-            relayed=relayed_of(settings, federation, account),
+            relayed=relayed_of(settings, federation, account, stopping.is_set),
         )
         log.info("started", address=account.address, federation=federation.address, state=str(settings.state))
+        daemon.require_fitting_data(stopping)
         gas = 0 if settings.relays else CLIENT_GAS  # relays pay for what it sends
         watch = FundsWatch(federation, account.address, gas, 0, metrics, log)
         keep_running(daemon.cycle, settings, watch, metrics, log, once, stopping, done)

@@ -8,12 +8,13 @@ from pathlib import Path
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
-from processor import keystore
 from processor.chain.contracts import to_address
 from processor.chain.federation import Factory, Federation
 from processor.chain.provider import connect
+from processor.cli.unlocking import address_of, unlock
 from processor.config import NetworkSettings, PartySettings, load_network
-from processor.errors import ConfigurationError, KeystoreError, WrongAddress
+from processor.errors import ConfigurationError, WrongAddress
+from processor.exchange import Stop, never
 from processor.storage import Storage, open_storage
 from processor.storage_address import folder_of
 from processor.types import Address
@@ -35,8 +36,9 @@ def open_chain_and_storage(
     return chain_of(network), storage_of(network, publishing=False)
 
 
-def chain_of(network: NetworkSettings) -> Web3:
-    return connect(network.rpc, network.timeout, network.chain_id)
+def chain_of(network: NetworkSettings, stop: Stop = never) -> Web3:
+    """Once `stop` says so, whatever waits for a node is interrupted."""
+    return connect(network.rpc, network.timeout, network.chain_id, stop)
 
 
 @dataclass(frozen=True)
@@ -61,24 +63,16 @@ class Party:
 
 def party_of(settings: PartySettings) -> Party:
     """Raises KeystoreError where there is no wallet, and ChainError as `federation_of`."""
-    return Party(settings, address_of(settings.wallet), federation_of(settings))
+    return Party(settings, address_of(settings.wallet, settings.passphrase_file), federation_of(settings))
 
 
-def address_of(wallet: Path) -> Address:
-    """Whose a wallet is; needs no passphrase."""
-    address = keystore.address_in(wallet)
-    if address is None:
-        raise KeystoreError(f"{wallet} is not a wallet: `koinon wallet new` makes one")
-    return address
-
-
-def federation_of(settings: PartySettings) -> Federation:
-    """The federation that somebody works with.
+def federation_of(settings: PartySettings, stop: Stop = never) -> Federation:
+    """The federation that somebody works with, until `stop` says so.
 
     Raises ChainError where no node answers, and WrongAddress as `federation_at`, or where the factory that was named
     did not make it.
     """
-    federation = federation_at(chain_of(settings.network), settings.federation)
+    federation = federation_at(chain_of(settings.network, stop), settings.federation)
     require_made_by(settings.factory, federation)
     return federation
 
@@ -108,17 +102,13 @@ def require_made_by(factory: Address | None, federation: Federation) -> None:
         )
 
 
-def storage_of(network: NetworkSettings, publishing: bool = True) -> Storage:
-    """Who only reads may do with gateways alone."""
+def storage_of(network: NetworkSettings, publishing: bool = True, stop: Stop = never) -> Storage:
+    """Who only reads may do with gateways alone. Once `stop` says so, whatever waits for others is interrupted."""
     return open_storage(
         network.storage,
         gateways=network.gateways,
         quorum=network.quorum,
         timeout=network.timeout,
         publishing=publishing,
+        stop=stop,
     )
-
-
-def unlock(wallet: Path, passphrase_file: Path | None) -> LocalAccount:
-    """The account of a wallet, its passphrase from a file, the environment or a prompt."""
-    return keystore.unlock(wallet, keystore.passphrase(True, passphrase_file))

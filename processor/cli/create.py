@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,11 +17,16 @@ from processor.cli.connections import address_of, chain_of, unlock
 from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
 from processor.cli.proposal import DryRun, Manner, Proposal, Step, carry_out, send_alone
 from processor.cli.terms import IDLE_ROUNDS, MAX_SLASH_RATE, MAX_SPREAD, SALT, STAKE
-from processor.config import WalletSettings, load_creator
+from processor.cli.written_setting import setting_in, write_setting
+from processor.config import WalletSettings, config_file, load_creator
 from processor.errors import ConfigurationError
 from processor.types import ZERO_ADDRESS, Address, Admission, AuditPolicy, FederationTerms
+from processor.words import counted
 
 app = typer.Typer()
+
+SETTING = ("organization", "federation")
+"""Where a configuration has the federation: table and key."""
 
 
 @app.command(epilog="Example: koinon organization create --factory 0x1234… --stake 0.1 --max-slash-rate 1000")
@@ -64,24 +72,50 @@ def create(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a federation that belongs to your wallet. Its terms hold for good, and its address follows from them."""
-    settings = load_creator({"rpc": rpc}, config)
+    """Make a federation that belongs to your wallet, and write its address into the configuration.
+
+    Its terms hold for good, and its address follows from them. A configuration that names a federation keeps it.
+    """
+    settings, file = load_creator({"rpc": rpc}, config), config_file(config)
     web3 = chain_of(settings.network)
     terms = _terms(web3, asset, stake, max_slash_rate, admission, audit, max_spread, idle_rounds, salt)
-    sender, manner = address_of(settings.wallet), Manner(yes, dry_run, as_json)
+    sender, manner = address_of(settings.wallet, settings.passphrase_file), Manner(yes, dry_run, as_json)
     maker = factory or _new_factory(web3, settings, sender, manner)
     if maker is None:
         return
     contract = Factory(web3, maker)
     proposal = creation(contract, sender, terms, salt)
+    if file is not None and (named := setting_in(file, *SETTING)):
+        kept = f"{file} names the federation {named[:80]}, and keeps it."
+        proposal = replace(proposal, note=f"{proposal.note}\n{kept}")
     receipts = carry_out(web3, sender, proposal, manner, lambda: _unlocked(settings), send_alone(web3))
     if receipts is None:
         return
+    federation = contract.created(receipts[0])
+    if not as_json:
+        print(proposal.done, flush=True)
+    written = _write_down(federation, file)
     if as_json:
-        facts = {"federation": contract.created(receipts[0]), "factory": contract.address, "salt": salt}
+        facts = {"federation": federation, "factory": contract.address, "salt": salt, "config": written}
         print_json({**facts, "transaction": receipts[0].tx_hash})
-    else:
-        print(proposal.done)
+    elif written is not None:
+        print(f"{written} names it now as {'.'.join(SETTING)}")
+
+
+def _write_down(federation: Address, file: Path | None) -> str | None:
+    """Writes the federation into the configuration, and returns which that is; None where it is for the user to do,
+    who is told. What is on the chain by then is no failure of the command."""
+    problem = "no configuration is named"
+    if file is not None:
+        try:
+            write_setting(file, *SETTING, federation)
+        except ConfigurationError as error:
+            problem = str(error)
+        else:
+            return str(file)
+    line = f'{SETTING[1]} = "{federation}"'
+    print(f"The address is written nowhere, since {problem}. Write {line} under [{SETTING[0]}]", file=sys.stderr)
+    return None
 
 
 def creation(factory: Factory, sender: Address, terms: FederationTerms, salt: int) -> Proposal:
@@ -108,7 +142,11 @@ def _new_factory(web3: Web3, settings: WalletSettings, sender: str, manner: Mann
     note = "Then it makes the federation, which is asked about again."
     proposal = Proposal([Step("factory deployed", factory_deployment())], note=note)
     receipts = carry_out(web3, sender, proposal, manner, lambda: _unlocked(settings), send_alone(web3))
-    return None if receipts is None else receipts[0].contract
+    if receipts is None:
+        return None
+    deployed = receipts[0].contract
+    print(f"the factory is {deployed}: give it as --factory if you have to run this again", file=sys.stderr, flush=True)
+    return deployed
 
 
 def _unlocked(settings: WalletSettings) -> LocalAccount:
@@ -171,5 +209,6 @@ def _in_words(terms: FederationTerms, unit: Asset) -> str:
         if terms.max_spread == 1
         else f"rejecting others can raise any pay at most {terms.max_spread}-fold"
     )
-    idle = f"; after {terms.idle_rounds} silent rounds anybody may end a membership" if terms.idle_rounds else ""
+    silence = counted(terms.idle_rounds, "silent round")
+    idle = f"; after {silence} anybody may end a membership" if terms.idle_rounds else ""
     return f"For good: rewards and stakes are in {unit.symbol}; {who}; {stake}{slash}; {audit}; {spread}{idle}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +23,18 @@ from processor.config import PartySettings
 from processor.daemons.base import journal_path
 from processor.daemons.recovery import open_journal
 from processor.daemons.transactions import Transactions
-from processor.errors import JournalError
+from processor.errors import ConfigurationError, JournalError
 from processor.files import locked
 from processor.journal import Journal
 from processor.keystore import state_key
 from processor.locks import held
 from processor.metrics import Metrics
+from processor.texts import write_text
 from processor.types import Address
+from processor.words import reason
+
+ASKING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that ask a daemon to stop."""
 
 
 def logger() -> FilteringBoundLogger:
@@ -38,16 +44,44 @@ def logger() -> FilteringBoundLogger:
     return log
 
 
-def stop_on_signals() -> threading.Event:
-    """An event that SIGINT and SIGTERM set: the step that runs is finished, and no other begun."""
-    stopping = threading.Event()
+@contextmanager
+def stopped_by_signals(log: FilteringBoundLogger) -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set during the block: what waits for others is interrupted, the step that runs
+    is finished, and no other begun. Both ends are logged: that it is asked to stop at once, and that it has, last.
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopping.set()
+    A second SIGINT raises KeyboardInterrupt, as it would without this.
+    """
+    stopping, asked = threading.Event(), list[str]()
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    return stopping
+    def hear() -> None:
+        """In a thread of its own: a handler may come while the main thread holds any lock."""
+        while heard := reader.recv(1):
+            if heard[0] in ASKING and not stopping.is_set():
+                asked.append(signal.Signals(heard[0]).name)
+                stopping.set()
+                log.info("stopping", reason=f"{asked[0]}; Ctrl-C once more ends it at once")
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+
+    hearing = threading.Thread(target=hear, name="signals", daemon=True)
+    hearing.start()
+    wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, handle) for number in ASKING}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        writer.close()
+        hearing.join()
+        reader.close()
+    if asked:
+        log.info("stopped", reason=asked[0])
 
 
 def journal_of(state: Path, federation: Federation, address: Address) -> Journal:
@@ -83,7 +117,7 @@ def only_daemon(state: Path, chain_id: int, address: Address) -> Iterator[None]:
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise JournalError(f"the state folder {state} cannot be made: {error}") from None
+        raise JournalError(f"the state folder {state} cannot be made: {reason(error)}; `state` names another") from None
     with locked(state / "lock") as mine:
         if not mine:
             raise JournalError(
@@ -101,5 +135,5 @@ def only_daemon(state: Path, chain_id: int, address: Address) -> Iterator[None]:
 def write_template(out: Path, template: str) -> None:
     """Writes a configuration to start from, never over one that is there."""
     with new_file(out):
-        out.write_text(template)
+        write_text(out, template, "the configuration", ConfigurationError)
     print(f"{out}: fill in what is empty, then run the daemon with --config {out}")

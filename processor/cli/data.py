@@ -9,6 +9,7 @@ import typer
 from processor.cli.new_file import new_file
 from processor.cli.options import AsJson, Out, print_json
 from processor.errors import ConfigurationError
+from processor.words import counted
 
 EXAMPLE = "Example: koinon data digits --clients 5 --client 1 --out digits-1.npz"
 
@@ -39,4 +40,4 @@ def digits(
     if as_json:
         print_json({"file": str(out), "samples": len(dataset), "classes": classes})
     else:
-        print(f"{out}: {len(dataset)} samples of the digits {classes}")
+        print(f"{out}: {counted(len(dataset), 'sample')} of the digits {classes}")

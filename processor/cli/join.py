@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,19 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from processor.artifacts.model import MODEL, open_model
 from processor.artifacts.plan import PLAN, Plan
 from processor.chain.amounts import format_units
 from processor.chain.contracts import to_address
 from processor.chain.federation import Federation
 from processor.chain.fees import gas_price
+from processor.chain.posts import PLAN as ANNOUNCED
+from processor.chain.posts import Posts
+from processor.chain.snapshot import Snapshots
+from processor.cli.asking import confirm
 from processor.cli.connections import address_of, federation_of, storage_of
 from processor.cli.daemon import logger
-from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Rpc, Store, asset_as_json, print_json
+from processor.cli.options import AsJson, Config, Ipfs, Rpc, Store, asset_as_json, print_json
 from processor.config import RATE_DECIMALS, ClientSettings, load_client
 from processor.daemons.consents import agree, agreed
-from processor.errors import ConfigurationError, KoinonError
+from processor.daemons.plan_news import LOOK_BACK, announced_by_organization
+from processor.errors import ChainError, ConfigurationError, KoinonError
 from processor.protocol.consent import Agreement, in_words
+from processor.protocol.current_plan import UNKNOWN, plan_of_model
 from processor.protocol.decide import asset_refusal
 from processor.protocol.limits import Limits, ModelSize, artifact_bytes, offer_of, refusals, work_of
 from processor.storage.library import Library
@@ -37,9 +41,14 @@ WIDTH = 100
 app = typer.Typer()
 
 
-@app.command(epilog="Example: koinon client join 0x1234… --config client.toml")
+@app.command(epilog="Example: koinon client join --config client.toml")
 def join(
-    federation: FederationAddress,
+    federation: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FEDERATION]", help="Address of the federation's contract, where the configuration names none."
+        ),
+    ] = None,
     accept: Annotated[
         str | None,
         typer.Option("--accept", metavar="DIGEST", help="Agree without being asked, to the plan with this digest."),
@@ -61,7 +70,7 @@ def join(
     daemon that runs notices by itself.
     """
     settings = _settings(federation, {"rpc": rpc, "ipfs": ipfs, "store": store}, config)
-    wallet = address_of(settings.wallet)
+    wallet = address_of(settings.wallet, settings.passphrase_file)
     reader, library = federation_of(settings), Library(storage_of(settings.network, publishing=False))
     block = reader.block()
     latest = reader.round_view(wallet, at=block)
@@ -94,22 +103,37 @@ def join(
     if dry_run:
         return
     if digest in known:
-        print(f"you have agreed to the plan {agreement.plan_cid} before: nothing is to be done")
+        coming = None if plan else _announced(reader, view, block)
+        said = "nothing is to be done" if coming is None else f"the next is announced: see `--plan {coming}`"
+        print(f"you have agreed to the plan {agreement.plan_cid} before: {said}")
         return
     _ask(digest)
     agree(settings.state, digest, logger())
     _say_agreed(agreement)
 
 
+def _announced(federation: Federation, view: RoundView | None, block: Block) -> Cid | None:
+    """The plan of rounds to come, where the organization announced one and the node has its logs."""
+    since = max(0 if view is None else view.opened_at, block.timestamp - LOOK_BACK)
+    try:
+        posts = Posts(federation, ANNOUNCED).read(since, block)
+        coming = announced_by_organization(posts, Snapshots(federation).at(block))
+    except ChainError:
+        return None
+    return None if view is not None and coming == view.plan else coming
+
+
 def _say_agreed(agreement: Agreement) -> None:
     print(f"agreed to the plan {agreement.plan_cid} of {agreement.federation}, with the digest {agreement.digest()}")
 
 
-def _settings(federation: str, options: dict[str, Any], config: Path | None) -> ClientSettings:
+def _settings(federation: str | None, options: dict[str, Any], config: Path | None) -> ClientSettings:
     """The daemon's own settings, since it is the daemon that reads what is agreed to here.
 
-    Raises ConfigurationError where they name another federation; where they name none, the argument does.
+    Raises ConfigurationError where they name another federation than the argument, or neither names one.
     """
+    if federation is None:
+        return load_client(options, config)
     address = to_address(federation)
     settings = load_client({**options, "federation": address}, config)
     try:
@@ -134,13 +158,9 @@ def current_plan(
     if model is None:
         raise KoinonError(
             f"the federation {federation.address} has no plan yet: its organization has not set the initial model. Try "
-            "again later, or name the plan that it announced with --plan"
+            "again later, or give the plan that it announced as --plan"
         )
-    with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
-        path = Path(folder) / "model"
-        library.fetch(MODEL, model, path, settings.max_bytes)
-        with open_model(path) as file:
-            return file.header.plan
+    return plan_of_model(library, model, settings.max_bytes or UNKNOWN)
 
 
 def agreement_on(federation: Federation, library: Library, plan: Cid) -> Agreement:
@@ -185,10 +205,7 @@ def _show(
 
 def _ask(digest: str) -> None:
     """Raises KoinonError where the answer is no, or where there is nobody to ask."""
-    if not sys.stdin.isatty():
-        raise KoinonError(f"nothing was agreed to: nobody is here to be asked. To agree, give --accept {digest}")
-    if not typer.confirm("Do you agree?", err=True):
-        raise KoinonError("nothing was agreed to")
+    confirm("Do you agree?", "nothing was agreed to", f"--accept {digest}")
 
 
 def _facts(

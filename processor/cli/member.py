@@ -1,4 +1,4 @@
-"""What a client asks and does by itself: `koinon client register`, `status`, `claim`, `decline` and `leave`."""
+"""What a client asks and does by itself: `koinon client register`, `status`, `decline` and `leave`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from processor.chain.transactions import Receipt
 from processor.chain.vouchers import Voucher, load_voucher
 from processor.cli.connections import Party, party_of
 from processor.cli.daemon import journal_of
+from processor.cli.fitting import require_fitting_data
 from processor.cli.options import AsJson, Config, Rpc, Yes, asset_as_json, print_json
 from processor.cli.proposal import DryRun, Manner, Proposal, Step, carry_out_as, with_approval
 from processor.cli.relayed import decline_by_relay, leave_by_relay, register_by_relay
@@ -42,6 +43,7 @@ def register(
     party = party_of(settings)
     federation, asset, terms = party.federation, party.federation.asset(), party.federation.terms()
     voucher_found, manner = _voucher_of(settings, party), Manner(yes, dry_run, as_json)
+    require_fitting_data(federation, {"rpc": rpc, "voucher": voucher}, config)
     if not terms.stake and register_by_relay(party, settings, voucher_found, manner):  # nobody stakes for another
         return
     call = federation.register() if voucher_found is None else federation.register_with_voucher(voucher_found)
@@ -71,31 +73,6 @@ def status(config: Config = None, rpc: Rpc = None, as_json: AsJson = False) -> N
         print_json(summary)
     else:
         print(_text(summary, party.federation.asset()))
-
-
-@app.command(epilog="Example: koinon client claim --config client.toml --yes")
-def claim(
-    to: Annotated[str | None, typer.Option("--to", help="Whom to pay; your own account unless it is given.")] = None,
-    config: Config = None,
-    rpc: Rpc = None,
-    yes: Yes = False,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Claim everything that is owed, of whatever rounds and whatever the threshold."""
-    party = party_of(load_member({"rpc": rpc}, config))
-    federation = party.federation
-    owed = _seen_by(party).view.client.owed
-    said = federation.asset().format(owed)
-    to = to_address(to) if to else party.address
-    steps = [Step("claimed", federation.claim(to))] if owed else []
-    receipts = _carry_out(party, steps, Manner(yes, dry_run, as_json), f"It pays {said} to {to}.")
-    if receipts is None:
-        return
-    if as_json:
-        print_json({"claimed": str(owed), "transactions": _hashes(receipts)})
-    else:
-        print(f"claimed {said}" if owed else "nothing is owed")
 
 
 @app.command(epilog="Example: koinon client decline --config client.toml --yes")

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from processor.artifacts.model import MODEL, ModelHeader, open_model
+from processor.artifacts.model import ModelHeader, open_model
 from processor.artifacts.plan import PLAN, Factory
 from processor.artifacts.report import REPORT
 from processor.chain.federation import Federation
 from processor.chain.snapshot import Snapshots
 from processor.cli.connections import open_chain_and_storage
+from processor.cli.daemon import logger
 from processor.cli.new_file import new_file
 from processor.cli.options import AsJson, Config, FederationAddress, Ipfs, Out, Rpc, Store, print_json, progress, table
 from processor.errors import ArtifactError, ConfigurationError, KoinonError, StorageError
 from processor.observability import printable
+from processor.protocol.jobs.folder import jobs_folder
+from processor.protocol.model_form import ModelForm, fetch_model, forms_by
 from processor.protocol.walk import Walk, walk_back
 from processor.protocol.walk.start import start_of
 from processor.storage.library import Library
 from processor.types import Cid
+from processor.worker.process import WorkerProcess
 
 EXAMPLE = "Example: koinon model get 0x1234… --rpc … --ipfs /ip4/127.0.0.1/tcp/5001 --out model.safetensors"
 
@@ -31,11 +36,13 @@ app = typer.Typer(help="The released models.", no_args_is_help=True, epilog=EXAM
 
 @dataclass(frozen=True)
 class Released:
-    """A model that a round released, with the report about it; round 0 has the initial model."""
+    """A model that a round released, with the report about it and the round's plan; round 0 has the initial model, and
+    no plan where no round was opened yet."""
 
     round: int
     model: Cid
     report: Cid | None
+    plan: Cid | None
 
 
 @app.command("list", epilog="Example: koinon model list 0x1234… --rpc … --ipfs /ip4/127.0.0.1/tcp/5001")
@@ -79,8 +86,9 @@ def get(
     library = Library(storage)
     release = _chosen(_releases(Federation(web3, federation), library), round)
     with new_file(out):
+        form = _form(library, release.plan)
         progress(f"fetching {release.model}, the model of round {release.round}")
-        library.fetch(MODEL, release.model, out)
+        fetch_model(library, release.model, out, form)
         header = _verified(out)
     metric, factory = _metric(library, release.report), _factory(library, header.plan)
     if as_json:
@@ -93,22 +101,43 @@ def get(
 def _releases(federation: Federation, library: Library) -> list[Released]:
     """What the chain's record proves; of the other rounds it is said on standard error that they are missing."""
     found = walk_back(start_of(Snapshots(federation).latest()), library)
-    released = [Released(0, initial, None)] if (initial := _initial(found)) is not None else []
+    released = [] if (initial := _initial(found)) is None else [initial]
     for step in found.steps.values():
         if step.link is None or step.record is None:
             if step.round <= found.start.view.chained:
                 print(f"what round {step.round} released is not known: {step.because}", file=sys.stderr)
         elif step.link.outcome is not None:
-            released.append(Released(step.round, step.link.outcome.model, step.link.outcome.report))
+            outcome, plan = step.link.outcome, None if step.list is None else step.list.opening.plan
+            released.append(Released(step.round, outcome.model, outcome.report, plan))
     return released
 
 
-def _initial(found: Walk) -> Cid | None:
+def _initial(found: Walk) -> Released | None:
     """The model that the first round started from, where that is known."""
     if found.start.head == 0:
-        return found.start.latest.model
+        model = found.start.latest.model
+        return None if model is None else Released(0, model, None, None)
     first = found.steps[1]
-    return None if first.list is None or first.because is not None else first.list.opening.base_model
+    if first.list is None or first.because is not None:
+        return None
+    return Released(0, first.list.opening.base_model, None, first.list.opening.plan)
+
+
+def _form(library: Library, plan: Cid | None) -> ModelForm | None:
+    """What the plan fixes of its models, so that nothing larger is fetched. A model that is intact is of use without
+    its plan, and where this program does not know what the plan names: then the limit of every model is the bound."""
+    if plan is None:
+        return None
+    try:
+        content = library.read(PLAN, plan)
+        with (
+            tempfile.TemporaryDirectory(prefix="koinon-") as folder,
+            WorkerProcess(jobs_folder(Path(folder)), logger()) as worker,
+        ):
+            return forms_by(worker, jobs_folder(Path(folder)) / "inspect")(plan, content)
+    except (ArtifactError, StorageError) as error:
+        print(f"how large the model may be is not known: {error}", file=sys.stderr)
+        return None
 
 
 def _chosen(releases: list[Released], round: int | None) -> Released:

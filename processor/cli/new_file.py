@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from processor.errors import ConfigurationError
+from processor.words import reason
 
 
 @contextmanager
@@ -16,7 +17,7 @@ def new_file(out: Path) -> Iterator[Path]:
     Raises ConfigurationError where it exists already, which it never touches, and where it cannot be written.
     """
     try:
-        out.open("x").close()
+        out.open("xb").close()
     except FileExistsError:
         raise ConfigurationError(f"{out} exists already: it is left as it is; give another name with --out") from None
     except OSError as error:
@@ -32,4 +33,4 @@ def new_file(out: Path) -> Iterator[Path]:
 
 
 def _unwritable(out: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"{out} cannot be written ({error.strerror}): give another name with --out")
+    return ConfigurationError(f"{out} cannot be written ({reason(error)}): give another name with --out")

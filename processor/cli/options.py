@@ -42,7 +42,10 @@ FactoryAddress = Annotated[
     str | None,
     typer.Option("--factory", help="A factory that you trust: a federation that it did not make is refused."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending a transaction.")]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Do not ask before sending a transaction; without a terminal it has to be there."),
+]
 
 
 def print_json(value: Any) -> None:

@@ -10,9 +10,9 @@ import typer
 from eth_account.signers.local import LocalAccount
 
 from processor.artifacts.plan import Plan
-from processor.cli import create, owner, voucher
+from processor.cli import create, owner, plan, voucher
 from processor.cli.connections import federation_of, storage_of, unlock
-from processor.cli.daemon import logger, only_daemon, stop_on_signals, transactions_of, write_template
+from processor.cli.daemon import logger, only_daemon, stopped_by_signals, transactions_of, write_template
 from processor.cli.options import Config, Ipfs, Out, Rpc, Store
 from processor.cli.running import (
     As,
@@ -44,6 +44,7 @@ app = typer.Typer(
 app.add_typer(create.app)
 app.add_typer(owner.app)
 app.add_typer(voucher.app, name="voucher")
+app.add_typer(plan.app, name="plan")
 
 
 @app.command(epilog="Example: koinon organization init --out organization.toml")
@@ -70,14 +71,14 @@ def run_(
         _dry_run(settings, plan, address)
         return
     account = unlock(settings.wallet, settings.passphrase_file)
-    stopping = stop_on_signals()
-    begin(partial(_run, settings, plan, account, once, stopping), settings, once, logger(), stopping)
+    with stopped_by_signals(logger()) as stopping:
+        begin(partial(_run, settings, plan, account, once, stopping), settings, once, logger(), stopping)
 
 
 def _run(
     settings: OrganizationSettings, plan: Plan, account: LocalAccount, once: bool, stopping: threading.Event
 ) -> None:
-    federation = federation_of(settings)
+    federation = federation_of(settings, stopping.is_set)
     log, metrics = logger(), metrics_of(settings)
     with (
         only_daemon(settings.state, federation.chain_id, account.address),
@@ -90,7 +91,7 @@ def _run(
             plan=plan,
             federation=federation,
             transactions=transactions,
-            library=Library(Measured(storage_of(settings.network), metrics)),
+            library=Library(Measured(storage_of(settings.network, stop=stopping.is_set), metrics)),
             journal=transactions.journal,
             log=log,
             worker=worker,

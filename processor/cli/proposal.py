@@ -15,6 +15,7 @@ from processor.chain.amounts import format_ether
 from processor.chain.asset import allowance, approval_needed, approve
 from processor.chain.federation import Federation
 from processor.chain.transactions import Call, Quote, Receipt, Sender, quote
+from processor.cli.asking import confirm
 from processor.cli.connections import Party
 from processor.cli.daemon import transactions_of
 from processor.cli.options import print_json
@@ -53,11 +54,12 @@ Send = Callable[[LocalAccount, Step], Receipt]
 
 @dataclass(frozen=True)
 class Manner:
-    """How a command was asked to go about it."""
+    """How a command was asked to go about it; `instead` is how a yes is given where nobody can be asked."""
 
     yes: bool
     dry_run: bool
     as_json: bool
+    instead: str = "--yes"
 
 
 def with_approval(federation: Federation, sender: Address, amount: int, kind: str, call: Call) -> list[Step]:
@@ -106,7 +108,7 @@ def carry_out(
     had something to say. Where there are no steps nothing is asked, and there are no receipts.
 
     Raises Reverted or ChainError for what the chain would refuse before anything is asked, KoinonError where the answer
-    is no.
+    is no, or where there is no terminal to ask at; and for a step that fails after others, which it names.
     """
     steps = proposal.steps
     if not steps and not (manner.dry_run and manner.as_json):
@@ -119,10 +121,19 @@ def carry_out(
     print(said, file=sys.stdout if manner.dry_run else sys.stderr, flush=True)
     if manner.dry_run:
         return None
-    if not manner.yes and not typer.confirm("Go on?", err=True):
-        raise KoinonError("nothing was sent")
+    if not manner.yes:
+        confirm("Go on?", "nothing was sent", manner.instead)
     account = unlock()
-    return [send(account, step) for step in steps]
+    receipts: list[Receipt] = []
+    for step in steps:
+        try:
+            receipts.append(send(account, step))
+        except KoinonError as error:
+            if not receipts:
+                raise
+            done = ", ".join(before.done or before.kind for before in steps[: len(receipts)])
+            raise KoinonError(f"{error}. Done before that: {done}") from error
+    return receipts
 
 
 def _as_text(web3: Web3, sender: Address, steps: Sequence[Step], quotes: Sequence[Quote | None], note: str) -> str:

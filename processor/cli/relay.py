@@ -23,9 +23,10 @@ from processor.cli import checks
 from processor.cli.checks import NodeHead, Result, failed, ok
 from processor.cli.checks_page import print_checks
 from processor.cli.connections import address_of, chain_of, federation_of, unlock
-from processor.cli.daemon import logger, only_daemon, stop_on_signals, transactions_of, write_template
+from processor.cli.daemon import logger, only_daemon, stopped_by_signals, transactions_of, write_template
 from processor.cli.options import AsJson, Config, Out, Rpc
 from processor.cli.running import Once, begin, keep_running, metrics_of
+from processor.cli.writable import hindrance
 from processor.config_relay import RelaySettings, load_relay, relay_template
 from processor.daemons.funds_watch import FundsWatch
 from processor.daemons.relay import RelayDaemon
@@ -38,6 +39,7 @@ from processor.observability import shown
 from processor.protocol.funds import ROUNDS_AHEAD
 from processor.protocol.relaying import Budget
 from processor.types import ZERO_ADDRESS
+from processor.words import in_full, reason
 
 app = typer.Typer(
     help="Relay for clients without coins.",
@@ -57,12 +59,12 @@ def run_(config: Config = None, rpc: Rpc = None, once: Once = False) -> None:
     """Take what clients signed, give receipts, send it in batches, and claim for them; until interrupted."""
     settings = load_relay({"rpc": rpc}, config)
     account = unlock(settings.wallet, settings.passphrase_file)
-    stopping = stop_on_signals()
-    begin(partial(_run, settings, account, once, stopping), settings, once, logger(), stopping)
+    with stopped_by_signals(logger()) as stopping:
+        begin(partial(_run, settings, account, once, stopping), settings, once, logger(), stopping)
 
 
 def _run(settings: RelaySettings, account: LocalAccount, once: bool, stopping: threading.Event) -> None:
-    federation, log, metrics = federation_of(settings), logger(), metrics_of(settings)
+    federation, log, metrics = federation_of(settings, stopping.is_set), logger(), metrics_of(settings)
     identity = (federation.chain_id, federation.address, account.address)
     with (
         only_daemon(settings.state, federation.chain_id, account.address),
@@ -71,7 +73,9 @@ def _run(settings: RelaySettings, account: LocalAccount, once: bool, stopping: t
     ):
         desk = RelayDesk(
             account=account,
-            federation=federation_of(settings),  # with connections of its own: it answers in other threads
+            federation=federation_of(
+                settings, stopping.is_set
+            ),  # with connections of its own: it answers in other threads
             queue=queue,
             budget=Budget(settings.gas_per_day, settings.gas_per_client),
             log=log,
@@ -100,7 +104,7 @@ def _run(settings: RelaySettings, account: LocalAccount, once: bool, stopping: t
 
 @app.command(epilog="Example: koinon relay check --config relay.toml")
 def check(config: Config = None, rpc: Rpc = None, as_json: AsJson = False) -> None:
-    """Check nodes, contract, key, money, clock and the address to listen at.
+    """Check nodes, contract, key, money, clock, the address to listen at and the state folder.
 
     A line for each: ok, warning, or FAILED with what to do. Sends nothing and asks for no passphrase; status 1 where
     something failed.
@@ -123,12 +127,15 @@ def _checked(settings: RelaySettings) -> Iterator[Result]:
         ("balance", partial(_balance, settings)),
         ("clock", lambda: checks.clock(time.time(), latest_block(_web3(settings)).timestamp)),
         ("listen", partial(_listen, settings)),
+        ("disk", partial(_state_folder, settings)),
     ]
     for name, find in finds:
         try:
             yield find()
-        except (KoinonError, OSError) as error:
+        except KoinonError as error:
             yield failed(name, str(error))
+        except OSError as error:
+            yield failed(name, in_full(error))
 
 
 def _web3(settings: RelaySettings) -> Web3:
@@ -156,19 +163,26 @@ def _contract(settings: RelaySettings) -> Result:
 
 
 def _key(settings: RelaySettings) -> Result:
-    address = address_of(settings.wallet)
+    address = address_of(settings.wallet, settings.passphrase_file, prompt=False)
     if settings.passphrase_file is None and keystore.PASSPHRASE_VARIABLE not in os.environ:
         return checks.key(address, None)
-    keystore.unlock(settings.wallet, keystore.passphrase(False, settings.passphrase_file))
+    unlock(settings.wallet, settings.passphrase_file, prompt=False)
     return checks.key(address, True)
 
 
 def _balance(settings: RelaySettings) -> Result:
     """The wallet should pay for a day of what it promises."""
     web3 = _web3(settings)
-    held = balance_of(web3, asset_at(web3, ZERO_ADDRESS), address_of(settings.wallet))
+    address = address_of(settings.wallet, settings.passphrase_file, prompt=False)
+    held = balance_of(web3, asset_at(web3, ZERO_ADDRESS), address)
     price = market_fees(web3, settings.network.max_fee_per_gas).max_fee
     return checks.balance(held, settings.gas_per_day // ROUNDS_AHEAD, price, 0)
+
+
+def _state_folder(settings: RelaySettings) -> Result:
+    if (hindered := hindrance(settings.state)) is not None:
+        return failed("disk", hindered)
+    return ok("disk", f"{settings.state} can be written")
 
 
 def _listen(settings: RelaySettings) -> Result:
@@ -180,5 +194,5 @@ def _listen(settings: RelaySettings) -> Result:
         try:
             trial.bind(address)
         except OSError as error:
-            return failed("listen", f"{host}:{port}: {error.strerror}: name another address as relay.listen")
+            return failed("listen", f"{host}:{port}: {reason(error)}: name another address as relay.listen")
     return ok("listen", f"{host}:{port} is free")

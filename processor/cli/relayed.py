@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-import typer
 from eth_account.signers.local import LocalAccount
 
 from processor.chain.federation import Federation
 from processor.chain.vouchers import Voucher
+from processor.cli.asking import confirm
 from processor.cli.connections import Party
 from processor.cli.daemon import logger
 from processor.cli.options import print_json
@@ -17,18 +17,21 @@ from processor.cli.proposal import Manner
 from processor.config import MemberSettings
 from processor.daemons.handover import Handover
 from processor.daemons.relayed import Relayed
-from processor.errors import ChainError, ConfigurationError, KoinonError
+from processor.errors import ChainError, ConfigurationError
+from processor.exchange import Stop, never
 from processor.observability import shown
 from processor.protocol.receipts import Receipt
 from processor.types import Address, RoundView
 
 
-def relayed_of(settings: MemberSettings, federation: Federation, account: LocalAccount) -> Relayed | None:
-    """A client's dealings with its relays; None where it names none."""
+def relayed_of(
+    settings: MemberSettings, federation: Federation, account: LocalAccount, stop: Stop = never
+) -> Relayed | None:
+    """A client's dealings with its relays, until `stop` says so; None where it names none."""
     if not settings.relays:
         return None
     identity = (federation.chain_id, federation.address)
-    return Relayed(Handover(account, *identity, settings.state, settings.relays, logger()), federation)
+    return Relayed(Handover(account, *identity, settings.state, settings.relays, logger(), stop=stop), federation)
 
 
 def register_by_relay(party: Party, settings: MemberSettings, voucher: Voucher | None, manner: Manner) -> bool:
@@ -80,8 +83,8 @@ def _by_relay(
     print(said, file=sys.stdout if manner.dry_run else sys.stderr, flush=True)
     if manner.dry_run:
         return True
-    if not manner.yes and not typer.confirm("Go on?", err=True):
-        raise KoinonError("nothing was signed")
+    if not manner.yes:
+        confirm("Go on?", "nothing was signed", manner.instead)
     relayed = relayed_of(settings, federation, party.unlock())
     if relayed is None:
         raise ValueError("no relay is named")

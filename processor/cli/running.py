@@ -23,7 +23,7 @@ from processor.daemons.funds_watch import FundsWatch
 from processor.daemons.health import served
 from processor.daemons.loop import outlast, run
 from processor.daemons.recovery import open_journal
-from processor.errors import ConfigurationError
+from processor.errors import ConfigurationError, Interrupted
 from processor.metrics import PATIENCE, Metrics
 from processor.protocol.jobs.folder import jobs_folder
 from processor.types import Address
@@ -82,7 +82,11 @@ def begin(
 ) -> None:
     """Starts a daemon, and waits while it cannot start for want of a node or room on a disk, unless it runs once."""
     if once:
-        start()
+        try:
+            start()
+        except Interrupted:
+            if not stopping.is_set():
+                raise
     else:
         outlast(start, settings.poll_interval, stopping, log)
 
@@ -115,7 +119,7 @@ def without_key(
     settings: Settings, federation: Federation, address: str | None, log: FilteringBoundLogger
 ) -> Iterator[tuple[Address, Settings, UnsentTransactions]]:
     """Who would act, the settings with a copy of the state, and transactions that are never sent."""
-    who = address_of(settings.wallet) if address is None else to_address(address)
+    who = address_of(settings.wallet, settings.passphrase_file) if address is None else to_address(address)
     with (
         copy_of_state(settings.state) as state,
         open_journal(state, federation.chain_id, federation.address, who, log) as journal,

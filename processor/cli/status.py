@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +15,10 @@ from processor.chain.snapshot import Snapshot, Snapshots
 from processor.cli.connections import open_chain
 from processor.cli.options import AsJson, Config, FederationAddress, Rpc, asset_as_json, print_json
 from processor.config import RATE_DECIMALS
+from processor.protocol.idle import retirable, silent_count, silent_in, waited_seconds
 from processor.protocol.rewards import rate_in_words
-from processor.types import Phase, RoundView
+from processor.types import Address, Phase, RoundView
+from processor.words import counted
 
 app = typer.Typer()
 
@@ -54,8 +57,18 @@ def _summary(snapshot: Snapshot, view: RoundView | None) -> dict[str, Any]:
         "model": release.model,
         "report": release.report,
         "carried": str(snapshot.carried),
+        "idle": list(_idle_members(snapshot)),
         "round": None if view is None else _round(view),
     }
+
+
+def _idle_members(snapshot: Snapshot) -> tuple[Address, ...]:
+    """Whose membership anybody may end now."""
+    view, idle_rounds = snapshot.view, snapshot.terms.idle_rounds
+    if not idle_rounds or not silent_count(view) or view.phase is Phase.TRAINING:
+        return ()
+    views = snapshot.federation.client_views(snapshot.members, at=snapshot.block)
+    return retirable(view, silent_in(view, views), idle_rounds)
 
 
 def _round(view: RoundView) -> dict[str, Any]:
@@ -68,6 +81,8 @@ def _round(view: RoundView) -> dict[str, Any]:
         "updates": view.update_count,
         "selected": view.selected_count,
         "absent": view.absent_count,
+        "silent": silent_count(view),
+        "waited_seconds": waited_seconds(view),
         "claimed_ms": view.claimed_ms,
         "pool": str(view.pool),
         "reward_rate_cap": format_units(view.reward_rate_cap, RATE_DECIMALS),
@@ -90,6 +105,10 @@ def _text(summary: dict[str, Any], asset: Asset, view: RoundView | None) -> str:
         f"spread            rejecting others can raise any pay at most {summary['max_spread']}-fold",
         f"silence           {_idle(summary['idle_rounds'])}",
         f"members           {summary['members']}",
+        *(
+            f"idle              {client}: anybody may end this membership now (`koinon organization retire`)"
+            for client in summary["idle"]
+        ),
         f"current model     {summary['model'] or 'none yet'}",
         f"its report        {summary['report'] or 'none'}",
         f"carried           {amount('carried')}",
@@ -103,7 +122,7 @@ def _text(summary: dict[str, Any], asset: Asset, view: RoundView | None) -> str:
             f"training ends     {_time(view.training_deadline)}, or when nobody is waited for any more",
             f"aggregation ends  {_time(view.aggregation_deadline)}",
             f"updates           {view.update_count} of {view.selected_count} selected, {view.claimed_ms} ms of compute",
-            f"awaited           {view.selected_count - view.update_count - view.absent_count}",
+            *_silence(view),
             f"pool              {asset.format(view.pool)}",
             f"wage              {rate_in_words(asset, view.reward_rate_cap)} for a second of compute at most",
             f"guaranteed        {rate_in_words(asset, view.guaranteed_rate)} for every credited second",
@@ -111,8 +130,21 @@ def _text(summary: dict[str, Any], asset: Asset, view: RoundView | None) -> str:
     )
 
 
+def _silence(view: RoundView) -> Iterator[str]:
+    """Who is waited for, or was, and what that costs the others: time, since nobody is paid for waiting."""
+    count, period = silent_count(view), view.training_deadline - view.opened_at
+    if view.phase is Phase.TRAINING:
+        cost = f", for whom the others wait up to the whole {period} s of training" if count else ""
+        yield f"awaited           {count}{cost}"
+    elif count:
+        yield (
+            f"silent            {count}, for whom the others waited the whole {period} s of training: a missing member "
+            "costs everybody a full period"
+        )
+
+
 def _idle(rounds: int) -> str:
-    return f"ends a membership after {rounds} rounds" if rounds else "ends no membership"
+    return f"ends a membership after {counted(rounds, 'round')}" if rounds else "ends no membership"
 
 
 def _time(seconds: int) -> str:

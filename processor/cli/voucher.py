@@ -22,6 +22,7 @@ from processor.cli.options import AsJson, Config, Rpc, Yes, print_json
 from processor.cli.proposal import DryRun, Manner, carry_out_as
 from processor.config import load_owner
 from processor.errors import ConfigurationError
+from processor.texts import read_text, write_text
 from processor.types import Address, Admission
 
 app = typer.Typer(
@@ -68,7 +69,7 @@ def new(
         if typed:
             nonce = federation.owner_nonce()
             asked = typed_data(federation.chain_id, federation.address, client, secrets.randbits(256), until, nonce)
-            out.write_text(json.dumps(asked, indent=2) + "\n")
+            write_text(out, json.dumps(asked, indent=2) + "\n", "the typed data", ConfigurationError)
             print(f"{out}: have the owner {federation.owner()} sign it, then give it as --signed with --signature")
             return
         if signed is not None and signature is not None:
@@ -130,12 +131,13 @@ def signed_voucher(
 
 def _completed(file: Path, signature: str, party: Party, client: str) -> Voucher:
     """A voucher of typed data that this command wrote, and the signature that a contract wallet gave for it."""
+    text = read_text(file, "the typed data", ConfigurationError)
     try:
-        asked = json.loads(file.read_text())
+        asked = json.loads(text)
         message = asked["message"]
         id, until, nonce = int(message["id"]), int(message["expiry"]), int(message["ownerNonce"])
         ours = asked == typed_data(party.federation.chain_id, party.federation.address, client, id, until, nonce)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         ours = False
     if not ours:
         raise ConfigurationError(

@@ -13,6 +13,7 @@ import typer
 from processor import keystore
 from processor.cli.options import AsJson, print_json
 from processor.errors import KeystoreError
+from processor.key_files import wallet_at
 
 app = typer.Typer(
     help="Encrypted wallets.", no_args_is_help=True, epilog="Example: koinon wallet new --directory wallets"
@@ -56,18 +57,19 @@ def list_(directory: Directory = WALLETS, as_json: AsJson = False) -> None:
         print_json([{"address": wallet.address, "file": str(wallet.path)} for wallet in wallets])
         return
     for wallet in wallets:
-        print(f"{wallet.address}  {wallet.path}")
+        print(f"{wallet.address or 'its file names no address':<42}  {wallet.path}")
     if not wallets:
         print(f"no wallets in {directory}: `koinon wallet new` makes one", file=sys.stderr)
 
 
 @app.command(epilog="Example: koinon wallet address wallets/UTC--2026-11-21T08-00-00.000000Z--0123…")
 def address(
-    wallet: Annotated[Path, typer.Argument(help="The wallet's file.")],
+    wallet: Annotated[Path, typer.Argument(help="The wallet's file, or a folder with one wallet.")],
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Unlock a wallet and print the address of the key in it: a check of the passphrase."""
+    wallet = wallet_at(wallet)
     account = keystore.unlock(wallet, keystore.passphrase(True, passphrase_file))
     if as_json:
         print_json({"address": account.address, "file": str(wallet)})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from processor.chain.blocks import hash_of_block
 from processor.chain.federation import Federation
-from processor.chain.reorganizations import Reorganization, observe
+from processor.chain.reorganizations import Reorganization, SteppedBack, observe
 from processor.daemons.outbox import Outbox
 from processor.journal import Journal
 from processor.keystore import private_directory
@@ -30,9 +30,16 @@ def emptied(folder: Path) -> Path:
 def keep_up(
     federation: Federation, transactions: Outbox, journal: Journal, block: Block, metrics: Metrics
 ) -> Reorganization | None:
-    """What every cycle begins with: is the chain still the one it was, and what became of our transactions?"""
+    """What every cycle begins with: is the chain still the one it was, and what became of our transactions? None where
+    the chain was not reorganized."""
     web3 = federation.web3
     changed = observe(journal, block, lambda number: hash_of_block(web3, number), transactions.confirmations)
+    if isinstance(changed, SteppedBack):
+        metrics.behind(changed.blocks)
+        transactions.log.debug("the node is behind", head=block.number, blocks=changed.blocks)
+        changed = None
+    else:
+        metrics.behind(0)
     if changed is not None:
         metrics.reorganization(changed.depth)
         too_deep = changed.depth > transactions.confirmations

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import threading
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from structlog.typing import FilteringBoundLogger
 
 from processor.artifacts.plan import PLAN, Plan
+from processor.chain.calls import Call, gas_of_call
 from processor.chain.federation import Federation
 from processor.chain.fees import gas_price
+from processor.chain.posts import AGREED
 from processor.chain.snapshot import Snapshot, Snapshots
 from processor.config import ClientSettings
 from processor.daemons.base import keep_up
+from processor.daemons.before_entry import BeforeEntry
 from processor.daemons.consents import agreed
+from processor.daemons.hindrance import Hindrance
 from processor.daemons.inspection import Inspection
 from processor.daemons.local_training import LocalTraining
 from processor.daemons.outbox import Outbox
 from processor.daemons.own_reports import OwnReports
+from processor.daemons.past_rounds import PastRounds
+from processor.daemons.plan_news import PlanNews, agreeing
 from processor.daemons.relayed import Relayed
 from processor.daemons.retention import release_updates
 from processor.daemons.setbacks import Setbacks
@@ -25,22 +32,26 @@ from processor.daemons.situations import SeenByClient, voucher_in
 from processor.daemons.updates import sweep
 from processor.errors import (
     ArtifactError,
+    ChainError,
     ConfigurationError,
     DatasetError,
     IntegrityError,
     MachineError,
     OutOfMemory,
+    SealError,
     StorageError,
     Unreadable,
     WorkerDied,
 )
 from processor.journal import Journal, SavedUpdate, updates_folder
 from processor.metrics import Metrics
-from processor.protocol.consent import Agreement, consent_refusal
+from processor.privacy.sealing import check_public_key
+from processor.protocol.consent import Agreement, consent_refusal, ended_refusal, number_refusal
 from processor.protocol.decide import (
     Approve,
     Claim,
     ClientAction,
+    PostAgreement,
     Publish,
     Register,
     Submit,
@@ -49,16 +60,22 @@ from processor.protocol.decide import (
     Working,
     asset_refusal,
     decide_client,
+    remains,
 )
+from processor.protocol.gas import DAY, GasOfTheDay, training_refusal, within_gas
 from processor.protocol.jobs.kinds import Device, InspectResult
 from processor.protocol.jobs.worker import Worker
-from processor.protocol.limits import Limits, ModelSize, Work, offer_of, refusal, work_of
+from processor.protocol.limits import CLAIM_GAS, Limits, ModelSize, Work, offer_of, refusal, work_of
 from processor.protocol.metering import claimable_ms
+from processor.protocol.model_form import ModelForm, form_of
 from processor.protocol.opened import Identity
 from processor.protocol.periods import seconds_to_submit
 from processor.protocol.situations import Pending
 from processor.storage.library import Library
 from processor.types import Address, Admission, Block, Cid, Phase, RoundView
+
+LEAST_GAS = 21_000
+"""Of every transaction."""
 
 
 @dataclass
@@ -81,17 +98,32 @@ class ClientDaemon:
     _snapshots: Snapshots = field(init=False)
     _hand_over_again: bool = False
     _warmed_for: Cid | None = None
+    _claim_costs: tuple[tuple[str, int] | None, int] = (None, 0)
     _reports: OwnReports = field(init=False)
+    _past: PastRounds = field(init=False)
     _setbacks: Setbacks = field(init=False)
     _inspection: Inspection = field(init=False)
     _training: LocalTraining = field(init=False)
+    _before_entry: BeforeEntry = field(init=False)
+    _news: PlanNews = field(init=False)
+    _farewell: bytes | None = None
+    _not_read: bytes | None = None
+    _read_ahead: tuple[Cid | None, Cid | None] = (None, None)
 
     def __post_init__(self) -> None:
         self._snapshots = Snapshots(self.federation, self.address)
         self._reports = OwnReports(self.address, self.library, self.journal, self.metrics, self.log)
+        self._past = PastRounds(self.library, self.journal, self.log)
         self._setbacks = Setbacks(self.settings.poll_interval)
         device = cast(Device, self.settings.device)
-        self._inspection = Inspection(self.worker, self.settings.state, self.settings.data, device)
+        hindrance = Hindrance(self.metrics, self.log)
+        self._inspection = Inspection(
+            self.worker, self.settings.state, self.settings.data, device, hindered=hindrance.say
+        )
+        self._news = PlanNews(self.federation, self.settings, self.journal, self.log)
+        self._before_entry = BeforeEntry(
+            self.federation, self.settings, self.library, self._inspection, self._past, self._coming, self.log
+        )
         self._training = LocalTraining(
             identity=Identity(self.federation.chain_id, self.federation.address),
             client=self.address,
@@ -109,7 +141,10 @@ class ClientDaemon:
         if keep_up(self.federation, self.transactions, self.journal, block, self.metrics):
             self._snapshots.forget()
             self._hand_over_again = True
+            self._past.forget(self.latest_round(block))
+            self._news.forget()
         view = self.latest_round(block)
+        self._past.see(view)
         self._follow_update(view, block)
         self._finish_updates(block)
         self._training.follow(view, block, self._wanted(view))
@@ -118,8 +153,16 @@ class ClientDaemon:
             self._setbacks.tell()
             if not self._setbacks.passing(view.sealing_key):
                 self._reports.look(view)
+                self._past.look(view)
+                self._look_ahead(self._snapshots.at(block))
+            self._inspection.watch()
             self._release_expired(block)
         return action
+
+    def require_fitting_data(self, stopping: threading.Event) -> None:
+        """At the start, what would be said in every round: raises DatasetError for data that is not of the task of the
+        federation's plan, where that is known; Interrupted once `stopping` is set."""
+        self._before_entry.require_fitting_data(self._snapshots.latest(), stopping)
 
     def decide(self, view: RoundView, block: Block) -> ClientAction:
         """What to do next, by what the block says; changes nothing on the chain and in the storage."""
@@ -136,14 +179,20 @@ class ClientDaemon:
                 underway=self._training.underway,
                 refuse=self._refusal,
                 passing=self._setbacks.passing,
+                cost_of_claim=self._cost_of_claim,
+                unfit_for=self._before_entry.refusal,
+                agreement=lambda snapshot: self._news.to_post(snapshot, self._next_plan(snapshot.view)),
             )
         )
 
     def act(self, action: ClientAction, view: RoundView, block: Block) -> ClientAction:
         """Does what was decided, with one transaction at most, and says what was done: with relays, what is to be sent
         is handed over to them where they can send it."""
+        if isinstance(action, Submit) and (why := self._promise_refusal(self._snapshots.at(block))) is not None:
+            return Wait(f"round {view.round} refused: {why}")
         if self.relayed is not None:
             action = self._by_relay(self.relayed, action, view, block)
+        action = self._within_gas(action, view, block)
         match action:
             case Approve():
                 self.transactions.approve(self.federation, action.amount)
@@ -158,8 +207,30 @@ class ClientDaemon:
                 self._publish(view)
             case Claim():
                 amount = self.federation.asset().format(action.amount)
-                self.transactions.send("claimed", self.federation.claim(self.address), amount=amount)
+                self.transactions.send("claimed", self._claim(action), amount=amount)
+            case PostAgreement():
+                return self._post_agreement(action, block)
         return action
+
+    def _claim(self, action: Claim) -> Call:
+        """In the chain's coin, one whose gas costs no more than it brings, whatever becomes of the price of gas."""
+        worth = action.amount if self.federation.asset().native else None
+        return replace(self.federation.claim(self.address), worth=worth)
+
+    def _within_gas(self, action: ClientAction, view: RoundView, block: Block) -> ClientAction:
+        """The action, where the day's gas reaches for it; otherwise waiting, with the reason."""
+        if isinstance(action, Wait):
+            return action
+        gas = CLAIM_GAS
+        if isinstance(action, Claim) and not self.federation.asset().native:  # a token takes whatever gas it likes
+            gas = gas_of_call(self.federation.web3, self.address, self._claim(action))
+        return within_gas(action, self._gas_of_the_day(view, block), gas)
+
+    def _gas_of_the_day(self, view: RoundView, block: Block) -> GasOfTheDay:
+        client, live = view.client, view.phase is Phase.TRAINING
+        ahead = live and client.selected and client.update is None and not client.declined
+        spent = self.journal.gas_spent(block.timestamp - DAY)
+        return GasOfTheDay(spent, self.settings.max_gas_per_day, ahead)
 
     def _by_relay(self, relayed: Relayed, action: ClientAction, view: RoundView, block: Block) -> ClientAction:
         """What is left to do where relays are asked first."""
@@ -206,11 +277,13 @@ class ClientDaemon:
         federation, limits = self.federation, Limits.of(self.settings)
         if refused := asset_refusal(federation.terms(), self.settings.asset):
             return refused
-        if refused := self._setbacks.refusal(view.sealing_key) or self._key_refusal(snapshot):
+        if refused := self._setbacks.refusal(view.sealing_key) or self._promise_refusal(snapshot):
             return refused
         margin = seconds_to_submit(view.opening)
         if view.training_deadline - block.timestamp <= margin:
             return f"the last {margin:g} s of its training period are kept for publishing and submitting an update"
+        if self.relayed is None and (refused := training_refusal(self._gas_of_the_day(view, block))):
+            return refused
         offer = offer_of(view, federation.asset(), gas_price(federation.web3, block))
         if refused := refusal(limits, offer):
             return refused
@@ -224,6 +297,9 @@ class ClientDaemon:
         agreement = Agreement(federation.chain_id, federation.address, cid, plan, federation.terms())
         if agreement.digest() not in agreed(self.settings.state, self.log):
             return consent_refusal(agreement)
+        if refused := number_refusal(plan, view.round):
+            return refused
+        self._past.tell(snapshot)
         try:
             found = self._inspection.of(cid, plan)
         except WorkerDied as error:
@@ -238,11 +314,22 @@ class ClientDaemon:
             return Pending("looking at its plan, its model and our data")
         return refusal(limits, _work(plan, found))
 
+    def _promise_refusal(self, snapshot: Snapshot) -> str | None:
+        """Why nothing leaves us for the round, by what is known of those before: its plan has come to its end, or its
+        key is no key of its own."""
+        self._past.look(snapshot.view)
+        ended = None if snapshot.view.plan is None else self._past.ended(snapshot.view.plan)
+        return self._key_refusal(snapshot) if ended is None else ended_refusal(ended)
+
     def _key_refusal(self, snapshot: Snapshot) -> str | None:
         """Why nothing is sealed to the round's key: whoever knows the secret of another round with it could open our
         update before the round is over."""
         view, key = snapshot.view, snapshot.view.sealing_key
-        number = snapshot.round_with_key(key)
+        try:
+            check_public_key(key)
+        except SealError as error:
+            return str(error)
+        number = self._past.round_with_key(snapshot, view.round, key)
         if number is not None:
             return (
                 f"its sealing key is that of round {number}, whose secret may be known: updates would be open to read"
@@ -259,6 +346,26 @@ class ClientDaemon:
             self._warmed_for = cid
         return self.library.read(PLAN, cid)
 
+    def _cost_of_claim(self, block: Block) -> int:
+        """What a claim costs in wei, at the price that gas has at a block; the base fee alone says that of a small
+        amount without a request."""
+        web3 = self.federation.web3
+        owed = self._snapshots.at(block).view.client.owed
+        least = LEAST_GAS * (block.base_fee or 0)
+        if least > owed:
+            return least
+        found, cost = self._claim_costs
+        if found != (block.hash, owed):
+            cost = gas_of_call(web3, self.address, self.federation.claim(self.address)) * gas_price(web3, block)
+            self._claim_costs = ((block.hash, owed), cost)
+        return cost
+
+    def _form(self, view: RoundView) -> ModelForm | None:
+        """What the round's plan fixes of its base model, as it was found when the plan was looked at."""
+        plan = self._plan(view)
+        found = self._inspection.of(view.opening.plan, plan)
+        return None if found is None else form_of(plan, found.model_layout)
+
     # ---------------------------------------------------------------------------------------------------- acting
 
     def _register(self) -> None:
@@ -271,7 +378,7 @@ class ClientDaemon:
     def _train(self, action: Train, view: RoundView, block: Block) -> ClientAction:
         """Has the round trained for and its one update sealed, and writes that into the journal; nobody sees it before
         the chain shows it."""
-        saved = self._training.go_on(view, block, lambda: self._plan(view))
+        saved = self._training.go_on(view, block, lambda: self._plan(view), lambda: self._form(view))
         if saved is not None:
             self.log.info(
                 "trained", round=saved.round, compute_ms=saved.compute_ms, samples=saved.samples, update=saved.cid
@@ -279,6 +386,59 @@ class ClientDaemon:
         if (underway := self._training.underway) is not None:
             return Working(f"round {view.round}: {underway}")
         return action
+
+    def _post_agreement(self, action: PostAgreement, block: Block) -> ClientAction:
+        """Says that we agreed to a plan. Nothing depends on it but how long the organization waits, so what keeps us
+        from it is no trouble."""
+        call = self.federation.post(AGREED, action.plan, f"say that you agreed to the plan {action.plan}")
+        try:
+            if self.relayed is not None and not self.relayed.can_pay(block):
+                raise ChainError("we have no coins, and no relay posts for us")
+            self.transactions.send(agreeing(action.plan), call)
+        except ChainError as error:
+            self._news.keep_silent(action.plan, str(error))
+            return Wait("our agreement is not posted: rounds go on without it")
+        return action
+
+    # ----------------------------------------------------------------------------------------------- what is to come
+
+    def _look_ahead(self, snapshot: Snapshot) -> None:
+        """Hears of plans that are announced, and says once that a federation has finished and what remains to do."""
+        view = snapshot.view
+        self._news.look(snapshot, self._next_plan(view))
+        over = view.sealing_key if view.phase.over else None
+        if over is not None and over != self._farewell and (ended := self._ended(view)) is not None:
+            self._farewell = over
+            self.log.info("the federation has finished", reason=ended, remains=remains(view, self.federation.asset()))
+
+    def _ended(self, view: RoundView) -> str | None:
+        """Why no round follows under the plan of the latest: a report says so, or the number of the round does."""
+        if view.plan is None:
+            return None
+        if (ended := self._past.ended(view.plan)) is not None:
+            return ended
+        if self._not_read == view.sealing_key:
+            return None
+        try:
+            return number_refusal(self.library.read(PLAN, view.plan), view.round + 1)
+        except (ArtifactError, StorageError):  # it is asked for again with the next round
+            self._not_read = view.sealing_key
+            return None
+
+    def _coming(self, snapshot: Snapshot) -> Cid | None:
+        """The plan of rounds to come, where the latest has another."""
+        return self._news.coming(snapshot, self._next_plan(snapshot.view))
+
+    def _next_plan(self, view: RoundView) -> Cid | None:
+        """The plan of rounds to come that the latest report names, once that can be had."""
+        cid = view.released.report or view.base.report
+        if cid is None or cid == self._read_ahead[0]:
+            return self._read_ahead[1] if cid is not None else None
+        report = self._past.report(cid)
+        if report is None:
+            return None
+        self._read_ahead = cid, report.next_plan
+        return report.next_plan
 
     def _saved(self, view: RoundView) -> SavedUpdate | None:
         """Our update of the very round, made from its base model; one of a round that a reorganization undid is not.

@@ -23,7 +23,7 @@ class Consents(Fields):
     agreed: tuple[Hex32, ...]
 
 
-CONSENTS = Kind("consent", LIMIT, Consents, implied=frozenset({"kind"}))
+CONSENTS = Kind("consent", LIMIT, Consents, implied=frozenset({"kind"}), values=LIMIT // 64, widest=LIMIT // 64)
 
 
 def consent_path(state: Path) -> Path:

@@ -85,10 +85,10 @@ def next_step(daemon: Daemon[View]) -> NextStep:
     if isinstance(action, Wait | Stop | Train | Publish | Finalize):
         return NextStep(block, action)
     try:
-        daemon.act(action, view, block)
+        done = daemon.act(action, view, block)
     except _Unsent as unsent:
         return NextStep(block, action, unsent.call, unsent.price)
-    return NextStep(block, action)
+    return NextStep(block, done if isinstance(done, Wait) else action)
 
 
 def _decided(daemon: Daemon[View]) -> tuple[Block, View, Any]:

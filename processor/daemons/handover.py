@@ -15,19 +15,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import requests
 from eth_account.signers.local import LocalAccount
 from structlog.typing import FilteringBoundLogger
-from urllib3.exceptions import HTTPError
 
 from processor import jcs
 from processor.artifacts.canonical import Count, Fields
 from processor.artifacts.versions import Kind
 from processor.chain.signed import sign_decline, sign_leaving, sign_registration, sign_update
 from processor.chain.vouchers import Voucher
-from processor.errors import ArtifactError, NewerVersion
+from processor.errors import ArtifactError, Interrupted, KoinonError, NewerVersion
+from processor.exchange import ExchangeError, Reason, Session, Stop, exchange, never
 from processor.files import PRIVATE
 from processor.keystore import private_directory, write_private
 from processor.observability import shown
@@ -48,6 +47,8 @@ from processor.protocol.relaying import (
 )
 from processor.types import Address, Cid, RoundView
 
+HEAD = 64 * 1024
+"""Bytes of an answer that are no receipt: headers and framing."""
 REST = 15.0
 """Seconds for which a relay that did not take something is left alone."""
 SILENCE = 20.0
@@ -89,13 +90,17 @@ class Signed:
         return self_submit_at(self.since, deadline)
 
 
-class _NotTaken(Exception):
+_TOO_MUCH = f"it answers with more than {RECEIPT_LIMIT} bytes"
+
+
+class _NotTaken(KoinonError):
     """A relay did not answer with a receipt; says why, for a log."""
 
 
 @dataclass
 class Handover:
-    """One wallet's dealings with the relays of one federation. `ticks` gives seconds, of whatever beginning.
+    """One wallet's dealings with the relays of one federation, until `stop` says so: then a hand-over is interrupted.
+    `ticks` gives seconds, of whatever beginning.
 
     A relay is an address like https://relay.example; with #0x… and the address of its wallet behind, only that wallet's
     receipts count.
@@ -108,6 +113,7 @@ class Handover:
     relays: tuple[str, ...]
     log: FilteringBoundLogger
     silence: float = SILENCE
+    stop: Stop = never
     ticks: Callable[[], float] = time.monotonic
     _rests_until: dict[str, float] = field(default_factory=dict)
     _said: dict[str, str] = field(default_factory=dict)
@@ -235,43 +241,43 @@ class Handover:
 
     def _ask(self, relay: str, handed: Handed) -> tuple[Receipt, bytes]:
         url = f"{relay.partition('#')[0].rstrip('/')}/{PATHS[type(handed)]}"
-        deadline = self.ticks() + self.silence
-        session = requests.Session()
-        session.trust_env = urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1")  # no proxy leads back here
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "koinon"}
         try:
             with (
-                session,
-                session.post(
-                    url,
-                    data=encode_handed(handed),
-                    headers=headers,
-                    timeout=self.silence,
-                    stream=True,
-                    allow_redirects=False,
-                ) as response,
+                exchange(self.silence, RECEIPT_LIMIT + HEAD, self.stop),
+                Session() as session,
+                session.post(url, data=encode_handed(handed), headers=headers, stream=True) as response,
             ):
-                content = self._content(response, deadline)
+                content = self._content(response)
                 if response.status_code != requests.codes.ok:
                     raise _NotTaken(f"status {response.status_code}: {_words(content)}")
-        except (requests.RequestException, HTTPError, OSError, ValueError):  # whose words show the whole address
-            raise _NotTaken("it cannot be reached, or broke off") from None
+        except ExchangeError as error:
+            raise self._trouble(error) from None
         try:
             receipt = Receipt.decode(content)
         except ArtifactError as error:
             raise _NotTaken(f"its answer is no receipt: {error}") from None
         return self._checked(receipt, handed, relay), content
 
-    def _content(self, response: requests.Response, deadline: float) -> bytes:
-        """The answer, as it arrives: nobody keeps us for longer than we are patient."""
+    def _content(self, response: requests.Response) -> bytes:
+        """The answer; the body of one that sends us on is read by nobody."""
         content = b""
-        while piece := response.raw.read1(RECEIPT_LIMIT, decode_content=False):
+        while not response.is_redirect and (piece := response.raw.read1(RECEIPT_LIMIT, decode_content=False)):
             content += piece
             if len(content) > RECEIPT_LIMIT:
-                raise _NotTaken(f"it answers with more than {RECEIPT_LIMIT} bytes")
-            if self.ticks() > deadline:
-                raise _NotTaken(f"it did not answer within {self.silence:g} s")
+                raise _NotTaken(_TOO_MUCH)
         return content
+
+    def _trouble(self, error: ExchangeError) -> Exception:
+        """What became of a hand-over, without the relay's address."""
+        match error.reason:
+            case Reason.STOPPED:
+                return Interrupted("stopped while a relay was asked")
+            case Reason.LATE:
+                return _NotTaken(f"it did not answer within {self.silence:g} s")
+            case Reason.TOO_MUCH:
+                return _NotTaken(_TOO_MUCH)
+        return _NotTaken("it cannot be reached, or broke off")
 
     def _checked(self, receipt: Receipt, handed: Handed, relay: str) -> Receipt:
         """The receipt, if it is over all that was handed over, and signed by the relay."""

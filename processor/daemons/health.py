@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
-from typing import Any
 
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from processor.daemons.serving import BoundedServer, refusal_to_listen, running
+from processor.daemons.serving import BoundedHandler, BoundedServer, refusal_to_listen, running
 from processor.metrics import Metrics
 
 MOST_CONNECTIONS = 16
 """Answered at a time."""
-PATIENCE = 5.0
-"""Seconds that somebody who asks may be silent."""
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -44,31 +40,18 @@ class _Server(BoundedServer):
         super().__init__(host, port, _Handler, MOST_CONNECTIONS)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     server: _Server
-    timeout = PATIENCE
-    server_version = "koinon"
-    sys_version = ""
 
     def do_GET(self) -> None:
+        self.arrived()
         path = self.path.partition("?")[0]
         if path == "/metrics":
-            self._answer(200, CONTENT_TYPE_LATEST, generate_latest(self.server.metrics.registry))
+            self.answer(200, CONTENT_TYPE_LATEST, generate_latest(self.server.metrics.registry))
         elif path == "/healthz":
             healthy, words = self.server.metrics.healthy(self.server.metrics.ticks())
-            self._answer(200 if healthy else 503, TEXT, f"{words}\n".encode())
+            self.answer(200 if healthy else 503, TEXT, f"{words}\n".encode())
         else:
-            self._answer(404, TEXT, b"here are /metrics and /healthz\n")
+            self.refuse(404, "here are /metrics and /healthz")
 
     do_HEAD = do_GET
-
-    def _answer(self, status: int, kind: str, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Requests are not logged: one comes every few seconds, for ever."""

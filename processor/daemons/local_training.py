@@ -19,7 +19,6 @@ from structlog.typing import FilteringBoundLogger
 
 from processor.artifacts.checkpoint import adopt_checkpoint
 from processor.artifacts.committed import OpeningFields
-from processor.artifacts.model import MODEL
 from processor.artifacts.plan import Plan
 from processor.config import ClientSettings
 from processor.daemons.setbacks import Setbacks
@@ -56,12 +55,16 @@ from processor.protocol.jobs.kinds import (
     TrainResult,
 )
 from processor.protocol.jobs.worker import Died, Progress, Worker
+from processor.protocol.model_form import ModelForm, fetch_model
 from processor.protocol.opened import Identity
 from processor.protocol.periods import seconds_to_submit
 from processor.storage.library import Library
 from processor.types import Address, Block, Phase, RoundView
 
 CPU: Device = "cpu"
+
+Fixed = Callable[[], ModelForm | None]
+"""What the round's plan fixes of its base model; None where that is not known."""
 
 _NAME = re.compile(r"train-(\d+)-[0-9a-f]{16}")
 
@@ -182,9 +185,10 @@ class LocalTraining:
 
     # --------------------------------------------------------------------------------------------------------- acting
 
-    def go_on(self, view: RoundView, block: Block, plan: Callable[[], Plan]) -> SavedUpdate | None:
+    def go_on(self, view: RoundView, block: Block, plan: Callable[[], Plan], form: Fixed) -> SavedUpdate | None:
         """Begins the training, or what is left of it, and keeps the round's one update once it is there. None while it
-        is at work, and where it came to nothing. `plan` reads the round's plan, where that is needed.
+        is at work, and where it came to nothing. `plan` reads the round's plan and `form` says
+        what that fixes of its base model, where they are needed.
 
         One that was kept before, which the journal does not know of, is taken as it is: none is ever made twice.
         """
@@ -193,7 +197,7 @@ class LocalTraining:
         try:
             if saved is None:
                 if self._result is None:
-                    self._begin(view, block, plan)
+                    self._begin(view, block, plan, form)
                 if self._result is None:
                     return None
                 saved = self._kept(view, self._result)
@@ -206,13 +210,13 @@ class LocalTraining:
         self._clear()
         return saved
 
-    def _begin(self, view: RoundView, block: Block, plan: Callable[[], Plan]) -> None:
+    def _begin(self, view: RoundView, block: Block, plan: Callable[[], Plan], form: Fixed) -> None:
         """Begins the training; again without a GPU that is too small, where the worker says so at once."""
         self.worker.warm()
         job, folder = self._job(view), self._folder(view)
         ends_in = view.training_deadline - block.timestamp - seconds_to_submit(view.opening)
         self._ends_at[view.sealing_key] = time.monotonic() + ends_in
-        prepare(folder, job, lambda folder: self._fill(folder, view, plan))
+        prepare(folder, job, lambda folder: self._fill(folder, view, plan, form))
         self.worker.begin(folder)
         try:
             self._result = _result_of(folder, job)
@@ -220,13 +224,13 @@ class LocalTraining:
             if job.device == CPU:
                 raise
             self._failed(view, job, error)
-            self._begin(view, block, plan)
+            self._begin(view, block, plan, form)
         else:
             self._underway = "training" if self._result is None else None
 
-    def _fill(self, folder: Path, view: RoundView, plan: Callable[[], Plan]) -> None:
+    def _fill(self, folder: Path, view: RoundView, plan: Callable[[], Plan], form: Fixed) -> None:
         """What the job needs. Raises as `Library.fetch`; IntegrityError where our own private state is lost;
-        TrainingError for a base model that is too large."""
+        TrainingError for a base model that is too large, ArtifactError for one of another form."""
         state = private_state(updates_folder(self.settings.state), self.journal)
         if state is not None:
             also_at(state, folder / STATE_BEFORE)
@@ -234,14 +238,13 @@ class LocalTraining:
         old = self._old_checkpoint(view)
         if old.exists() and not (folder / CHECKPOINT).exists():
             adopt_checkpoint(old, folder / CHECKPOINT, self.journal.metered_ms(view.round, view.sealing_key))
-        limit = min(MODEL.limit, self.settings.max_bytes or MODEL.limit)
         try:
-            self.library.fetch(MODEL, view.opening.base_model, folder / BASE, limit)
+            fetch_model(self.library, view.opening.base_model, folder / BASE, form(), self.settings.max_bytes)
             (folder / BASE).chmod(PRIVATE)
         except ArtifactTooLarge as error:
-            raise TrainingError(
-                f"its base model has more than the {limit} bytes that client.max_bytes and this version allow"
-            ) from error
+            raise TrainingError(f"its base model is larger than its plan or client.max_bytes allow: {error}") from error
+        except NewerVersion as error:
+            raise TrainingError(f"its base model cannot be read: {error}") from error
 
     def _kept(self, view: RoundView, result: TrainResult) -> SavedUpdate:
         """The update, with its files where they stay. Raises IntegrityError where they are lost, for the job to be done

@@ -26,9 +26,13 @@ from processor.errors import (
 from processor.files import refused
 from processor.metrics import Metrics
 from processor.protocol.decide import Stop, Wait, Working
+from processor.words import in_full
 
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts at most, while a node, the storage or the disk cannot be used."""
+
+SAID_AGAIN = 600.0
+"""Seconds after which what a daemon waited for before is news again."""
 
 TICK = 0.1
 """Seconds between two looks at whether to stop."""
@@ -61,19 +65,21 @@ def run(
     recovery: Pause = rest,
     once: bool = False,
     chance: Callable[[], float] = random.random,
+    ticks: Callable[[], float] = time.monotonic,
 ) -> None:
     """Repeats `cycle` until it returns Stop or `stopping` is set.
 
     A cycle that did something is followed by the next at once, one that waits by `pause`, `poll_interval` seconds long.
     Trouble that passes is waited out by `recovery`, longer each time while it is of one kind, up to `LONGEST_PAUSE`, of
     which `chance` (0 to 1) decides a part, so that not everybody returns to a node at once; every other error ends the
-    daemon.
+    daemon. What it waits for is logged once for every reason, until something is done, or the reason returns after
+    `SAID_AGAIN` seconds; `ticks` gives seconds.
 
     With `once` it returns as soon as there is nothing to do now, which is not while something is at work, and raises
     Unfinished at the first trouble.
     """
     metrics = Metrics() if metrics is None else metrics
-    patience, said = _Patience(poll_interval, stopping, log, recovery, chance), ""
+    patience, waiting = _Patience(poll_interval, stopping, log, recovery, chance), _Reasons(log, ticks)
     while not stopping.is_set():
         try:
             action = cycle()
@@ -96,11 +102,9 @@ def run(
             log.info("stopped", reason=action.reason)
             return
         if not isinstance(action, Wait):
-            said = ""
+            waiting.over()
             continue
-        if action.reason != said:
-            log.info("waiting", reason=action.reason)
-        said = action.reason
+        waiting.say(action.reason)
         if once and not isinstance(action, Working):
             return
         pause(poll_interval, stopping)
@@ -124,11 +128,33 @@ def outlast(
         try:
             start()
             return
+        except Interrupted as error:
+            if not stopping.is_set():
+                raise
+            log.info("interrupted", reason=str(error))
         except Exception as error:
             words = trouble(error)
             if words is None:
                 raise
             patience.after(error, f"cannot start yet: {words}")
+
+
+class _Reasons:
+    """Says why a daemon waits, each reason once, however often it gives way to others and returns."""
+
+    def __init__(self, log: FilteringBoundLogger, ticks: Callable[[], float]) -> None:
+        self._log, self._ticks = log, ticks
+        self._held: dict[str, float] = {}
+
+    def say(self, reason: str) -> None:
+        now = self._ticks()
+        self._held = {each: at for each, at in self._held.items() if now - at < SAID_AGAIN}
+        if reason not in self._held:
+            self._log.info("waiting", reason=reason)
+        self._held[reason] = now
+
+    def over(self) -> None:
+        self._held.clear()
 
 
 class _Patience:
@@ -168,7 +194,7 @@ def trouble(error: BaseException) -> str | None:
         return str(error)
     if (found := refused(error)) is None:
         return None
-    return f"the system refuses: {error}" if found is error else str(error)
+    return f"the system refuses: {in_full(found)}" if found is error else str(error)
 
 
 def backoff(poll_interval: float, failures: int, chance: float) -> float:

@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from processor.aggregation.facts import check_base
 from processor.aggregation.stopping import decision
 from processor.artifacts.committed import OpeningFields
-from processor.artifacts.model import MODEL, check_fits, open_model
+from processor.artifacts.model import open_model
 from processor.artifacts.plan import PLAN, Plan
 from processor.artifacts.report import REPORT, Report
 from processor.artifacts.report import Metrics as ModelMetrics
@@ -24,36 +24,48 @@ from processor.artifacts.round import ROUND
 from processor.artifacts.state import FIRST_STATE, NO_TENSORS, ServerState
 from processor.chain.commitments import DIGEST_SIZE
 from processor.chain.federation import Federation
-from processor.chain.snapshot import Snapshots
+from processor.chain.posts import PLAN as ANNOUNCED
+from processor.chain.snapshot import Snapshot, Snapshots
+from processor.cid import cid_of
 from processor.config import OrganizationSettings
+from processor.daemons.announcements import Announcements, announcing
 from processor.daemons.base import emptied, keep_up
+from processor.daemons.hindrance import Hindrance
 from processor.daemons.kept import KeptRounds, rounds_folder
 from processor.daemons.outbox import Outbox
+from processor.daemons.past_rounds import PastRounds
+from processor.daemons.prospects import Prospects
 from processor.daemons.retention import release_rounds
 from processor.daemons.rounds import RoundKeeper
 from processor.daemons.sealing_keys import SealingKeys
 from processor.daemons.situations import SeenByOrganization
 from processor.daemons.workbench import Workbench
-from processor.errors import ArtifactError, ConfigurationError
+from processor.errors import ArtifactError, ConfigurationError, IntegrityError, Unreadable
 from processor.journal import Journal
 from processor.metrics import Metrics
 from processor.protocol.decide import (
+    Announce,
     Approve,
     Finalize,
     OpenRound,
     OrganizationAction,
+    Retire,
     SetInitialModel,
     Wait,
     decide_organization,
 )
 from processor.protocol.history import ReportHistory
 from processor.protocol.jobs.worker import Worker
+from processor.protocol.measuring import carried_on
+from processor.protocol.model_form import ModelForm, fetch_model, form_of
 from processor.protocol.opened import Identity, OpenedRound
 from processor.protocol.rewards import MOST, least_pool_under, most_selected
 from processor.protocol.settlement import Settlement, conclude, settle, state_at
+from processor.protocol.validation import is_published
 from processor.storage.library import Library
 from processor.tensors import Layout
 from processor.types import Address, AuditPolicy, Block, Cid, Phase, RoundTerms, RoundView
+from processor.words import counted
 
 
 @dataclass
@@ -84,6 +96,9 @@ class OrganizationDaemon:
     _layout: Layout = field(default_factory=dict)
     _keys: SealingKeys = field(init=False)
     _rounds: RoundKeeper = field(init=False)
+    _past: PastRounds = field(init=False)
+    _prospects: Prospects = field(init=False)
+    _hindrance: Hindrance = field(init=False)
     _snapshots: Snapshots = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,17 +107,34 @@ class OrganizationDaemon:
         self._keys = SealingKeys(self.journal, state, self.state_key)
         kept = KeptRounds(rounds_folder(state), self.log)
         self._rounds = RoundKeeper(kept, self.library, self._keys, self.log)
+        self._past = PastRounds(self.library, self.journal, self.log)
+        self._hindrance = Hindrance(self.metrics, self.log)
+        announcements = Announcements(self.federation, self.journal, self.log)
+        self._prospects = Prospects(lambda: self.settings, announcements, self.library, kept)
 
     def cycle(self) -> OrganizationAction:
+        try:
+            action = self._cycle()
+        except Unreadable as error:
+            self._hindrance.say(str(error))
+            raise
+        self._hindrance.say(self._missing_data())
+        return action
+
+    def _cycle(self) -> OrganizationAction:
         if not self._prepared:
             self.prepare()
         block = self.federation.block()
         if keep_up(self.federation, self.transactions, self.journal, block, self.metrics):
             self._first_look.clear()
             self._snapshots.forget()
+            self._past.forget(self._snapshots.at(block).view)
+            self._prospects.forget()
         view = self.latest_round(block)
         if view is not None:
+            self._past.see(view)
             self._rounds.keep(self._snapshots.at(block))
+            self._prospects.note_pace(view, block)
         action = self.act(self.decide(view, block), view, block)
         if isinstance(action, Wait):
             self._release_expired(block)
@@ -114,7 +146,15 @@ class OrganizationDaemon:
         self.metrics.round(*(0, "none") if view is None else (view.round, view.phase.name.lower()))
         snapshot = self._snapshots.at(block)
         return decide_organization(
-            SeenByOrganization(snapshot, self.address, self.transactions, self.settings, self._stop_reason)
+            SeenByOrganization(
+                snapshot,
+                self.address,
+                self.transactions,
+                self.settings,
+                self._stop_reason,
+                self._prospects,
+                self.plan,
+            )
         )
 
     def act(self, action: OrganizationAction, view: RoundView | None, block: Block) -> OrganizationAction:
@@ -124,6 +164,10 @@ class OrganizationDaemon:
                 self._set_initial_model()
             case Approve():
                 self.transactions.approve(self.federation, action.amount)
+            case Announce():
+                self._announce(action.plan, view)
+            case Retire():
+                self.transactions.send("retired", self.federation.retire(action.client), client=action.client)
             case OpenRound():
                 self._open_round(view, block)
             case Finalize() if view is not None:
@@ -136,6 +180,7 @@ class OrganizationDaemon:
         Raises ConfigurationError or DatasetError now for what would otherwise fail in the middle of a round.
         """
         self._check_federation()
+        self._past.take(self._rounds.kept)
         emptied(self._work)
         self.plan, inspected = self._bench.prepared(self.plan, self.settings.publish_validation)
         self._layout, self._prepared = inspected.model_layout, True
@@ -163,11 +208,18 @@ class OrganizationDaemon:
         if self.settings.round.reward and fewest > MOST:
             asset = federation.asset()
             raise ConfigurationError(
-                f"with the {self.settings.min_members} members that organization.min_members asks for, the "
+                f"with the {counted(self.settings.min_members, 'member')} that organization.min_members asks for, the "
                 f"federation's max_spread of {terms.max_spread} asks for a pool of {asset.format(fewest)}, and none "
                 f"holds more than {asset.format(MOST)}: lower round.reward_rate_cap, round.max_compute_ms or "
                 "round.max_updates"
             )
+
+    def _missing_data(self) -> str | None:
+        """What the next settlement would fail for; None where nothing is missing."""
+        path = self.settings.validation
+        if is_published(self.plan) or path.is_file():
+            return None
+        return f"there is no validation data at {path}: put back the file that this daemon started with"
 
     @property
     def _work(self) -> Path:
@@ -186,10 +238,21 @@ class OrganizationDaemon:
         view = self._snapshots.at(block).view
         return None if view.phase is Phase.NONE else view
 
-    def _stop_reason(self, report: Cid | None) -> str | None:
-        """Whether the rule of the plan that is configured now holds after the latest round."""
-        if report is None:
-            return None
+    def _stop_reason(self, snapshot: Snapshot) -> str | None:
+        """Why no round follows the latest under the plan that is configured now: its rule holds; the number of rounds,
+        of which those that were abandoned are a part, is all that it promises; or the report of an earlier round under
+        it said so, and nobody may train under it any more."""
+        report = snapshot.release.report
+        decided = None if report is None else self._decision_after(report)
+        if decided is None and snapshot.view.round >= self.plan.stopping.max_rounds:
+            return "max_rounds"
+        if decided is None and report is not None:
+            self._past.look(snapshot.view)
+            return self._past.ended(cid_of(PLAN.encode(self.plan)))
+        return decided
+
+    def _decision_after(self, report: Cid) -> str | None:
+        """Whether the rule of the plan that is configured now holds after the round of a report."""
         cid = self.library.read(REPORT, report).server_state
         if self._reached.cid != cid:
             with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
@@ -204,6 +267,13 @@ class OrganizationDaemon:
         model = self._bench.initial_model(self.plan)
         self.transactions.send("initial model set", self.federation.set_initial_model(model), model=model)
 
+    def _announce(self, plan: Cid, view: RoundView | None) -> None:
+        """Publishes the plan of the next round, and says so on the chain."""
+        self.library.publish(PLAN, self.plan)
+        number = 0 if view is None else view.round
+        call = self.federation.post(ANNOUNCED, plan, f"announce the plan {plan} of the next round")
+        self.transactions.send(announcing(plan), call, number)
+
     def _open_round(self, view: RoundView | None, block: Block) -> None:
         """Opens the next round after the very one that was seen, under a sealing key whose secret is in the journal
         before the key is known."""
@@ -213,7 +283,7 @@ class OrganizationDaemon:
         terms = RoundTerms(
             plan=plan,
             sealing_key=self._sealing_key(plan, view, block),
-            training_period=rounds.training_period,
+            training_period=self._training_period(block),
             aggregation_period=rounds.aggregation_period,
             max_updates=self._max_updates(block),
             max_compute_ms=rounds.max_compute_ms,
@@ -223,6 +293,16 @@ class OrganizationDaemon:
         )
         digest = bytes(DIGEST_SIZE) if view is None else view.digest
         self.transactions.send("round opened", self.federation.open_round(terms, digest), plan=plan)
+
+    def _training_period(self, block: Block) -> int:
+        """Shorter than configured where the settings allow it, and the others would only wait for who sits still."""
+        configured, period = (
+            self.settings.round.training_period,
+            self._prospects.training_period(self._snapshots.at(block)),
+        )
+        if period < configured:
+            self.log.info("the training period is shortened: members sit still", seconds=period, configured=configured)
+        return period
 
     def _max_updates(self, block: Block) -> int:
         """No more than the pool can pay: whoever registers while the opening is on its way cannot make it fail."""
@@ -238,7 +318,11 @@ class OrganizationDaemon:
         number = 1 if view is None else view.round + 1
         snapshot = self._snapshots.at(block)
         base = snapshot.release.model or ""
-        return self._keys.for_opening(number, base, plan, lambda key: snapshot.round_with_key(key) is not None)
+
+        def used(key: bytes) -> bool:
+            return self._past.round_with_key(snapshot, number, key) is not None
+
+        return self._keys.for_opening(number, base, plan, used)
 
     def _check_current_model(self, block: Block) -> None:
         """Raises ConfigurationError for a plan whose model cannot go on from the one that is released: no client could
@@ -248,16 +332,19 @@ class OrganizationDaemon:
             return
         with tempfile.TemporaryDirectory(prefix="koinon-") as folder:
             path = Path(folder) / "model"
-            self.library.fetch(MODEL, release, path)
-            with open_model(path) as base:
-                try:
-                    check_fits(base.layout, self._layout)
+            try:
+                fetch_model(self.library, release, path, form_of(self.plan, self._layout))
+                with open_model(path) as base:
                     check_base(base, self.plan)
-                except ArtifactError as error:
-                    raise ConfigurationError(
-                        f"the plan cannot go on from the current model {release}: {error}"
-                    ) from None
+            except IntegrityError:  # whoever serves other bytes says nothing about the model
+                raise
+            except ArtifactError as error:
+                raise ConfigurationError(f"the plan cannot go on from the current model {release}: {error}") from None
         self._fitting = {release}
+
+    def _form(self, cid: Cid, plan: Plan) -> ModelForm | None:
+        """What the plan of a round fixes of its models; a round may have been opened under another plan than ours."""
+        return form_of(plan, self._layout) if plan == self.plan else self._bench.form(cid, plan)
 
     def _finalize(self, view: RoundView, block: Block) -> Wait | None:
         """Settles the round and releases the next model; waits while an update cannot be had and time is left."""
@@ -277,13 +364,14 @@ class OrganizationDaemon:
         work = emptied(self._work)
         before = round.opening.base_report
         parent = None if before is None else self.library.read(REPORT, before).server_state
-        previous = state_at(parent, self.library, work / "state")
+        form = self._form(view.opening.plan, round.plan)
+        previous = state_at(parent, self.library, work / "state", None if form is None else form.state_bytes)
         budget = (too_late - block.timestamp) / 2
         keep = self.library.storage.put  # for the audit: only their senders hold the updates so far
-        with settle(round, submitted, secret, previous, self.library, work, budget, keep) as settlement:
+        with settle(round, submitted, secret, previous, form, self.library, work, budget, keep) as settlement:
             now = self.federation.block().timestamp
             if settlement.unavailable and now < patient_until:
-                return Wait(f"round {view.round}: {settlement.unavailable} updates cannot be fetched yet")
+                return Wait(f"round {view.round}: {counted(settlement.unavailable, 'update')} cannot be fetched yet")
             report = self._publish(round, settlement, *self._rounds.before(snapshot))
             call = self.federation.finalize_round(
                 view.round,
@@ -347,7 +435,9 @@ class OrganizationDaemon:
                 self.library.publish(ROUND, file)
         plan, base = round.plan, round.opening.base_model
         measured = self._bench.measured(plan, ((base, settlement.base_path), (settlement.model, settlement.model_path)))
-        before, after = measured.values
+        reached_before, reached = measured.values
+        unchanged, reported = base == settlement.model, self._reported(round)
+        before, after = carried_on(reached_before, reached, plan, unchanged, reported)
         metrics = ModelMetrics(name=measured.metric, before=before, after=after)
         published = self.library.storage.put(settlement.model_path)
         if published != settlement.model:
@@ -370,7 +460,18 @@ class OrganizationDaemon:
             versions=versions(),
             initialization_seed=plan.initialization_seed,
             stop=stop,
+            next_plan=self._prospects.other_plan(self.plan, round.opening.plan),
         )
+
+    def _reported(self, round: OpenedRound) -> float | None:
+        """What the report of the round's base model says that this reached on the same validation data; None where no
+        report does."""
+        if round.opening.base_report is None:
+            return None
+        report = self.library.read(REPORT, round.opening.base_report)
+        before = self.library.read(PLAN, report.plan)
+        same = (before.validation, before.task) == (round.plan.validation, round.plan.task)
+        return report.metrics.after if same else None
 
 
 def versions() -> dict[str, str]:

@@ -28,7 +28,7 @@ class Outbox(Protocol):
         """Lets the federation take `amount` of its token from the account. Raises as `send`."""
 
     def pending(self) -> bool:
-        """Whether a transaction is on its way: then nothing else is sent."""
+        """Whether a transaction is on its way, or in a block that the head does not show: then nothing else is sent."""
 
     def unconfirmed(self) -> bool:
         """Whether a reorganization could still undo a transaction."""

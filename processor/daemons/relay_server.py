@@ -9,28 +9,19 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler
-from typing import Any, BinaryIO, Protocol, cast
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from processor.daemons.relay_limits import Rates, neighbourhood
-from processor.daemons.serving import BoundedServer, refusal_to_listen, running
+from processor.daemons.serving import BoundedHandler, BoundedServer, refusal_to_listen, running
 from processor.errors import KoinonError
 from processor.protocol.relaying import HANDED_LIMIT, SIGNED_LEAVING, SIGNED_REGISTRATION, SIGNED_UPDATE
 
 MOST_CONNECTIONS = 32
 """Answered at a time."""
-HEAD_LIMIT = 4 * 1024
-"""Bytes of a request without its body."""
-WHOLE_REQUEST = 10.0
-"""Seconds in which a request must have arrived."""
-SILENCE = 5.0
-"""Seconds that somebody who asks may be silent, or not take the answer."""
 JSON = "application/json"
 KINDS = {
     "/update": SIGNED_UPDATE.name,
@@ -75,50 +66,9 @@ class _Server(BoundedServer):
         super().__init__(host, port, _Handler, MOST_CONNECTIONS)
 
 
-class _Bounded:
-    """Reads no more of a request than it may have."""
-
-    def __init__(self, file: BinaryIO, limit: int) -> None:
-        self._file, self._left = file, limit
-
-    def readline(self, size: int = -1) -> bytes:
-        most = self._left if size < 0 else min(size, self._left)
-        return self._counted(self._file.readline(most + 1), most)
-
-    def read(self, size: int) -> bytes:
-        return self._counted(self._file.read(size), self._left)
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _counted(self, data: bytes, most: int) -> bytes:
-        if len(data) > most:
-            raise http.client.HTTPException("the request is too large")
-        self._left -= len(data)
-        return data
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     server: _Server
-    timeout = SILENCE
-    server_version = "koinon"
-    sys_version = ""
-
-    def setup(self) -> None:
-        super().setup()
-        self.rfile = cast(Any, _Bounded(cast(BinaryIO, self.rfile), HEAD_LIMIT + HANDED_LIMIT))
-        self._cut = threading.Timer(WHOLE_REQUEST, self._cut_off)
-        self._cut.daemon = True
-        self._cut.start()
-
-    def finish(self) -> None:
-        self._cut.cancel()
-        super().finish()
-
-    def _cut_off(self) -> None:
-        """Who sends a byte now and then is never silent, and never finished either."""
-        with suppress(OSError):  # it has gone already
-            self.connection.shutdown(socket.SHUT_RDWR)
+    body_limit = HANDED_LIMIT
 
     def do_GET(self) -> None:
         self._answer(self._status)
@@ -129,6 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _status(self) -> bytes:
         if self.path != "/status":
             raise Refused(404, "here is /status")
+        self.arrived()
         return json.dumps(self.server.desk.status(), sort_keys=True).encode()
 
     def _take(self) -> bytes:
@@ -145,40 +96,24 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if len(body) != int(length):
             raise Refused(400, "the body has another length than announced")
-        self._cut.cancel()
+        self.arrived()
         return self.server.desk.take(kind, body)
 
     def _answer(self, find: Any) -> None:
         try:
             if not self.server.rates.allows(neighbourhood(str(self.client_address[0]))):
                 raise Refused(429, "too many requests from this address: wait a minute")
-            self._send(200, find())
+            self.answer(200, JSON, find())
         except Refused as refused:
-            self._send(refused.status, _error(str(refused)))
+            self.refuse(refused.status, str(refused))
         except KoinonError as error:  # of a node, or a disk; what it says is for whoever runs the relay
             self.server.log.warning("nothing can be taken now", error=str(error))
-            self._send(503, _error("this relay cannot judge that now: try again later, or ask another relay"))
+            self.refuse(503, "this relay cannot judge that now: try again later, or ask another relay")
         except (OSError, http.client.HTTPException):  # it was cut off, or has gone
             self.close_connection = True
         except Exception as error:
             self.server.log.error("a request failed", exc_info=error)
-            self._send(500, _error("this relay has failed: ask another one"))
+            self.refuse(500, "this relay has failed: ask another one")
 
-    def _send(self, status: int, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", JSON)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the standard library refuses by itself, in our words and form."""
-        self.close_connection = True
-        self._send(int(code), _error(message or "this is no request that a relay knows"))
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Requests are not logged: anybody may send any number."""
-
-
-def _error(words: str) -> bytes:
-    return json.dumps({"error": words}).encode()
+    def refuse(self, status: int, words: str) -> None:
+        self.answer(status, JSON, json.dumps({"error": words}).encode())

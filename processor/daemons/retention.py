@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -16,15 +16,17 @@ from processor.artifacts.round import ROUND, RoundFile
 from processor.artifacts.versions import Kind
 from processor.chain.snapshot import Snapshot
 from processor.cid import cid_of
+from processor.daemons.junk import may_be_needed
 from processor.daemons.kept import KeptRounds
 from processor.errors import ArtifactError, ArtifactUnavailable, NewerVersion, StorageError
 from processor.files import PRIVATE, replacing
 from processor.journal import SavedUpdate
-from processor.protocol.references import OWN, Reference, of_file, of_report
+from processor.protocol.references import OWN, Reference, Role, of_file, of_report
 from processor.protocol.retention import RoundArtifacts, ended_at, expired, has_expired
 from processor.storage.base import Storage
 from processor.storage.library import Library
 from processor.types import Block, Cid
+from processor.words import reason
 
 FILE = "retention.json"
 EVERY = 3600
@@ -70,8 +72,9 @@ def release_rounds(
     this federation alone; as `release_updates` does.
 
     What may also be another's on the same node, which counts no owners, stays, most of it small: plans, validation
-    data, server states, updates that were never opened, and the initial model. So does what belongs to a round that is
-    not `kept`.
+    data, server states and the initial model. Junk that was submitted as an update goes like an update, unless it is
+    one of these, or any artifact that a file says it is: a client can name what others need. So stays what belongs to
+    a round that is not `kept`.
 
     Raises ChainError where the chain cannot be read.
     """
@@ -121,13 +124,20 @@ def _expired(
     files += _read(kept, numbers[2:])
     rounds: list[RoundArtifacts] = []
     later = [now] * max(0, len(files) - ROUNDS_AT_A_TIME)  # another time's
+    junk, named = set[Cid](), set[Cid]()
     for file, ended in zip(files, _ended(files)[:ROUNDS_AT_A_TIME] + later, strict=True):
         needed = not has_expired(ended, keep_days, now)
-        rounds.append(RoundArtifacts(file.round, ended, _own(file, library, needed)))
+        references = _references(file, library, needed)
+        junk |= _cids(references, {Role.JUNK})
+        named |= _cids(references, set(Role) - {Role.JUNK})
+        rounds.append(RoundArtifacts(file.round, ended, _cids(references, OWN | {Role.JUNK})))
     latest = snapshot.release
     first = kept.read(kept.numbers()[0])
     current = _named(latest.model, latest.report, None if first is None else first.opening.base_model)
-    return expired(rounds, current, keep_days, now)
+    released = expired(rounds, current, keep_days, now)
+    junk &= frozenset[Cid]().union(*released.values())
+    stay = {cid for cid in junk if cid in named or may_be_needed(library.storage, cid)}
+    return {round: cids - stay for round, cids in released.items()}
 
 
 def _read(kept: KeptRounds, numbers: list[int]) -> list[RoundFile]:
@@ -139,26 +149,26 @@ def _ended(files: list[RoundFile]) -> list[int]:
     return [ended_at(opening, following) for opening, following in zip_longest(openings, openings[1:])]
 
 
-def _own(file: RoundFile, library: Library, needed: bool) -> frozenset[Cid]:
-    """What a round refers to that is of its federation alone.
+def _references(file: RoundFile, library: Library, needed: bool) -> list[Reference]:
+    """What a round refers to, with the release that the round began with, which its audit needs; of an abandoned round
+    its list, which the next report names.
 
-    With the release that the round began with, which its audit needs; of an abandoned round its list, which the next
-    report names. What a report that is gone refers to is left out, unless the round is still `needed`: an earlier
-    attempt that did not come to its end may have let go of it.
+    What a report that is gone refers to is left out, unless the round is still `needed`: an earlier attempt that did
+    not come to its end may have let go of it.
     """
-    found = _cids(of_file(file))
+    found = list(of_file(file))
     if file.outcome is None:
-        return found | {cid_of(ROUND.encode(file))}
+        return [*found, Reference(Role.LIST, cid_of(ROUND.encode(file)))]
     try:
-        return found | _cids(of_report(library.read(REPORT, file.outcome.report)))
+        return [*found, *of_report(library.read(REPORT, file.outcome.report))]
     except ArtifactUnavailable:
         if needed:
             raise
     return found
 
 
-def _cids(references: Iterable[Reference]) -> frozenset[Cid]:
-    return frozenset(reference.cid for reference in references if reference.role in OWN)
+def _cids(references: Iterable[Reference], roles: Collection[Role]) -> frozenset[Cid]:
+    return frozenset(reference.cid for reference in references if reference.role in roles)
 
 
 def _named(*cids: Cid | None) -> frozenset[Cid]:
@@ -202,4 +212,4 @@ def _remember(memory: Memory, state: Path, log: FilteringBoundLogger) -> None:
         with replacing(state / FILE, PRIVATE) as file:
             file.write(RETENTION.encode(memory))
     except OSError as error:
-        log.warning("cannot write", file=str(state / FILE), error=str(error))
+        log.warning("cannot write", file=str(state / FILE), error=reason(error))

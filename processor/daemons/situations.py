@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from processor.artifacts.plan import Plan
 from processor.chain.asset import Asset, allowance, balance_of
 from processor.chain.federation import Federation, VoucherStanding
 from processor.chain.snapshot import Snapshot
 from processor.chain.vouchers import Voucher, load_voucher
 from processor.config import ClientSettings, OrganizationSettings
 from processor.daemons.outbox import Outbox
+from processor.daemons.prospects import Prospects
 from processor.errors import ChainError
 from processor.journal import SavedUpdate
 from processor.protocol.decide import voucher_refusal
+from processor.protocol.opening import Fruitless, NewPlan
 from processor.protocol.rewards import least_pool_under, selected_under
 from processor.protocol.situations import Pending
 from processor.types import Address, Admission, Block, Cid, FederationTerms, Phase, RoundView
@@ -88,9 +91,10 @@ class SeenByDaemon(Seen):
 
 @dataclass
 class SeenByStranger(Seen):
-    """What a client that is no member knows about becoming one."""
+    """What a client that is no member knows about becoming one; `unfit_for` says why it could take part in no round."""
 
     settings: ClientSettings
+    unfit_for: Callable[[Snapshot], str | Pending | None]
 
     @property
     def closed(self) -> bool:
@@ -136,6 +140,10 @@ class SeenByStranger(Seen):
         return voucher_refusal(voucher, found.spent, *whose, now, found.owner_nonce)
 
     @cached_property
+    def unfit(self) -> str | Pending | None:
+        return self.unfit_for(self.snapshot)
+
+    @cached_property
     def _voucher(self) -> tuple[Voucher | None, str | None]:
         """The voucher that is configured, where one is asked for, and why its file holds none."""
         if self.terms.admission is Admission.OPEN:
@@ -149,8 +157,9 @@ class SeenByStranger(Seen):
 @dataclass
 class SeenByClient(SeenByDaemon):
     """What a client knows. `saved` is its own update of the latest round, `trained` and `underway` what its worker has
-    done and does for it, `refuse` says why it takes no part in it, which may take long to find out, and `passing`
-    whether what keeps it from the round of a sealing key will pass."""
+    done and does for it, `refuse` says why it takes no part in it, which may take long to find out, `passing`
+    whether what keeps it from the round of a sealing key will pass, `cost_of_claim` what a claim costs at a block, in
+    wei, `unfit_for` why it could take part in no round, and `agreement` what it agreed to and has not said."""
 
     settings: ClientSettings
     saved: SavedUpdate | None
@@ -158,6 +167,9 @@ class SeenByClient(SeenByDaemon):
     underway: str | None
     refuse: Callable[[Snapshot], str | Pending | None]
     passing: Callable[[bytes], bool]
+    cost_of_claim: Callable[[Block], int]
+    unfit_for: Callable[[Snapshot], str | Pending | None]
+    agreement: Callable[[Snapshot], Cid | None]
 
     @property
     def closed(self) -> bool:
@@ -180,7 +192,7 @@ class SeenByClient(SeenByDaemon):
     def _stranger(self) -> SeenByStranger | None:
         if self.snapshot.view.client.member:
             return None
-        return SeenByStranger(self.snapshot, self.address, self.settings)
+        return SeenByStranger(self.snapshot, self.address, self.settings, self.unfit_for)
 
     @cached_property
     def has_update(self) -> bool:
@@ -199,9 +211,17 @@ class SeenByClient(SeenByDaemon):
     def set_back(self) -> bool:
         return self.passing(self.snapshot.view.sealing_key)
 
+    @cached_property
+    def to_post(self) -> Cid | None:
+        return self.agreement(self.snapshot)
+
     @property
     def owed(self) -> int:
         return self.snapshot.view.client.owed
+
+    @cached_property
+    def claim_cost(self) -> int:
+        return self.cost_of_claim(self.snapshot.block)
 
     @property
     def claim_threshold(self) -> int:
@@ -210,10 +230,13 @@ class SeenByClient(SeenByDaemon):
 
 @dataclass
 class SeenByOrganization(SeenByDaemon):
-    """What an organization knows. `stop_after` says whether the stopping rule holds after the round of a report."""
+    """What an organization knows. `stop_after` says why no round follows the latest, if none does; `plan` is the one
+    that is configured now."""
 
     settings: OrganizationSettings
-    stop_after: Callable[[Cid | None], str | None]
+    stop_after: Callable[[Snapshot], str | None]
+    prospects: Prospects
+    plan: Plan
 
     @property
     def has_initial_model(self) -> bool:
@@ -250,4 +273,20 @@ class SeenByOrganization(SeenByDaemon):
 
     @cached_property
     def stop(self) -> str | None:
-        return self.stop_after(self.snapshot.release.report)
+        return self.stop_after(self.snapshot)
+
+    @cached_property
+    def new_plan(self) -> NewPlan | None:
+        return self.prospects.new_plan(self.snapshot, self.plan)
+
+    @cached_property
+    def fruitless(self) -> Fruitless | None:
+        return self.prospects.fruitless(self.snapshot, self.plan)
+
+    @property
+    def idle(self) -> Address | None:
+        return self.prospects.idle(self.snapshot)
+
+    @property
+    def now(self) -> int:
+        return self.snapshot.block.timestamp

@@ -17,6 +17,7 @@ from processor.protocol.jobs.folder import answer_of, discard, jobs_folder
 from processor.protocol.jobs.kinds import InitializeJob, InitializeResult, InspectJob, InspectResult
 from processor.protocol.jobs.worker import Worker, completed
 from processor.protocol.measuring import Measured, Models, measured
+from processor.protocol.model_form import ModelForm, forms_by
 from processor.protocol.validation import fetch_validation, is_published
 from processor.storage.library import Library
 from processor.types import Cid
@@ -83,6 +84,10 @@ class Workbench:
             return measured(self.worker, self._folder("evaluate"), plan, models, data, self.stopping)
         except DatasetError as error:
             raise Unreadable(f"{error}. Put back the file that this daemon started with") from error
+
+    def form(self, cid: Cid, plan: Plan) -> ModelForm | None:
+        """What another plan than that which was `prepared` fixes of its models."""
+        return forms_by(self.worker, self._folder("form"))(cid, plan)
 
     def _inspected(self, plan: Plan, publish: bool) -> InspectResult:
         own = publish or not is_published(plan)

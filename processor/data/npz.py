@@ -12,6 +12,7 @@ import numpy as np
 
 from processor.artifacts.dataset import Dataset
 from processor.errors import DatasetError
+from processor.words import reason
 
 DATASET_LIMIT = 2 * 1024**3
 """Most bytes that a data set may take in memory; read from the file's headers before anything is unpacked."""
@@ -44,7 +45,9 @@ def read_npz(path: Path, features: np.dtype = FLOAT32, labels: np.dtype = INT64)
         raise DatasetError("there is no such file") from None
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DatasetError(f"it is damaged or not an .npz file ({error})") from None
-    except (OSError, NotImplementedError, RuntimeError) as error:
+    except OSError as error:
+        raise DatasetError(f"it cannot be read ({reason(error)})") from None
+    except (NotImplementedError, RuntimeError) as error:
         raise DatasetError(f"it cannot be read ({error})") from None
     except ValueError as error:
         raise DatasetError(str(error)) from None

@@ -29,6 +29,7 @@ from processor.protocol.references import Reference, of_file, of_plan, of_report
 from processor.storage import LocalStorage
 from processor.storage.library import Library
 from processor.types import Cid
+from processor.words import reason
 
 ARTIFACTS = "artifacts"
 CHAIN_STATE = "chain.json"
@@ -81,7 +82,7 @@ def _folder(settings: DemoSettings, stack: contextlib.ExitStack) -> Path:
     try:
         settings.keep.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"--keep {settings.keep}: the folder cannot be made: {error}") from None
+        raise ConfigurationError(f"--keep {settings.keep}: the folder cannot be made: {reason(error)}") from None
     return settings.keep.resolve()
 
 

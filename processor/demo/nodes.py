@@ -143,14 +143,14 @@ def start_kubo(binary: Path, directory: Path, *, offline: bool = True) -> IpfsNo
     address.unlink(missing_ok=True)
 
     def ready() -> bool:
-        if not address.exists() or not (api := address.read_text().strip()):
+        if not address.exists() or not (api := address.read_text("utf-8").strip()):
             return False
         url = f"http://127.0.0.1:{api.rsplit('/', 1)[1]}/api/v0/version"
         return _answers(urllib.request.Request(url, method="POST"))
 
     options = ["--offline"] if offline else []
     process, log = _start("ipfs", [str(binary), "daemon", *options], directory, environment, ready)
-    return _until_exit(IpfsNode(process, log, address.read_text().strip()))
+    return _until_exit(IpfsNode(process, log, address.read_text("utf-8").strip()))
 
 
 def free_port() -> int:
@@ -209,4 +209,4 @@ def _answers(request: urllib.request.Request) -> bool:
 
 
 def _tail(log: Path) -> str:
-    return log.read_text(errors="replace").strip()[-1000:] or "it said nothing"
+    return log.read_text("utf-8", "replace").strip()[-1000:] or "it said nothing"

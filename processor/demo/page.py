@@ -10,6 +10,7 @@ from processor.chain.amounts import format_ether, format_units
 from processor.chain.asset import Asset
 from processor.demo.settings import ACCURACY_TARGET, CLIENTS_FOR_TARGET, ROUNDS_FOR_TARGET
 from processor.types import Address, Cid
+from processor.words import counted
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class ClosingPage:
             failed.append(f"{len(self.rounds)} rounds were finalized, expected {self.rounds_wanted}")
         for row in self.rounds:
             if row.updates != len(self.clients):
-                failed.append(f"round {row.round} has {row.updates} updates, expected {len(self.clients)}")
+                failed.append(f"round {row.round} has {counted(row.updates, 'update')}, expected {len(self.clients)}")
         if self._has_target and self.federated_accuracy < ACCURACY_TARGET:
             failed.append(f"the accuracy is {self.federated_accuracy:.3f}, expected at least {ACCURACY_TARGET}")
         if self._has_target and self.federated_accuracy <= self.local_only_accuracy:

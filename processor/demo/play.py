@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from web3 import Web3
-from web3.exceptions import TransactionNotFound
 
 from processor.artifacts.plan import Plan
 from processor.artifacts.round import RoundFile
 from processor.chain.asset import balance_of
+from processor.chain.receipts import receipt_of
 from processor.chain.snapshot import Snapshot, Snapshots
 from processor.daemons.base import journal_path
 from processor.demo import settings as knobs
@@ -94,7 +94,7 @@ def _until_the_organization_stops(
 
 
 def _ended(party: Party, node: Node) -> KoinonError:
-    said = node.log.read_text(errors="replace").strip().splitlines()[-5:]
+    said = node.log.read_text("utf-8", "replace").strip().splitlines()[-5:]
     return KoinonError(f"{party.name} ended with status {node.process.returncode}; it last said:\n" + "\n".join(said))
 
 
@@ -180,9 +180,8 @@ def fees_of(web3: Web3, journal: Journal) -> int:
     fees = 0
     for intent in journal.intents():
         for form in journal.broadcasts(intent):
-            with contextlib.suppress(TransactionNotFound):
-                receipt = web3.eth.get_transaction_receipt(form.tx_hash)  # type: ignore[arg-type]
-                fees += receipt["gasUsed"] * receipt["effectiveGasPrice"]
+            receipt = receipt_of(web3, form.tx_hash)
+            fees += (receipt.fee_wei or 0) if receipt is not None else 0
     return fees
 
 

@@ -14,7 +14,8 @@ import tomli_w
 
 from processor.demo.nodes import Node
 from processor.files import replacing
-from processor.keystore import create, list_wallets, write_private
+from processor.key_files import wallet_at
+from processor.keystore import create, write_private
 from processor.types import Address
 
 
@@ -47,9 +48,8 @@ def make_party(folder: Path, name: str) -> Party:
     passphrase_file = folder / "passphrase"
     passphrase = secrets.token_urlsafe(24)
     write_private(passphrase_file, passphrase.encode())
-    create(folder / "wallet", passphrase)
-    (wallet,) = list_wallets(folder / "wallet")
-    return Party(name, folder, wallet.address, wallet.path, passphrase_file)
+    address = create(folder / "wallet", passphrase)
+    return Party(name, folder, address, wallet_at(folder / "wallet"), passphrase_file)
 
 
 def write_config(party: Party, settings: dict[str, Any]) -> None:

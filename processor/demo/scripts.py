@@ -22,14 +22,18 @@ TIMEOUT = 300
 
 @dataclass(frozen=True)
 class Scripts:
-    """The scripts on one chain, signed by one keystore. `home` and `deployments` are folders of this run."""
+    """The scripts on one chain, signed by one keystore. `home` and `deployments` are folders of this run; without the
+    latter the scripts choose where they write a factory down. They run in `folder`, and send without asking unless
+    `yes` is False."""
 
     rpc_url: str
     chain_id: int
     keystore: Path
     passphrase_file: Path
     home: Path
-    deployments: Path
+    deployments: Path | None
+    folder: Path = CHECKOUT
+    yes: bool = True
 
     def run(self, name: str, arguments: Mapping[str, str] | None = None) -> str:
         """What the script printed. Raises KoinonError with its last lines where it fails."""
@@ -41,20 +45,12 @@ class Scripts:
         return done.stdout
 
     def execute(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        """Runs a command in the checkout with the environment that the scripts have."""
-        self._write_network()
-        environment = {
-            "HOME": str(self.home),
-            "SOLCX_BINARY_PATH": str(CHECKOUT / ".home" / ".solcx"),
-            "KOINON_ACCOUNT": str(self.keystore),
-            "KOINON_PASSPHRASE_FILE": str(self.passphrase_file),
-            "KOINON_DEPLOYMENTS": str(self.deployments),
-            "PYTHONWARNINGS": "ignore",
-        }
+        """Runs a command with the environment that the scripts have."""
+        self.write_network()
         return subprocess.run(
             command,
-            cwd=CHECKOUT,
-            env={**os.environ, **environment},
+            cwd=self.folder,
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -62,9 +58,25 @@ class Scripts:
             check=False,
         )
 
-    def _write_network(self) -> None:
+    def environment(self) -> dict[str, str]:
+        """This process' environment, with what the scripts are told by theirs and no other setting."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("KOINON_")}
+        told = {
+            "HOME": str(self.home),
+            "PYTHONPATH": str(CHECKOUT),
+            "SOLCX_BINARY_PATH": str(CHECKOUT / ".home" / ".solcx"),
+            "KOINON_ACCOUNT": str(self.keystore),
+            "KOINON_PASSPHRASE_FILE": str(self.passphrase_file),
+            "PYTHONWARNINGS": "ignore",
+        }
+        if self.deployments is not None:
+            told["KOINON_DEPLOYMENTS"] = str(self.deployments)
+        return {**kept, **told, **({"KOINON_YES": "yes"} if self.yes else {})}
+
+    def write_network(self) -> None:
+        """Tells brownie of this node, and of no other."""
         folder = self.home / ".brownie"
         folder.mkdir(parents=True, exist_ok=True)
         here = {"id": NETWORK, "name": NETWORK, "host": self.rpc_url, "chainid": str(self.chain_id)}
         networks = {"live": [{"name": NETWORK, "networks": [here]}], "development": []}
-        (folder / "network-config.yaml").write_text(json.dumps(networks))  # JSON is YAML
+        (folder / "network-config.yaml").write_text(json.dumps(networks), "utf-8")  # JSON is YAML

@@ -17,6 +17,7 @@ UNIT = 10**DECIMALS
 BALANCE = 10 * UNIT
 REWARD_RATE_CAP = UNIT // 500
 CLAIM_THRESHOLD = UNIT // 200
+MAX_GAS_PER_DAY = 10**9  # gas is free here
 MOST_STAKE = 1000 * UNIT
 
 # Basis points of a stake: the most that a round may slash, and what the plan does slash.

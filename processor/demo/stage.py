@@ -209,6 +209,7 @@ def _equip_client(
                 "accept_public_updates": True,
                 **({"relays": relays} if relays else {}),
                 "claim_threshold": str(knobs.CLAIM_THRESHOLD),
+                "max_gas_per_day": knobs.MAX_GAS_PER_DAY,
                 "threads": 1,
                 "worker_keep": knobs.WORKER_KEEP,
             },

@@ -14,9 +14,9 @@ class Blocks(Tables):
         ]
 
     def record_block(self, number: int, hash: str, keep: int) -> None:
-        """Remembers a block in the place of what was there or above it, and forgets those more than `keep` below."""
+        """Remembers a block in the place of what was there, and forgets those more than `keep` below."""
         with self._database.whole():
-            self._database.execute("DELETE FROM blocks WHERE number >= ? OR number < ?", (number, number - keep))
+            self._database.execute("DELETE FROM blocks WHERE number = ? OR number < ?", (number, number - keep))
             self._database.execute("INSERT INTO blocks (number, hash) VALUES (?, ?)", (number, hash))
 
     def forget_blocks(self, above: int) -> None:

@@ -21,6 +21,7 @@ from processor.journal.copies import image_at, image_of
 from processor.journal.format import Format, Identity, version_of
 from processor.journal.migration import code_of, migrate
 from processor.keystore import private_directory
+from processor.words import in_full
 
 PATIENCE = 10.0
 """Seconds to wait for another process that is writing."""
@@ -182,10 +183,14 @@ class Database:
         except sqlite3.IntegrityError:
             raise
         except (sqlite3.Error, OSError) as error:
-            said = f"the {self._format.name} {self.path} cannot be used: {error}"
+            passes = code_of(error) in _PASSING or (isinstance(error, OSError) and error.errno in PASSING)
+            why = str(error)
+            if isinstance(error, OSError):
+                why = (error.strerror or why) if passes else in_full(error)
+            said = f"the {self._format.name} {self.path} cannot be used: {why}"
             if code_of(error) in _DAMAGED:
                 raise JournalDamaged(f"{said}{self._format.loss}") from error
-            if code_of(error) in _PASSING or (isinstance(error, OSError) and error.errno in PASSING):
+            if passes:
                 raise JournalBusy(f"{said}: free some space on its disk, or end the program that holds it") from error
             raise JournalError(said) from error
 

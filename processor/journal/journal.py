@@ -8,13 +8,14 @@ from processor.journal.blocks import Blocks
 from processor.journal.database import Database
 from processor.journal.intents import Intents
 from processor.journal.metered import Metered
+from processor.journal.past import Past
 from processor.journal.schema import JOURNAL
 from processor.journal.secrets import Secrets
 from processor.journal.updates import Updates
 from processor.types import Address
 
 
-class Journal(Intents, Blocks, Updates, Metered, Secrets):
+class Journal(Intents, Blocks, Updates, Metered, Secrets, Past):
     """The journal in a file, made where there is none, and brought forward where it is of an earlier version: with
     `read_only` neither, and nothing is written.
 

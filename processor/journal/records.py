@@ -7,7 +7,7 @@ from pathlib import Path
 
 from processor.types import Cid
 
-MINED, FAILED, CANCELLED, DROPPED = "mined", "failed", "cancelled", "dropped"
+MINED, FAILED, CANCELLED, DROPPED, UNKNOWN = "mined", "failed", "cancelled", "dropped", "unknown"
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Broadcast:
     """One signed form of a transaction; a later one of the same nonce pays more for its gas, or `cancels` it.
 
     Fees are wei for a unit of gas, `sent_at` is the chain's time in seconds. `encrypted` holds the signed bytes, which
-    may carry a round's secret.
+    may carry a round's secret. `gas_limit` is the most gas that it can use, None of those written before that was kept.
     """
 
     tx_hash: str
@@ -24,15 +24,21 @@ class Broadcast:
     cancels: bool
     sent_at: int
     encrypted: bytes = field(repr=False)
+    gas_limit: int | None = None
 
 
 @dataclass(frozen=True)
 class Intent:
     """A transaction that was signed, written down before it was broadcast.
 
-    `status` is None until its nonce is used in a block (`mined`, `failed`, `cancelled`) or it was given up (`dropped`);
-    it is `final` once that block, or the one at which it was given up, is as deep as a reorganization may reach.
-    `tx_hash` is the form that is in the block.
+    `status` is None until one of its forms is in a block (`mined`, `failed`, `cancelled`), it was given up (`dropped`:
+    another transaction used its nonce, or no node took it), or no node can say any more what used its nonce
+    (`unknown`: it may have had its effect). It is `final` once that block, or the one at which it was given up, is as
+    deep as a reorganization may reach. `tx_hash` is the transaction that used the nonce in `block`, None where that is
+    not known.
+
+    `gas` is what it used in its block, in units, None where that is not known. `most_fee` is the most that it may offer
+    for one, in wei, before it is cancelled rather: None where only the account's own ceiling bounds it.
     """
 
     id: int
@@ -44,6 +50,13 @@ class Intent:
     block: int | None
     block_hash: str | None
     final: bool
+    gas: int | None = None
+    most_fee: int | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was given up for no more than that a node did not take it, as far as that said."""
+        return self.status == DROPPED and self.block_hash is None
 
 
 @dataclass(frozen=True)
@@ -86,3 +99,24 @@ class SavedSecret:
     plan: Cid
     encrypted: bytes = field(repr=False)
     broadcast: bool = False
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What a report said that was read: of which `round` it is, under which `plan`, why no round follows, if none does,
+    and which reports came `before`."""
+
+    cid: Cid
+    round: int
+    plan: Cid
+    stop: str | None
+    before: tuple[Cid, ...]
+
+
+@dataclass(frozen=True)
+class NamedList:
+    """How a report names the list of an abandoned round; `digest` is that of the round."""
+
+    cid: Cid
+    round: int
+    digest: bytes

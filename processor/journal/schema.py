@@ -7,6 +7,19 @@ from pathlib import PurePath
 
 from processor.journal.format import Format
 
+PAST = """
+CREATE TABLE seen_keys (round INTEGER NOT NULL, sealing_key BLOB NOT NULL, PRIMARY KEY (round, sealing_key)) STRICT;
+CREATE TABLE read_reports (
+    cid TEXT PRIMARY KEY,
+    round INTEGER NOT NULL,
+    plan TEXT NOT NULL,
+    stop TEXT,
+    before TEXT NOT NULL
+) STRICT;
+CREATE TABLE named_lists (cid TEXT PRIMARY KEY, round INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;
+"""
+"""What is remembered of rounds that went by."""
+
 SCHEMA = """
 CREATE TABLE identity (chain_id INTEGER NOT NULL, federation TEXT NOT NULL, address TEXT NOT NULL) STRICT;
 CREATE TABLE intents (
@@ -18,7 +31,9 @@ CREATE TABLE intents (
     tx_hash TEXT,
     block INTEGER,
     block_hash TEXT,
-    final INTEGER NOT NULL DEFAULT 0
+    final INTEGER NOT NULL DEFAULT 0,
+    gas INTEGER,
+    most_fee INTEGER
 ) STRICT;
 CREATE TABLE broadcasts (
     tx_hash TEXT PRIMARY KEY,
@@ -27,7 +42,8 @@ CREATE TABLE broadcasts (
     priority_fee INTEGER NOT NULL,
     cancels INTEGER NOT NULL,
     sent_at INTEGER NOT NULL,
-    encrypted BLOB NOT NULL
+    encrypted BLOB NOT NULL,
+    gas_limit INTEGER
 ) STRICT;
 CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash TEXT NOT NULL) STRICT;
 CREATE TABLE updates (
@@ -62,6 +78,7 @@ CREATE TABLE secrets (
     broadcast INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 """
+SCHEMA += PAST
 
 
 def name_files(database: sqlite3.Connection) -> None:
@@ -71,11 +88,17 @@ def name_files(database: sqlite3.Connection) -> None:
         database.execute("UPDATE updates SET file = ? WHERE rowid = ?", (PurePath(path).name, row))
 
 
-def name_states(database: sqlite3.Connection) -> None:
-    """From 4 to 5: of a saved update also the private state after its release, and what that spent of privacy; none is
-    known of those that were saved before."""
+def name_states_and_gas(database: sqlite3.Connection) -> None:
+    """From 4 to 5: of a saved update also the private state after its release, and what that spent of privacy; of a
+    transaction the gas that it may use and used, and the most that it may pay for it. None is known of what was written
+    before."""
     database.execute("ALTER TABLE updates ADD COLUMN state TEXT")
     database.execute("ALTER TABLE updates ADD COLUMN epsilon REAL")
+    for statement in filter(str.strip, PAST.split(";")):
+        database.execute(statement)
+    database.execute("ALTER TABLE intents ADD COLUMN gas INTEGER")
+    database.execute("ALTER TABLE intents ADD COLUMN most_fee INTEGER")
+    database.execute("ALTER TABLE broadcasts ADD COLUMN gas_limit INTEGER")
 
 
-JOURNAL = Format(name="journal", version=5, schema=SCHEMA, steps={3: name_files, 4: name_states})
+JOURNAL = Format(name="journal", version=5, schema=SCHEMA, steps={3: name_files, 4: name_states_and_gas})

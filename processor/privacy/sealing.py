@@ -29,6 +29,9 @@ HEADER_BYTES = sodium.crypto_secretstream_xchacha20poly1305_HEADERBYTES
 KEY_BYTES = sodium.crypto_secretstream_xchacha20poly1305_KEYBYTES
 ENVELOPE_BYTES = sodium.crypto_box_SEALBYTES + HEADER_BYTES + KEY_BYTES
 LENGTH_BYTES = 8
+FIELD = 2**255 - 19
+"""The prime of the field in which X25519 computes."""
+ANY_SECRET = bytes([1]) * 32
 MORE = sodium.crypto_secretstream_xchacha20poly1305_TAG_MESSAGE
 FINAL = sodium.crypto_secretstream_xchacha20poly1305_TAG_FINAL
 
@@ -49,6 +52,22 @@ def generate_key_pair() -> SealingKeyPair:
 def public_key_of(secret: bytes) -> bytes:
     """The public key that belongs to a round's secret. Raises SealError for anything but 32 bytes."""
     return bytes(_private_key(secret).public_key)
+
+
+def check_public_key(key: bytes) -> None:
+    """Raises SealError for a round's sealing key that no honest pair has.
+
+    X25519 reads several texts of 32 bytes as one key: it ignores the highest bit, and reduces what is not below the
+    prime of its field. Whoever compares keys by their bytes takes them for different ones, and the secret of one opens
+    what is sealed to another. So a key has the one form in which it is computed; and is none of the few of low order,
+    for which anybody knows the shared secret.
+    """
+    if len(key) != sodium.crypto_box_PUBLICKEYBYTES or int.from_bytes(key, "little") >= FIELD:
+        raise SealError("the round's sealing key is not in the one form that X25519 keys of 32 bytes have")
+    try:
+        sodium.crypto_scalarmult(ANY_SECRET, key)
+    except (CryptoError, RuntimeError) as error:
+        raise SealError("the round's sealing key is of low order: anybody could open what is sealed to it") from error
 
 
 def padme(length: int) -> int:

@@ -13,9 +13,11 @@ from processor.observability import printable
 from processor.protocol.limits import ModelSize, artifact_bytes, offer_of
 from processor.protocol.rewards import rate_in_words
 from processor.types import Address, Admission, AuditPolicy, Cid, FederationTerms, RoundView
+from processor.words import counted
 
 VERSION = 2
 """Of the words: who agreed to those of before is asked again, since they promised something else."""
+ANOTHER_PLAN = "nobody trains under it any more, until the organization offers another plan and you agree to that"
 
 
 @dataclass(frozen=True)
@@ -29,31 +31,50 @@ class Agreement:
     terms: FederationTerms
 
     def digest(self) -> str:
-        """SHA-256, in hexadecimal digits, of the canonical JSON of all that is above, the plan by its CID, and of the
-        version of the words that say what it means."""
-        terms = self.terms
-        document = {
-            "version": VERSION,
-            "chain_id": self.chain_id,
-            "federation": self.federation,
-            "plan": self.plan_cid,
-            "asset": terms.asset,
-            "stake": str(terms.stake),
-            "max_slash_rate": terms.max_slash_rate,
-            "admission": terms.admission.name.lower(),
-            "audit_policy": terms.audit_policy.name.lower(),
-            "max_spread": terms.max_spread,
-            "idle_rounds": terms.idle_rounds,
-        }
-        return hashlib.sha256(jcs.dumps(document)).hexdigest()
+        """What a client keeps of what it agreed to (`agreement_digest`)."""
+        return agreement_digest(self.chain_id, self.federation, self.plan_cid, self.terms)
 
 
-def consent_refusal(agreement: Agreement) -> str:
-    """Why a round is refused whose plan nobody agreed to. Completes "round 3 refused:"."""
+def agreement_digest(chain_id: int, federation: Address, plan: Cid, terms: FederationTerms) -> str:
+    """SHA-256, in hexadecimal digits, of the canonical JSON of federation, plan and terms, and of the version of the
+    words that say what they mean."""
+    document = {
+        "version": VERSION,
+        "chain_id": chain_id,
+        "federation": federation,
+        "plan": plan,
+        "asset": terms.asset,
+        "stake": str(terms.stake),
+        "max_slash_rate": terms.max_slash_rate,
+        "admission": terms.admission.name.lower(),
+        "audit_policy": terms.audit_policy.name.lower(),
+        "max_spread": terms.max_spread,
+        "idle_rounds": terms.idle_rounds,
+    }
+    return hashlib.sha256(jcs.dumps(document)).hexdigest()
+
+
+def consent_refusal(agreement: Agreement, announced: bool = False) -> str:
+    """Why a round is refused whose plan nobody agreed to. Completes "round 3 refused:". A plan that is only
+    `announced` has to be named to be read."""
+    named = f" --plan {agreement.plan_cid}" if announced else ""
     return (
         f"you have not agreed to its plan {agreement.plan_cid} (digest {agreement.digest()}): read it and agree with "
-        f"`koinon client join {agreement.federation}`, which takes the configuration of this daemon"
+        f"`koinon client join {agreement.federation}{named}`, which takes the configuration of this daemon"
     )
+
+
+def number_refusal(plan: Plan, number: int) -> str | None:
+    """Why a round of this number is refused: the plan promised that none would follow. Completes "round 3 refused:"."""
+    last = plan.stopping.max_rounds
+    if number <= last:
+        return None
+    return f"its plan promises that no round follows round {last}: {ANOTHER_PLAN}"
+
+
+def ended_refusal(why: str) -> str:
+    """Why a round is refused whose plan has come to its end. Completes "round 3 refused:"."""
+    return f"its plan has come to its end, since {why}: {ANOTHER_PLAN}"
 
 
 def in_words(agreement: Agreement, asset: Asset, round: RoundView | None, size: ModelSize | None) -> str:
@@ -82,9 +103,8 @@ def in_words(agreement: Agreement, asset: Asset, round: RoundView | None, size: 
 
 
 def _training(plan: Plan, size: ModelSize | None) -> Iterator[str]:
-    parameters = (
-        "a number of parameters that this version cannot tell" if size is None else _count(size.parameters, "parameter")
-    )
+    unknown = "a number of parameters that this version cannot tell"
+    parameters = unknown if size is None else counted(size.parameters, "parameter")
     yield f"The task {_called(plan.task)}, with the model {_called(plan.model)}: {parameters}."
     yield (
         f"In each round that selects you: {_work(plan)}, by stochastic gradient descent with a learning rate of "
@@ -93,17 +113,17 @@ def _training(plan: Plan, size: ModelSize | None) -> Iterator[str]:
     if plan.anchored:
         yield (
             f"Elastic weight consolidation of strength {plan.ewc.strength:g} holds what earlier rounds learned; its "
-            f"Fisher information is measured on at most {_count(plan.ewc.fisher_samples, 'sample')} of yours."
+            f"Fisher information is measured on at most {counted(plan.ewc.fisher_samples, 'sample')} of yours."
         )
     else:
         yield "No elastic weight consolidation: nothing but the base model holds what earlier rounds learned."
 
 
 def _work(plan: Plan) -> str:
-    batches = f"batches of {_count(plan.local.batch_size, 'sample')}"
+    batches = f"batches of {counted(plan.local.batch_size, 'sample')}"
     if plan.local.steps is not None:
-        return f"{_count(plan.local.steps, 'step')} on {batches}, the same for every client"
-    return f"{_count(plan.local.epochs or 0, 'pass', 'passes')} over all your samples, in {batches}"
+        return f"{counted(plan.local.steps, 'step')} on {batches}, the same for every client"
+    return f"{counted(plan.local.epochs or 0, 'pass', 'passes')} over all your samples, in {batches}"
 
 
 def _leaving(plan: Plan, size: ModelSize | None) -> Iterator[str]:
@@ -165,7 +185,7 @@ def _reward(plan: Plan, terms: FederationTerms, asset: Asset, round: RoundView |
         )
     yield (
         f"Compute time above {plan.metering.tolerance_percent / 100:g} times the median of the accepted claims is "
-        f"lowered to that, though never below {plan.metering.floor_ms / 1000:g} seconds."
+        f"lowered to that, though never below {counted(plan.metering.floor_ms / 1000, 'second')}."
     )
     if round is None:
         yield (
@@ -176,8 +196,8 @@ def _reward(plan: Plan, terms: FederationTerms, asset: Asset, round: RoundView |
         most = round.max_compute_ms / 1000
         yield (
             f"These belong to each round and are fixed when it opens. Round {round.round}, the latest: a pool "
-            f"of {asset.format(round.pool)}, at most {_count(round.selected_count, 'update')} of {most:g} seconds "
-            f"each, and a wage of {rate_in_words(asset, round.reward_rate_cap)} for a second."
+            f"of {asset.format(round.pool)}, at most {counted(round.selected_count, 'update')} of "
+            f"{counted(most, 'second')} each, and a wage of {rate_in_words(asset, round.reward_rate_cap)} for a second."
         )
         yield (
             f"Guaranteed there, whatever others claim: {rate_in_words(asset, round.guaranteed_rate)} for every "
@@ -208,21 +228,26 @@ def _aggregation(plan: Plan) -> Iterator[str]:
     if plan.buffers is not None:
         yield "So is one whose buffers lie outside what the plan declares."
     if plan.aggregation.min_updates > 1:
-        yield f"With fewer than {plan.aggregation.min_updates} accepted updates the model stays as it is."
+        yield f"With fewer than {counted(plan.aggregation.min_updates, 'accepted update')} the model stays as it is."
 
 
 def _stopping(plan: Plan, terms: FederationTerms) -> Iterator[str]:
     stopping = plan.stopping
     yield (
-        f"After {_count(stopping.max_rounds, 'round')} at the latest; from round {stopping.min_rounds} on, once the "
-        f"metric has not improved by {stopping.min_improvement:g} for {_count(stopping.patience, 'round')}."
+        f"After {counted(stopping.max_rounds, 'round')} at the latest; from round {stopping.min_rounds} on, once the "
+        f"metric has not improved by {stopping.min_improvement:g} for {counted(stopping.patience, 'round')}, as the "
+        "report of that round says."
+    )
+    yield (
+        f"Your daemon takes part in no round whose number is above {stopping.max_rounds}, and in none after a report "
+        "that says so, until you agree to another plan. A report that cannot be had says nothing."
     )
     yield "You may leave at any time; what you earned stays yours."
     if terms.idle_rounds:
         yield (
             "Anybody may end the membership of a client that a round selects and that says nothing, once its last "
-            f"update, decline or registration is {_count(terms.idle_rounds, 'round')} back. Stake and rewards stay its "
-            "own; `koinon client decline` says that you take no part in a round."
+            f"update, decline or registration is {counted(terms.idle_rounds, 'round')} back. Stake and rewards stay "
+            "its own; `koinon client decline` says that you take no part in a round."
         )
 
 
@@ -230,10 +255,6 @@ def _called(factory: Factory) -> str:
     """A registered name and what it is called with; others wrote it."""
     arguments = ", ".join(f"{name} {value}" for name, value in sorted(factory.arguments.items()))
     return f"{factory.name} ({arguments})" if arguments else factory.name
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _bytes(number: int) -> str:

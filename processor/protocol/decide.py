@@ -6,13 +6,15 @@ What is known is asked for in order and only as far as the decision needs it, so
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from processor.chain.asset import approval_needed
+from processor.chain.asset import Asset, approval_needed
 from processor.chain.vouchers import Voucher
 from processor.errors import ChainError
+from processor.protocol.opening import notice_left, pause_left
 from processor.protocol.situations import ClientSituation, Entry, OrganizationSituation, Pending, Purse
-from processor.types import Address, Admission, FederationTerms, Phase
+from processor.types import Address, Admission, Cid, FederationTerms, Phase, RoundView
+from processor.words import counted
 
 # ------------------------------------------------------------------------------------------------------- actions
 
@@ -79,8 +81,29 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class PostAgreement:
+    """Say on the chain that we agreed to a plan: whoever announced it waits for that."""
+
+    plan: Cid
+
+
+@dataclass(frozen=True)
 class SetInitialModel:
     """Publish a fresh model and make it what the first round starts from."""
+
+
+@dataclass(frozen=True)
+class Announce:
+    """Tell everybody the plan of the next round, which the one before did not have."""
+
+    plan: Cid
+
+
+@dataclass(frozen=True)
+class Retire:
+    """End the membership of a client that has been silent for as long as the terms ask."""
+
+    client: Address
 
 
 @dataclass(frozen=True)
@@ -97,8 +120,8 @@ class Finalize:
 
 _NOT_FINAL = "everything is done, but a reorganization may still undo our last transaction: waiting until it is final"
 
-ClientAction = Wait | Stop | Approve | Register | Train | Submit | Publish | Claim
-OrganizationAction = Wait | Stop | SetInitialModel | Approve | OpenRound | Finalize
+ClientAction = Wait | Stop | Approve | Register | Train | Submit | Publish | Claim | PostAgreement
+OrganizationAction = Wait | Stop | SetInitialModel | Approve | Announce | Retire | OpenRound | Finalize
 
 # --------------------------------------------------------------------------------------------------------- payments
 
@@ -133,8 +156,12 @@ def decide_client(situation: ClientSituation) -> ClientAction:
     if not isinstance(step, Wait):
         return step
     claim = _claim_step(situation)
-    if claim is not None:
+    if isinstance(claim, Claim):
         return claim
+    if claim is not None:
+        step = replace(step, reason=f"{step.reason}; {claim}")
+    if not situation.closed and (plan := situation.to_post) is not None:
+        return PostAgreement(plan)
     if not situation.closed or isinstance(step, Working) or situation.set_back:
         return step
     return Wait(_NOT_FINAL) if situation.unconfirmed else Stop(_farewell(situation))
@@ -161,14 +188,21 @@ def voucher_refusal(
 ) -> str | None:
     """Why a voucher does not admit the client at the block time `now`; None where it does, if the owner signed it."""
     if voucher is None:
-        return "the federation admits clients by voucher: ask its organization for one and name the file client.voucher"
+        return (
+            "the federation admits clients by voucher: ask its organization for one and name its file as client.voucher"
+        )
     if now >= voucher.expiry:  # without the time of now: the log repeats only what has changed
         return "the voucher has expired: ask the organization for another one"
     try:
         voucher.check(chain_id, federation, client, now, owner_nonce)
     except ChainError as error:
         return str(error)
-    return "the voucher was used or revoked: ask the organization for another one" if spent else None
+    if spent:
+        return (
+            "the voucher was used or revoked, and admits nobody again: ask the organization for another one, or stop "
+            "this daemon if you are done; what is owed to you is claimed all the same"
+        )
+    return None
 
 
 def entry_refusal(entry: Entry) -> str | None:
@@ -177,32 +211,70 @@ def entry_refusal(entry: Entry) -> str | None:
     if entry.stake_held:
         return (
             f"the contract still holds {asset.format(entry.stake_held)}, the stake of our earlier membership: "
-            "`koinon client leave` returns it once the round with our update is over, then we can register again"
+            f"`koinon client leave` returns it once the round with our update is over, then {_once_more(entry)}"
         )
     if entry.update_live:
-        return "our update of an earlier membership is in the round that goes on: we can register again after that"
+        return f"our update of an earlier membership is in the round that goes on: {_once_more(entry)} after that"
     if refusal := asset_refusal(entry.terms, entry.accepted_asset):
+        return refusal
+    if entry.terms.admission is Admission.VOUCHER and (refusal := entry.voucher_refusal):
         return refusal
     if stake > entry.max_stake:
         return (
             f"the federation asks for a stake of {asset.format(stake)}, and client.max_stake allows "
             f"{asset.format(entry.max_stake)}: set it to {stake} to stake that much"
         )
-    return entry.voucher_refusal if entry.terms.admission is Admission.VOUCHER else None
+    return None
+
+
+def _once_more(entry: Entry) -> str:
+    if entry.terms.admission is Admission.VOUCHER and entry.voucher_refusal:
+        return "another voucher of the organization admits us again"
+    return "we can register again"
 
 
 def _entry_step(entry: Entry) -> Wait | Approve | Register:
     refusal = entry_refusal(entry)
     if refusal is not None:
         return Wait(f"not registered: {refusal}")
-    return payment_step(entry.purse, entry.terms.stake, "the stake") or Register()
+    payment = payment_step(entry.purse, entry.terms.stake, "the stake")
+    if isinstance(payment, Wait):
+        return payment
+    match entry.unfit:
+        case None:
+            return payment or Register()
+        case Pending(what):
+            return Working(f"not registered yet: {what}")
+        case reason:
+            return Wait(f"not registered: {reason}")
 
 
 def _farewell(situation: ClientSituation) -> str:
+    asset, owed = situation.asset, situation.owed
     said = "the federation is closed and nothing is owed"
+    if owed:
+        said = (
+            f"the federation is closed; {asset.format(owed)} is owed and stays yours, but the gas of a claim costs "
+            "more than that now: `koinon client claim` claims it whenever you like"
+        )
     if situation.stake:
-        said += f"; `koinon client leave` returns the stake of {situation.asset.format(situation.stake)}"
+        said += f"; `koinon client leave` returns the stake of {asset.format(situation.stake)}"
     return said
+
+
+def remains(view: RoundView, asset: Asset) -> str:
+    """What is left to do for a client whose federation has finished: it may be closed, or go on with another plan."""
+    client, parts = view.client, []
+    if client.owed:
+        owed = asset.format(client.owed)
+        parts.append(f"{owed} is owed to you: `koinon client claim` pays it, whatever the threshold")
+    if client.member:
+        stake = f" and returns the stake of {asset.format(client.stake)}" if client.stake else ""
+        parts.append(f"`koinon client leave` ends your membership{stake}")
+    else:
+        parts.append("you are no member")
+    parts.append("this daemon waits in case the organization goes on with another plan: stop it if you are done")
+    return "; ".join(parts)
 
 
 def _publish_step(situation: ClientSituation) -> Publish | None:
@@ -240,10 +312,14 @@ def _round_step(situation: ClientSituation) -> Wait | Train | Submit:
             return Wait(f"round {view.round} refused: {reason}")
 
 
-def _claim_step(situation: ClientSituation) -> Claim | None:
+def _claim_step(situation: ClientSituation) -> Claim | str | None:
+    """A claim, or why none is made of what has grown enough to be claimed."""
     owed = situation.owed
     if owed == 0 or (owed < situation.claim_threshold and not situation.closed):
         return None
+    asset = situation.asset
+    if asset.native and situation.claim_cost > owed:
+        return f"to claim the {asset.format(owed)} that is owed would cost more gas now than it brings"
     return Claim(owed)
 
 
@@ -256,7 +332,7 @@ def decide_organization(situation: OrganizationSituation) -> OrganizationAction:
         return Wait("an earlier transaction is not mined yet")
     view = situation.round
     if view is not None and view.phase is Phase.TRAINING:
-        return Wait(f"round {view.round}: {view.update_count} of {view.selected_count} updates are in")
+        return _unannounced(situation) or Wait(_awaited(view))
     if view is not None and view.phase is Phase.AGGREGATING:
         return Finalize(view.round)
     done = "the federation is closed" if situation.closed else situation.stop
@@ -266,12 +342,40 @@ def decide_organization(situation: OrganizationSituation) -> OrganizationAction:
         return SetInitialModel()
     if situation.paused:
         return Wait("the federation is paused: no round opens before its owner's `koinon organization resume`")
+    if (idle := situation.idle) is not None:
+        return Retire(idle)
+    if (announcement := _unannounced(situation)) is not None:  # whoever is to become a member wants to know the plan
+        return announcement
     if situation.members < situation.min_members:
-        return Wait(f"{situation.members} of the {situation.min_members} members needed to open a round are registered")
+        needed = counted(situation.min_members, "member")
+        return Wait(f"{situation.members} of the {needed} needed to open a round are registered")
+    if (step := _not_yet(situation)) is not None:
+        return step
     missing = pool_refusal(situation)
     if missing is not None:
         return Wait(missing)
     return payment_step(situation.purse, situation.reward, "the reward of the next round") or OpenRound()
+
+
+def _awaited(view: RoundView) -> str:
+    said = f"round {view.round}: {view.update_count} of {view.selected_count} updates are in"
+    return said + (f", and {view.absent_count} will not come" if view.absent_count else "")
+
+
+def _unannounced(situation: OrganizationSituation) -> Announce | None:
+    new = situation.new_plan
+    return Announce(new.plan) if new is not None and new.announced_at is None else None
+
+
+def _not_yet(situation: OrganizationSituation) -> Wait | None:
+    """Why the next round had better not open yet: clients are asked to agree to its plan, or none came last time."""
+    if (new := situation.new_plan) is not None:
+        reason = notice_left(new, situation.now)
+    elif (last := situation.fruitless) is not None:
+        reason = pause_left(last, situation.now)
+    else:
+        reason = None
+    return None if reason is None else Wait(reason)
 
 
 def pool_refusal(situation: OrganizationSituation) -> str | None:
@@ -281,7 +385,8 @@ def pool_refusal(situation: OrganizationSituation) -> str | None:
         return None
     return (
         f"the pool of the next round would be {asset.format(pool)} ({asset.format(situation.carried)} carried and a "
-        f"reward of {asset.format(situation.reward)}), and for {situation.selected} selected clients the federation's "
+        f"reward of {asset.format(situation.reward)}), and for "
+        f"{counted(situation.selected, 'selected client')} the federation's "
         f"max_spread asks for {asset.format(situation.least_pool)}: {asset.format(situation.least_pool - pool)} is "
         "missing. Raise round.reward, fund the federation, or lower round.reward_rate_cap, round.max_compute_ms or "
         "round.max_updates"

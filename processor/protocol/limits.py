@@ -21,6 +21,7 @@ from processor.privacy.sealing import sealed_size
 from processor.protocol.rewards import SCALE, rate_in_words
 from processor.tensors import Layout
 from processor.types import RoundView
+from processor.words import counted
 
 SUBMIT_GAS, CLAIM_GAS = 82_000, 51_000
 """Ceilings of what the two transactions of a round use, the claim by itself (docs/protocol.md, the gas snapshot)."""
@@ -35,11 +36,14 @@ FLOAT, DOUBLE = 4, 8
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a client agrees to do, by its configuration (`config.ClientSettings`); None, and 0 of a minimum, for no
-    limit. `minimum_rate` is in the unit of the chain's rates."""
+    limit. `minimum_rate` is in the unit of the chain's rates; `own_gas` says that the client pays for its gas itself,
+    as one without relays does."""
 
     accept_public_updates: bool = True
     minimum_rate: int = 0
     minimum_reward: int = 0
+    accept_unpaid_rounds: bool = True
+    own_gas: bool = True
     max_fee_per_gas: int | None = None
     max_seconds: float | None = None
     max_steps: int | None = None
@@ -54,6 +58,8 @@ class Limits:
             accept_public_updates=settings.accept_public_updates,
             minimum_rate=settings.minimum_rate,
             minimum_reward=settings.minimum_reward,
+            accept_unpaid_rounds=settings.accept_unpaid_rounds,
+            own_gas=not settings.relays,
             max_fee_per_gas=settings.network.max_fee_per_gas,
             max_seconds=settings.max_seconds,
             max_steps=settings.max_steps,
@@ -189,8 +195,11 @@ def _of_offer(limits: Limits, offer: Offer) -> Iterator[str]:
             f"it guarantees {rate_in_words(asset, offer.rate)} for a second of compute, "
             f"less than the minimum_rate of {rate_in_words(asset, limits.minimum_rate)} that is configured"
         )
+    if not limits.accept_unpaid_rounds and (unpaid := _unpaid(limits, offer)) is not None:
+        yield f"{unpaid}: set client.accept_unpaid_rounds = true to take part all the same"
     if limits.max_seconds is not None and offer.seconds > limits.max_seconds:
-        yield _over("it may take", f"{offer.seconds:g} seconds of training", "max_seconds", f"{limits.max_seconds:g}")
+        training = f"{counted(offer.seconds, 'second')} of training"
+        yield _over("it may take", training, "max_seconds", f"{limits.max_seconds:g}")
     if limits.minimum_reward:
         least = asset.format(limits.minimum_reward)
         if not asset.native:
@@ -210,6 +219,17 @@ def _of_offer(limits: Limits, offer: Offer) -> Iterator[str]:
             f"a unit of gas costs more now than the network.max_fee_per_gas of {limits.max_fee_per_gas} wei that is "
             "configured: it is looked at again when the price has changed"
         )
+
+
+def _unpaid(limits: Limits, offer: Offer) -> str | None:
+    if offer.reward == 0:
+        return "it guarantees no reward"
+    if offer.asset.native and limits.own_gas and offer.reward < offer.gas_price * SUBMIT_GAS:
+        return (
+            f"what it guarantees for the most compute time that it accepts, {offer.asset.format(offer.reward)}, is "
+            "less than the gas of submitting an update at the price that gas has now"
+        )
+    return None
 
 
 def _of_work(limits: Limits, work: Work) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from processor.artifacts.metrics import metric_of
 from processor.artifacts.plan import PLAN, Plan
 from processor.cid import cid_of
 from processor.errors import KoinonError, MachineError
@@ -37,6 +38,18 @@ Measure = Callable[[Plan, Models, Path], Measured]
 Raises ArtifactError where models or dataset are not what the plan asks for, ConfigurationError for a plan whose task or
 model cannot be built, WorkerDied and OutOfMemory where nothing can be said of them.
 """
+
+
+def carried_on(before: float, after: float, plan: Plan, unchanged: bool, reported: float | None) -> tuple[float, float]:
+    """What a report says of base model and model, by what they reached and what the last report says of the base model.
+
+    One model has one metric, whoever measures it next: the last report's value stands where another machine, or another
+    version of a library, measures it within the metric's tolerance. A value that is further off stands as it is, since
+    then the validation data is another, and everybody may see it. `unchanged` tells that both models are the same.
+    """
+    if reported is not None and abs(reported - before) <= metric_of(plan.task.name).tolerance:
+        before = reported
+    return before, before if unchanged else after
 
 
 def measured(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from processor.artifacts.report import Report, ReportedUpdate
 from processor.types import Address, Cid
+from processor.words import counted
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,4 @@ def _differences(line: ReportedUpdate, own: OwnUpdate, max_weight: int) -> Itera
             yield f"it says {name} {said}: expected {expected}"
     weight = min(own.samples, max_weight)
     if line.weight not in (0, weight):
-        yield f"it says weight {line.weight}: expected {weight}, of our {own.samples} samples"
+        yield f"it says weight {line.weight}: expected {weight}, of our {counted(own.samples, 'sample')}"

@@ -1,15 +1,16 @@
-"""What to do about a transaction that was signed and is in no block yet: a pure function of what a node says of it."""
+"""What to do about a transaction that was signed and has no receipt yet: pure functions of what nodes say of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
+PATIENCE = 60.0
+"""Seconds for which nodes may not know yet, or not any more, what they have just shown."""
+
 
 class Step(Enum):
     WAIT = auto()
-    GIVE_UP = auto()
-    """Forget it: what has to be done is decided again, under a nonce that is free."""
     SEND_AGAIN = auto()
     """The very same bytes."""
     OUTBID = auto()
@@ -20,31 +21,62 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Pending:
-    """What is known of a transaction in no block.
+    """What is known of a transaction whose nonce is free.
 
-    `nonce_used`: another transaction is in a block with its nonce. `known`: a node has it on its way. `refused`: the
-    contract would refuse it now. `cancels`: its latest form only uses the nonce. `holds_up`: others of the account,
-    with higher nonces, wait for it. `age` is in seconds since that form was sent, by the chain's time: a chain that
-    stands still makes nothing stuck.
+    `known`: a node has it on its way. `refused`: the contract would refuse it now. `cancels`: its latest form only uses
+    the nonce. `age` is in seconds since that form was sent, by the chain's time: a chain that stands still makes
+    nothing stuck.
     """
 
-    nonce_used: bool
     known: bool
     refused: bool
     cancels: bool
-    holds_up: bool
     age: float
 
 
 def decide_pending(pending: Pending, stuck_after: float) -> Step:
-    """The next step; after `stuck_after` seconds on its way a transaction is stuck."""
-    if pending.nonce_used:
-        return Step.GIVE_UP
-    unwanted = pending.refused or pending.cancels
-    if not pending.known and unwanted and not pending.holds_up:
-        return Step.GIVE_UP
+    """The next step; after `stuck_after` seconds on its way a transaction is stuck.
+
+    None is forgotten, also where no node knows it any more: whoever has its bytes can send them, until something is in
+    a block under its nonce.
+    """
+    unwanted = pending.refused and not pending.cancels
     if not pending.known:
-        return Step.CANCEL if pending.refused and not pending.cancels else Step.SEND_AGAIN
+        return Step.CANCEL if unwanted else Step.SEND_AGAIN
     if pending.age <= stuck_after:
         return Step.WAIT
-    return Step.CANCEL if pending.refused and not pending.cancels else Step.OUTBID
+    return Step.CANCEL if unwanted else Step.OUTBID
+
+
+class Fate(Enum):
+    AWAITED = auto()
+    """Nothing is concluded yet, and nothing else sent."""
+    OTHER = auto()
+    """Another transaction is in a block under its nonce: this one never will be."""
+    UNKNOWN = auto()
+    """No node can say any more: it may have had its effect, which the chain's state shows by now."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """What is known of a transaction whose nonce is used, and of which the node asked has no receipt.
+
+    `other`: it is proven that another transaction used the nonce. `depth` and `seconds`: how many blocks the chain has
+    grown, and how long it is, since the nonce was first seen to be used.
+    """
+
+    other: bool
+    depth: int
+    seconds: float
+
+
+def decide_used(used: Used, confirmations: int) -> Fate:
+    """What became of it; `confirmations` is how many blocks make a transaction final.
+
+    That there is no receipt proves nothing: nodes give receipts late, and drop old ones.
+    """
+    if used.other:
+        return Fate.OTHER
+    if used.depth >= confirmations and used.seconds >= PATIENCE:
+        return Fate.UNKNOWN
+    return Fate.AWAITED

@@ -27,6 +27,7 @@ from processor.artifacts.versions import Kind
 from processor.errors import ArtifactError, NewerVersion
 from processor.protocol.relaying import Handed, HandedUpdate, document_of, handed_of
 from processor.types import Address
+from processor.words import reason
 
 RECEIPT_LIMIT = 16 * 1024
 SUFFIX = ".json"
@@ -174,7 +175,9 @@ def _finding(path: Path, rounds: Mapping[int, RoundFile], chain_id: int, federat
             receipt = Receipt.decode(file.read(RECEIPT_LIMIT + 1))
     except NewerVersion as error:
         return Finding(path, Verdict.UNKNOWN, None, f"whether {path.name} was kept is open: {error}")
-    except (ArtifactError, OSError) as error:
+    except OSError as error:
+        return Finding(path, Verdict.INVALID, None, f"{path.name} cannot be read: {reason(error)}")
+    except ArtifactError as error:
         return Finding(path, Verdict.INVALID, None, f"{path.name} holds no receipt: {error}")
     verdict = judge(receipt, rounds, chain_id, federation)
     return Finding(path, verdict, receipt, _words(path, verdict, receipt))

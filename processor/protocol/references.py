@@ -13,7 +13,7 @@ from processor.artifacts.committed import OpeningFields
 from processor.artifacts.plan import PRIVATE, Plan
 from processor.artifacts.report import AbandonedRound, Report
 from processor.artifacts.round import RoundFile
-from processor.protocol.judge import UNOPENED
+from processor.protocol.judge import UNAVAILABLE, UNOPENED
 from processor.types import Cid
 
 
@@ -27,12 +27,13 @@ class Role(StrEnum):
     REPORT = "report"
     LIST = "list"
     UPDATE = "update"
-    UNOPENED = "unopened update"
+    JUNK = "junk update"
+    MISSING = "missing update"
 
 
 OWN = frozenset({Role.MODEL, Role.REPORT, Role.LIST, Role.UPDATE})
-"""What belongs to one federation alone. Plans, validation data and server states may be another's to the byte, and an
-update that was never opened may be anybody's artifact."""
+"""What belongs to one federation alone. Plans, validation data and server states may be another's to the byte; what was
+submitted and does not open is in nobody's way but may be anybody's artifact; and what nobody served was never kept."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,16 @@ def of_report(report: Report) -> Iterator[Reference]:
     yield Reference(Role.MODEL, report.model)
     yield Reference(Role.STATE, report.server_state)
     for update in report.updates:
-        yield Reference(Role.UNOPENED if update.reason in UNOPENED else Role.UPDATE, update.update)
+        yield Reference(_role(update.reason), update.update)
     for abandoned in report.abandoned:
         yield Reference(Role.LIST, abandoned.list)
+
+
+def _role(reason: str | None) -> Role:
+    """What an update is, by the reason that a report gives."""
+    if reason == UNAVAILABLE:
+        return Role.MISSING
+    return Role.JUNK if reason in UNOPENED else Role.UPDATE
 
 
 def of_plan(plan: Plan) -> Iterator[Reference]:

@@ -24,6 +24,7 @@ from processor.chain.signed import SignedUpdate, signer_of_leaving, signer_of_re
 from processor.errors import ArtifactError, ArtifactTooLarge
 from processor.protocol.decide import Wait
 from processor.types import Address, Phase, RoundView
+from processor.words import counted
 
 HANDED_LIMIT = 8 * 1024
 """Bytes of what is handed over at most: a voucher that a contract signed for its owners is the largest part."""
@@ -372,5 +373,5 @@ def decide_relay(situation: RelaySituation) -> RelayAction:
             if amount >= max(situation.claim_threshold, 1):
                 return PayOut(client, amount)
     if updates:
-        return Wait(f"{len(updates)} updates of round {updates[0].handed.round} wait for more")
+        return Wait(f"{counted(len(updates), 'update')} of round {updates[0].handed.round}: waiting for more")
     return Wait("nothing was handed over")

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from processor.aggregation.combine import combine
 from processor.aggregation.facts import check_base
+from processor.aggregation.inputs import Accepted
 from processor.aggregation.stopping import stop
-from processor.artifacts.model import MODEL, open_model
+from processor.artifacts.model import open_model
 from processor.artifacts.plan import Plan
 from processor.artifacts.report import ReportedUpdate
 from processor.artifacts.state import FIRST_STATE, STATE, ServerState, load_state, write_state
@@ -24,6 +25,7 @@ from processor.privacy.sealing import sealed_size
 from processor.protocol.collect import collect
 from processor.protocol.examine import Examination, Examined
 from processor.protocol.judge import UNAVAILABLE, accepted_of, adjustments_of, judge
+from processor.protocol.model_form import ModelForm, fetch_model
 from processor.protocol.opened import OpenedRound
 from processor.storage.library import Library
 from processor.types import Adjustment, Cid, Submitted
@@ -36,12 +38,13 @@ Keep = Callable[[Path], object]
 class Settlement:
     """What a round comes to. The files live as long as the `settle` block that made them.
 
-    `state` is the server state after the round, before its model is measured (see `conclude`); it is read from none of
-    them.
+    `accepted` are the updates that were averaged. `state` is the server state after the round, before its model is
+    measured (see `conclude`); it is read from none of the files.
     """
 
     updates: tuple[ReportedUpdate, ...]
     adjustments: tuple[Adjustment, ...]
+    accepted: tuple[Accepted, ...]
     base_path: Path
     model: Cid
     model_path: Path
@@ -58,6 +61,7 @@ def settle(
     submitted: Sequence[Submitted],
     secret: bytes,
     previous: ServerState,
+    form: ModelForm | None,
     library: Library,
     directory: Path,
     budget: float | None = None,
@@ -65,7 +69,8 @@ def settle(
 ) -> Iterator[Settlement]:
     """Settles a round with its list of updates, working in a private folder under `directory`.
 
-    `previous` is the server state after the last round that was finalized. With fewer accepted updates than the plan's
+    `previous` is the server state after the last round that was finalized, `form` what the plan fixes of the base
+    model, where that is known. With fewer accepted updates than the plan's
     `min_updates` the model is the base model, unchanged. Several updates are fetched at a time; those that are not
     there `budget` seconds after the base model count as unavailable. Every other is handed to `keep`, also where it is
     rejected then.
@@ -78,7 +83,7 @@ def settle(
     folder = Path(tempfile.mkdtemp(prefix=f"round-{round.number}-", dir=directory))
     try:
         base, model_path = folder / "base", folder / "model"
-        library.fetch(MODEL, round.opening.base_model, base)
+        fetch_model(library, round.opening.base_model, base, form)
         with open_model(base) as model:  # what is wrong with it is not to be blamed on the updates
             check_base(model, round.plan)
             examination = Examination(round, model, secret, folder)
@@ -94,7 +99,7 @@ def settle(
         updates = judge(examined, round.plan)
         accepted = accepted_of(examined, updates)
         cid, state = combine(base, previous, accepted, round.plan, round.model_header(), model_path)
-        yield Settlement(updates, adjustments_of(updates), base, cid, model_path, state)
+        yield Settlement(updates, adjustments_of(updates), accepted, base, cid, model_path, state)
     finally:
         shutil.rmtree(folder)
 
@@ -117,10 +122,10 @@ def conclude_unseen(
     return stop(after, metric, plan) if after.tensors else conclude(after, metric, plan, path)
 
 
-def state_at(cid: Cid | None, library: Library, path: Path) -> ServerState:
-    """The server state behind a CID, whose tensors are read from the file at `path`; before the first round there is
-    no CID. Raises StorageError or ArtifactError where it cannot be had."""
+def state_at(cid: Cid | None, library: Library, path: Path, most: int | None = None) -> ServerState:
+    """The server state behind a CID, of `most` bytes where a plan fixes that, whose tensors are read from the file at
+    `path`; before the first round there is no CID. Raises StorageError or ArtifactError where it cannot be had."""
     if cid is None:
         return FIRST_STATE
-    library.fetch(STATE, cid, path)
+    library.fetch(STATE, cid, path, most)
     return load_state(path)

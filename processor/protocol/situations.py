@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from processor.chain.asset import Asset
-from processor.types import Address, FederationTerms, RoundView
+from processor.protocol.opening import Fruitless, NewPlan
+from processor.types import Address, Cid, FederationTerms, RoundView
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Entry(Protocol):
 
     `accepted_asset` and `max_stake` are its own limits, `stake_held` what an earlier membership left with the contract,
     `update_live` whether its update is in a round that goes on; `voucher_refusal` says why it is not admitted, where
-    admission is by voucher.
+    admission is by voucher, and `unfit` why it could take part in no round.
     """
 
     @property
@@ -52,16 +53,20 @@ class Entry(Protocol):
     def update_live(self) -> bool: ...
     @property
     def voucher_refusal(self) -> str | None: ...
+    @property
+    def unfit(self) -> str | Pending | None: ...
 
 
 class ClientSituation(Protocol):
     """What a client knows at one block.
 
     `entry` is there where the client is no member and could become one. `stake` is what the contract holds of its
-    stake, `owed` what it could claim. `has_update` says that the round's update is kept, `unpublished` that nobody has
+    stake, `owed` what it could claim, `claim_cost` the wei that a claim costs at the price that gas has now: asked for
+    only where `owed` is in wei, too. `has_update` says that the round's update is kept, `unpublished` that nobody has
     its bytes; `trained` that the round's training is over and has led to an update, which is still to be kept;
     `underway` what goes on in the round, if it was begun; `refusal` why the client's own limits rule the round out;
-    `set_back` that something which passes keeps it from the round;
+    `set_back` that something which passes keeps it from the round; `to_post` is a plan that it agreed to, and has not
+    said so;
     `transaction_pending` that an earlier transaction is neither mined nor dropped; `unconfirmed` that a reorganization
     may still undo the last one.
     """
@@ -89,7 +94,11 @@ class ClientSituation(Protocol):
     @property
     def set_back(self) -> bool: ...
     @property
+    def to_post(self) -> Cid | None: ...
+    @property
     def owed(self) -> int: ...
+    @property
+    def claim_cost(self) -> int: ...
     @property
     def claim_threshold(self) -> int: ...
     @property
@@ -103,7 +112,9 @@ class OrganizationSituation(Protocol):
 
     `members` counts only where no round is live. `stop` is the reason that the last report gives, if the rule holds.
     `purse` pays the `reward` of the next round, which makes its pool with what is `carried`; `selected` would take part
-    in it, and no pool below `least_pool` may pay them. The last two as in `ClientSituation`.
+    in it, and no pool below `least_pool` may pay them. `new_plan` is there where the round would have another plan than
+    the one before, `fruitless` counts what ended without an update, `idle` is a member to be retired, and `now` is the
+    block's time. The last two as in `ClientSituation`.
     """
 
     @property
@@ -130,6 +141,14 @@ class OrganizationSituation(Protocol):
     def least_pool(self) -> int: ...
     @property
     def stop(self) -> str | None: ...
+    @property
+    def new_plan(self) -> NewPlan | None: ...
+    @property
+    def fruitless(self) -> Fruitless | None: ...
+    @property
+    def idle(self) -> Address | None: ...
+    @property
+    def now(self) -> int: ...
     @property
     def transaction_pending(self) -> bool: ...
     @property

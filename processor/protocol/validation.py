@@ -8,6 +8,9 @@ from processor.artifacts.dataset import DATASET
 from processor.artifacts.plan import PRIVATE, Plan
 from processor.storage.library import Library
 
+UNUSABLE = "validation_data"
+"""The code of what is wrong with published validation data, whichever model is measured on it."""
+
 
 def is_published(plan: Plan) -> bool:
     return plan.validation != PRIVATE

@@ -10,8 +10,8 @@ from processor.types import Cid
 
 
 class Storage(Protocol):
-    """What every backend offers. Errors are `StorageError`s and `ArtifactError`s that name the CID and the place, and
-    `ConfigurationError` where the backend can only be read from."""
+    """What every backend offers. Errors are `StorageError`s and `ArtifactError`s that name the CID and the place,
+    `ConfigurationError` where the backend can only be read from, and `Interrupted` once it was asked to stop."""
 
     def put(self, path: Path) -> Cid:
         """Adds and pins a file.
@@ -22,8 +22,7 @@ class Storage(Protocol):
     def get(self, cid: Cid, to: Path, limit: int, seconds: float | None = None) -> None:
         """Writes the artifact to `to`, whole and verified, or leaves nothing there.
 
-        It takes as long as bytes arrive at a fair pace; with `seconds`, no longer than that, unless a source falls
-        silent: that may add as much again as was left when it was asked.
+        It takes as long as bytes arrive at a fair pace; with `seconds`, no longer than that.
 
         Raises ArtifactTooLarge above `limit` bytes, ArtifactUnavailable where nobody serves it in the time allowed, and
         IntegrityError for bytes that do not hash to the CID.
@@ -50,9 +49,9 @@ def put_bytes(storage: Storage, data: bytes) -> Cid:
         return storage.put(path)
 
 
-def get_bytes(storage: Storage, cid: Cid, limit: int) -> bytes:
+def get_bytes(storage: Storage, cid: Cid, limit: int, seconds: float | None = None) -> bytes:
     """Reads an artifact that is small enough to be held in memory; raises as `Storage.get`."""
     with tempfile.TemporaryDirectory(prefix="koinon-") as directory:
         path = Path(directory) / "artifact"
-        storage.get(cid, path, limit)
+        storage.get(cid, path, limit, seconds)
         return path.read_bytes()

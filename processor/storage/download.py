@@ -14,12 +14,17 @@ from aleph_cid import CidHasher
 
 from processor.cid import digest_of
 from processor.errors import ArtifactError, ArtifactTooLarge, ArtifactUnavailable, IntegrityError, StorageError
+from processor.exchange import Stop, never
 from processor.files import replacing
 from processor.storage.patience import SLOWEST, patient, together
 from processor.types import Cid
+from processor.words import reason
 
 PIECE = 1 << 20
 """Bytes in memory at a time."""
+
+FRAMING = 256 << 10
+"""Bytes that an answer may have around its content, as well as an eighth of that."""
 
 Content = Generator[bytes, None, None]
 """Bytes that come piece by piece; closed where no more are wanted."""
@@ -33,22 +38,22 @@ class Download:
 
     def __init__(self, cid: Cid, limit: int, file: BinaryIO, until: float = math.inf) -> None:
         self.cid = cid
+        self.limit = limit
         self.size = 0
         self.until = until
-        self._limit = limit
         self._file = file
         self._hasher = CidHasher.for_ipfs()
 
     def expect(self, size: int) -> None:
         """Raises ArtifactTooLarge where the whole, as a source says, is above the limit."""
-        if size > self._limit:
+        if size > self.limit:
             raise self._too_large(f"has {size} bytes")
 
     def add(self, piece: bytes) -> None:
         """Raises ArtifactTooLarge above the limit, ArtifactUnavailable once it is too late, OSError where the file
         cannot be written."""
         self.check_time()
-        if self.size + len(piece) > self._limit:
+        if self.size + len(piece) > self.limit:
             raise self._too_large("is larger")
         self._file.write(piece)
         self._hasher.update(piece)
@@ -79,7 +84,7 @@ class Download:
             )
 
     def _too_large(self, found: str) -> ArtifactTooLarge:
-        return ArtifactTooLarge(f"artifact {self.cid} {found}, expected at most {self._limit}: it is not read")
+        return ArtifactTooLarge(f"artifact {self.cid} {found}, expected at most {self.limit}: it is not read")
 
 
 class Source(Protocol):
@@ -97,22 +102,28 @@ class Source(Protocol):
 
 
 def fetch(
-    sources: Sequence[Source], cid: Cid, to: Path, limit: int, patience: float = 0.0, seconds: float | None = None
+    sources: Sequence[Source],
+    cid: Cid,
+    to: Path,
+    limit: int,
+    patience: float = 0.0,
+    seconds: float | None = None,
+    stop: Stop = never,
 ) -> None:
     """Writes the artifact to `to`, whole and verified, from the first source that has it; as `Storage.get`.
 
     Where a transfer breaks off, the next attempt goes on from there, whichever source it asks. A whole that is wrong is
     thrown away, and a source that gave nothing else is not asked again. Trouble that may pass is waited out for
-    `patience` seconds, longer while bytes arrive (see `patient`).
+    `patience` seconds, longer while bytes arrive (see `patient`). Raises Interrupted once `stop` says so.
     """
     digest_of(cid)
     try:
         with replacing(to) as file:
             download = Download(cid, limit, file, math.inf if seconds is None else time.monotonic() + seconds)
             asked, refused = list(sources), list[ArtifactError]()
-            patient(patience, lambda: download.size, download.until)(_ask_each, asked, refused, download)
+            patient(patience, lambda: download.size, download.until, stop)(_ask_each, asked, refused, download)
     except OSError as error:
-        raise StorageError(f"cannot write {cid} to {to}: {error}") from error
+        raise StorageError(f"cannot write {cid} to {to}: {reason(error)}") from error
 
 
 def transfer(content: Content, download: Download, size: int | None, timeout: float, source: str) -> None:
@@ -128,9 +139,14 @@ def transfer(content: Content, download: Download, size: int | None, timeout: fl
             download.add(piece)
             seconds = time.monotonic() - started
             if seconds > timeout + (download.size - begun_with) / SLOWEST:
-                raise ArtifactUnavailable(f"{source} is too slow: {_so_far(download, size)} came in {seconds:.1f} s")
+                raise ArtifactUnavailable(f"{source} is too slow: {so_far(download, size)} came in {seconds:.1f} s")
     if size is not None and download.size < size:
-        raise ArtifactUnavailable(f"only {_so_far(download, size)} came from {source}: try again")
+        raise ArtifactUnavailable(f"only {so_far(download, size)} came from {source}: try again")
+
+
+def budget(size: int) -> int:
+    """Bytes that a source may send for so many of content: headers and framing take some."""
+    return size + size // 8 + FRAMING
 
 
 def pieces(file: BinaryIO) -> Content:
@@ -139,7 +155,8 @@ def pieces(file: BinaryIO) -> Content:
         yield piece
 
 
-def _so_far(download: Download, size: int | None) -> str:
+def so_far(download: Download, size: int | None) -> str:
+    """How much has arrived, of how much."""
     return f"{download.size}{'' if size is None else f' of {size}'} bytes of {download.cid}"
 
 

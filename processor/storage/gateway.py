@@ -8,36 +8,43 @@ from typing import NoReturn
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
 
-from processor.errors import ArtifactUnavailable, ConfigurationError, IntegrityError, StorageError
+from processor.errors import ArtifactUnavailable, ConfigurationError, IntegrityError, Interrupted, StorageError
+from processor.exchange import ExchangeError, Kind, Limits, Reason, Session, Stop, exchange, may_lead, never, pieces_of
 from processor.observability import shown
-from processor.storage.download import PIECE, Content, Download, fetch, transfer
+from processor.storage.download import Content, Download, budget, fetch, so_far, transfer
+from processor.storage.patience import SLOWEST
 from processor.types import Cid
 
 REDIRECTS = 3
 """How often a gateway may send us on, as those do that give every CID a host of its own."""
 
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+HEAD = 256 << 10
+"""Bytes that may come before the content, those of the answers that send us on included."""
+
+_DIGITS = 19  # of a size: more would be an exabyte
+_RANGE = re.compile(rf"bytes ([0-9]{{1,{_DIGITS}}})-[0-9]{{1,{_DIGITS}}}/([0-9]{{1,{_DIGITS}}}|\*)")
 
 
 class GatewayStorage:
-    """Reads `address/ipfs/<cid>`. `timeout` is how many seconds the gateway may be silent.
+    """Reads `address/ipfs/<cid>`. `timeout` is how many seconds the gateway may be silent, and take until its content
+    begins; that has as many more as its bytes take at the slowest pace. Once `stop` says so, whatever is at work ends
+    with Interrupted.
 
     A gateway is a stranger: its bytes are verified, its content is never decompressed, and it sends us on only within
-    the scheme that it was named with. Of its address no more is shown than scheme, host and port.
+    the scheme that it was named with and the kind of address that it has itself, so that none on the net leads to this
+    machine or a private network. Of its address no more is shown than scheme, host and port.
     """
 
-    def __init__(self, address: str, timeout: float) -> None:
-        url = urlsplit(address)
-        if url.scheme not in ("http", "https") or not url.hostname:
+    def __init__(self, address: str, timeout: float, stop: Stop = never) -> None:
+        if (scheme := _scheme(address)) is None:
             raise ConfigurationError("a gateway's address must be like https://ipfs.example or http://127.0.0.1:8080")
         self.timeout = timeout
         self._address = address.rstrip("/")
-        self._scheme = url.scheme
+        self._scheme = scheme
         self._shown = shown(address)
-        self._session = requests.Session()
-        self._session.trust_env = url.hostname not in ("localhost", "127.0.0.1", "::1")  # no proxy leads back here
+        self._stop = stop
+        self._session = Session()
         self._session.headers.update({"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "koinon"})
 
     def __repr__(self) -> str:
@@ -48,7 +55,7 @@ class GatewayStorage:
         return f"the gateway {self._shown}"
 
     def get(self, cid: Cid, to: Path, limit: int, seconds: float | None = None) -> None:
-        fetch([self], cid, to, limit, seconds=seconds)
+        fetch([self], cid, to, limit, seconds=seconds, stop=self._stop)
 
     def put(self, path: Path) -> NoReturn:
         self._refuse(f"publish {path.name}")
@@ -74,32 +81,44 @@ class GatewayStorage:
             size = self._continue(response, download)
             if size is not None:
                 download.expect(size)
-            transfer(self._content(response, download.cid), download, size, self.timeout, self.name)
+            transfer(self._content(response, download, size), download, size, self.timeout, self.name)
 
     def _ask(self, download: Download) -> requests.Response:
-        cid = download.cid
-        url = f"{self._address}/ipfs/{cid}"
+        """The answer that the gateway, or whoever it sends us on to, begins."""
+        silence = download.silence(self.timeout)
+        try:
+            with exchange(silence, HEAD, self._stop, until=download.until) as limits:
+                return self._follow(download, silence, limits)
+        except ExchangeError as error:
+            self._heard(error, download.cid)
+            if error.reason is Reason.LATE:
+                raise ArtifactUnavailable(f"{self.name} did not serve {download.cid} within {silence:.3g} s") from None
+            if error.reason is Reason.FORBIDDEN:
+                raise ArtifactUnavailable(
+                    f"{self.name} sends us for {download.cid} to another kind of address: {error}"
+                ) from None
+            raise StorageError(
+                f"{self.name} cannot be reached ({error}): check the address, and that it is up"
+            ) from None
+
+    def _follow(self, download: Download, silence: float, limits: Limits) -> requests.Response:
+        """A gateway behind a proxy counts as one on the net. Whoever it sends us on to is told no password."""
+        cid, first = download.cid, f"{self._address}/ipfs/{download.cid}"
         headers = {"Range": f"bytes={download.size}-"} if download.size else {}
+        url = first
         for _ in range(1 + REDIRECTS):
-            response = self._request(url, cid, headers, download.silence(self.timeout))
+            auth = None if urlsplit(url).netloc == urlsplit(first).netloc else _nobody
+            response = self._session.get(url, headers=headers, stream=True, timeout=silence, auth=auth)
             if not response.is_redirect:
                 return response
             response.close()
+            limits.only = limits.only or limits.reached or Kind.PUBLIC
             url = urljoin(url, response.headers["Location"])
             if urlsplit(url).scheme != self._scheme:
                 raise ArtifactUnavailable(f"{self.name} sends us for {cid} to an address that is not {self._scheme}")
+            if not may_lead(first, url, limits.only):
+                raise limits.fail(Reason.FORBIDDEN, "a redirect may not lead there")
         raise ArtifactUnavailable(f"{self.name} sends us on for {cid} more than {REDIRECTS} times")
-
-    def _request(self, url: str, cid: Cid, headers: dict[str, str], silence: float) -> requests.Response:
-        """The library's own errors show the whole address, and are left out."""
-        try:
-            return self._session.get(url, headers=headers, stream=True, timeout=silence, allow_redirects=False)
-        except requests.ReadTimeout:
-            raise ArtifactUnavailable(f"{self.name} did not serve {cid} within {silence:.3g} s") from None
-        except requests.Timeout:
-            raise StorageError(f"{self.name} cannot be reached within {silence:.3g} s") from None
-        except (requests.RequestException, ValueError):
-            raise StorageError(f"{self.name} cannot be reached: check the address, and that it is up") from None
 
     def _continue(self, response: requests.Response, download: Download) -> int | None:
         """Brings the download to where the answer begins, and returns the size that the whole should have."""
@@ -114,14 +133,36 @@ class GatewayStorage:
             )
         return _number(found[2])
 
-    def _content(self, response: requests.Response, cid: Cid) -> Content:
-        """The bytes as they arrive: a read that waits for a whole piece would not notice that they only trickle."""
+    def _content(self, response: requests.Response, download: Download, size: int | None) -> Content:
+        """The bytes as they arrive."""
+        most = budget((download.limit if size is None else size) - download.size)
         try:
-            while piece := response.raw.read1(PIECE, decode_content=False):
-                yield piece
-        except (HTTPError, OSError):
-            raise ArtifactUnavailable(f"{self.name} broke off while it sent {cid}: try again") from None
+            with exchange(self.timeout, most, self._stop, pace=SLOWEST, until=download.until):
+                yield from pieces_of(response)
+        except ExchangeError as error:
+            self._heard(error, download.cid)
+            what = "is too slow" if error.reason is Reason.LATE else f"broke off ({error})"
+            raise ArtifactUnavailable(f"{self.name} {what}: {so_far(download, size)} came") from None
+
+    def _heard(self, error: ExchangeError, cid: Cid) -> None:
+        """Raises Interrupted for an exchange that ended because it was asked to."""
+        if error.reason is Reason.STOPPED:
+            raise Interrupted(f"stopped before {self.name} had sent {cid}") from None
+
+
+def _scheme(address: str) -> str | None:
+    """The scheme of a gateway's address; None for what is none."""
+    try:
+        url = urlsplit(address)
+        return url.scheme if url.scheme in ("http", "https") and url.hostname and url.port != 0 else None
+    except ValueError:
+        return None
+
+
+def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Who asks without a password, whatever the address or the user's netrc has."""
+    return request
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None

@@ -35,15 +35,16 @@ class Library:
         self._read: OrderedDict[tuple[str, Cid], Any] = OrderedDict()
         self._lock = Lock()
 
-    def read(self, kind: Kind[T], cid: Cid) -> T:
-        """An artifact that is small enough to be held in memory; raises as `Storage.get` and the kind's `decode`."""
+    def read(self, kind: Kind[T], cid: Cid, seconds: float | None = None) -> T:
+        """An artifact that is small enough to be held in memory, in the time that `Storage.get` takes with `seconds`;
+        raises as that and the kind's `decode`."""
         key = (kind.name, cid)
         with self._lock:
             if key in self._read:
                 self._read.move_to_end(key)
                 found: T = self._read[key]
                 return found
-        value = kind.decode(self._bytes(cid, kind.limit))
+        value = kind.decode(self._bytes(cid, kind.limit, seconds))
         with self._lock:
             self._read[key] = value
             while len(self._read) > REMEMBERED:
@@ -58,6 +59,6 @@ class Library:
         """Adds and pins an artifact. Raises ArtifactError for one that could not be read back."""
         return put_bytes(self.storage, kind.encode(value))
 
-    def _bytes(self, cid: Cid, limit: int) -> bytes:
+    def _bytes(self, cid: Cid, limit: int, seconds: float | None) -> bytes:
         data = self._kept(cid)
-        return get_bytes(self.storage, cid, limit) if data is None else data
+        return get_bytes(self.storage, cid, limit, seconds) if data is None else data

@@ -11,6 +11,7 @@ from processor.errors import ArtifactUnavailable, IntegrityError, StorageError
 from processor.files import replacing
 from processor.storage.download import Content, Download, fetch, pieces
 from processor.types import Cid
+from processor.words import in_full
 
 
 class LocalStorage:
@@ -83,4 +84,4 @@ class LocalStorage:
         try:
             yield
         except OSError as error:
-            raise StorageError(f"the store {self.directory} cannot be used: {error}") from error
+            raise StorageError(f"the store {self.directory} cannot be used: {in_full(error)}") from error

@@ -8,10 +8,22 @@ from collections.abc import Callable, Sequence
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
-from processor.errors import ArtifactError, ArtifactTooLarge, ArtifactUnavailable, IntegrityError, StorageError
+from processor.errors import (
+    ArtifactError,
+    ArtifactTooLarge,
+    ArtifactUnavailable,
+    IntegrityError,
+    Interrupted,
+    StorageError,
+)
+from processor.exchange import Stop, never
+from processor.exchange.limits import SLICE
 
 SLOWEST = 128 << 10
 """Bytes a second, after the time-out, below which a transfer is given up: nobody can hold a daemon by dribbling."""
+
+SLOWEST_UP = 32 << 10
+"""The same for a file that is sent to a node: what leaves a home is slower, and nothing of it can be resumed."""
 
 ATTEMPTS = 5
 """Attempts that may fail one after the other without a byte gained; the pauses between them come to 7.5 s at most."""
@@ -20,12 +32,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds; each pause is drawn at random below a bound that doubles from the first to the longest."""
 
 
-def patient(seconds: float, arrived: Callable[[], int] = lambda: 0, until: float = math.inf) -> Retrying:
+def patient(
+    seconds: float, arrived: Callable[[], int] = lambda: 0, until: float = math.inf, stop: Stop = never
+) -> Retrying:
     """Calls what it is given again after a StorageError, and raises the last one in the end; other errors are final.
 
     No attempt begins later than `seconds` after the first, and for every byte that has `arrived` the time that it may
     take at the `SLOWEST` pace; after one that got bytes further, `ATTEMPTS` follow again. With 0 seconds there is one.
-    None begins after `until` either, a time of the monotonic clock.
+    None begins after `until` either, a time of the monotonic clock. Once `stop` says so, a pause ends with Interrupted.
     """
     last_gain, most = 0, 0
 
@@ -42,8 +56,17 @@ def patient(seconds: float, arrived: Callable[[], int] = lambda: 0, until: float
         retry=retry_if_exception_type(StorageError),
         wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
         stop=enough,
+        sleep=lambda pause: _rest(pause, stop),
         reraise=True,
     )
+
+
+def _rest(seconds: float, stop: Stop) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if stop():
+            raise Interrupted("stopped before storage was tried again")
+        time.sleep(min(left, SLICE))
 
 
 def together(what: str, errors: Sequence[StorageError | ArtifactError]) -> StorageError | ArtifactError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -13,7 +14,9 @@ from typing import Protocol, TypeVar
 import structlog
 
 from processor.cid import digest_of
-from processor.errors import ArtifactError, ConfigurationError, StorageError
+from processor.errors import ArtifactError, ConfigurationError, Interrupted, StorageError
+from processor.exchange import Stop, never
+from processor.exchange.limits import SLICE
 from processor.storage.background import begin
 from processor.storage.base import Storage
 from processor.storage.cooldown import Cooldowns
@@ -40,14 +43,23 @@ class SeveralStorage:
 
     Who let us wait for nothing is left alone for a while: it is read from last, and written to only where the others
     are fewer than the quorum. Trouble that may pass is waited out: nothing is tried again that began `patience` seconds
-    ago, unless bytes still arrive. Raises ConfigurationError for a quorum of more nodes than there are.
+    ago, unless bytes still arrive. Once `stop` says so, every call ends with Interrupted. Raises ConfigurationError for
+    a quorum of more nodes than there are.
     """
 
-    def __init__(self, nodes: Sequence[Node], gateways: Sequence[Source], quorum: int | None, patience: float) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        gateways: Sequence[Source],
+        quorum: int | None,
+        patience: float,
+        stop: Stop = never,
+    ) -> None:
         self._nodes = tuple(nodes)
         self._sources = (*nodes, *gateways)
         self._quorum = quorum or len(nodes) // 2 + 1
         self._patience = patience
+        self._stop = stop
         self._reading, self._writing = Cooldowns[Source](), Cooldowns[Node]()
         if nodes and self._quorum > len(nodes):
             raise ConfigurationError(
@@ -60,7 +72,7 @@ class SeveralStorage:
 
     def get(self, cid: Cid, to: Path, limit: int, seconds: float | None = None) -> None:
         sources = [_Watched(source, self._reading) for source in self._reading.in_order(self._sources)]
-        fetch(sources, cid, to, limit, self._patience, seconds)
+        fetch(sources, cid, to, limit, self._patience, seconds, self._stop)
 
     def pin(self, cid: Cid) -> None:
         digest_of(cid)
@@ -88,7 +100,7 @@ class SeveralStorage:
         def ask(nodes: Sequence[Node]) -> None:
             missed.update({node: StorageError(f"{node.name} did not answer in time") for node in nodes})
             begun = dict(zip(begin([partial(attempt, node) for node in nodes], len(nodes)), nodes, strict=True))
-            for future in _as_they_end(begun, enough=lambda: len(done) >= self._quorum):
+            for future in _as_they_end(begun, lambda: len(done) >= self._quorum, self._stop):
                 node = begun[future]
                 try:
                     done[node] = future.result()
@@ -111,7 +123,7 @@ class SeveralStorage:
                 what = f"{len(done)} of {len(self._nodes)} nodes could {wish}, expected at least {self._quorum}"
                 raise together(what, list(missed.values()))
 
-        patient(self._patience)(on_those_left)
+        patient(self._patience, stop=self._stop)(on_those_left)
         for node, error in missed.items():
             _log.warning("node missed", node=node.name, wish=wish, error=str(error))
         return next(iter(done.values()))
@@ -133,14 +145,16 @@ class _Watched:
             self.source.supply(download)
 
 
-def _as_they_end(futures: Collection[Future[Did]], enough: Callable[[], bool]) -> Iterator[Future[Did]]:
-    """All of them in the order in which they end; once there are enough, those that end soon."""
-    started, until, pending = time.monotonic(), None, set(futures)
+def _as_they_end(futures: Collection[Future[Did]], enough: Callable[[], bool], stop: Stop) -> Iterator[Future[Did]]:
+    """All of them in the order in which they end; once there are enough, those that end soon. Raises Interrupted."""
+    started, until, pending = time.monotonic(), math.inf, set(futures)
     while pending:
         now = time.monotonic()
-        if until is None and enough():
+        if until == math.inf and enough():
             until = now + max(GRACE, now - started)
-        ended, pending = wait(pending, None if until is None else max(0.0, until - now), FIRST_COMPLETED)
-        if not ended:
+        if now >= until:
             return
+        if stop():
+            raise Interrupted("stopped before enough nodes had answered")
+        ended, pending = wait(pending, min(SLICE, until - now), FIRST_COMPLETED)
         yield from ended

@@ -1,6 +1,7 @@
 """Named arrays: the sums under their norms, and the file that holds them."""
 
 from processor.tensors.arrays import BLOCK, Array, Layout, Shape, Tensors, all_finite, blocks, positive_zero
+from processor.tensors.form import file_size
 from processor.tensors.norms import folded
 from processor.tensors.reading import TensorFile
 from processor.tensors.writing import TensorWriter, write_tensors
@@ -15,6 +16,7 @@ __all__ = [
     "Tensors",
     "all_finite",
     "blocks",
+    "file_size",
     "folded",
     "positive_zero",
     "write_tensors",

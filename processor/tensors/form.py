@@ -20,9 +20,10 @@ import numpy.typing as npt
 
 from processor import jcs
 from processor.errors import ArtifactError
-from processor.tensors.arrays import Shape
+from processor.tensors.arrays import Layout, Shape
 
 HEADER_LIMIT = 1 << 20
+METADATA_VALUES = 4096
 METADATA = "__metadata__"
 KEY = "koinon"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,255}")
@@ -46,7 +47,8 @@ def entry_of(name: str, dtype: npt.DTypeLike, shape: Shape) -> Entry:
     if code is None:
         raise ArtifactError(f"tensor {name!r} has type {np.dtype(dtype)}: expected one of {_types()}", code="dtype")
     if len(shape) > 8 or any(extent < 1 for extent in shape):
-        raise ArtifactError(f"tensor {name!r} has shape {list(shape)}: expected at most 8 extents, each at least 1")
+        found = str(list(shape[:9]))[:64]
+        raise ArtifactError(f"tensor {name!r} has shape {found}: expected at most 8 extents, each at least 1")
     return code, shape
 
 
@@ -75,6 +77,12 @@ def head_of(metadata: bytes, layout: Mapping[str, Entry]) -> bytes:
         head[name] = {"dtype": code, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
     return text + b" " * (-len(text) % 8)
+
+
+def file_size(metadata: bytes, layout: Layout) -> int:
+    """Bytes of a file of tensors with this metadata and this layout. Raises as `entry_of`."""
+    entries = ordered({name: entry_of(name, dtype, shape) for name, (dtype, shape) in layout.items()})
+    return 8 + len(head_of(metadata, entries)) + sum(map(size_of, entries.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,14 +117,14 @@ def placed(layout: tuple[tuple[str, Entry], ...]) -> Places:
 
 def parse_head(head: bytes) -> tuple[dict[str, Any], dict[str, Entry]]:
     """Metadata and layout; ArtifactError where tensors do not lie one after the other."""
-    value = jcs.parse(head)
+    value = jcs.parse(head, HEADER_LIMIT // 4)
     if not isinstance(value, dict):
         raise ArtifactError("has a header that is no JSON object")
     metadata = value.pop(METADATA, None)
     if not isinstance(metadata, dict) or list(metadata) != [KEY] or not isinstance(metadata[KEY], str):
         raise ArtifactError(f"has other metadata than exactly one key, {KEY!r}, with canonical JSON as its value")
     try:
-        header = jcs.loads(metadata[KEY].encode())
+        header = jcs.loads(metadata[KEY].encode(), METADATA_VALUES)
     except (ArtifactError, UnicodeEncodeError) as error:
         raise ArtifactError(f"has metadata that {error}") from error
     if not isinstance(header, dict):

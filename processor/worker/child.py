@@ -107,7 +107,7 @@ def _say(out: int, message: wire.Message) -> None:
 def _be_the_first_to_go() -> None:
     """Where memory runs out, Linux ends this process before the daemon."""
     try:
-        if int(_OOM_SCORE.read_text()) < _FIRST_TO_GO:
-            _OOM_SCORE.write_text(str(_FIRST_TO_GO))
+        if int(_OOM_SCORE.read_text("ascii")) < _FIRST_TO_GO:
+            _OOM_SCORE.write_text(str(_FIRST_TO_GO), "ascii")
     except (OSError, ValueError):  # not Linux, or not allowed
         pass

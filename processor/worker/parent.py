@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from processor.words import in_full
 from processor.worker import child, pipes, wire
 from processor.worker.lock import Lock
 
@@ -151,7 +152,7 @@ class _Parent:
         try:
             begun = self._spawned(run, name) if self._spawn else self._forked(run, name)
         except OSError as error:
-            self._say(wire.Ended(run, child.status_of(error), f"cannot begin: {error}"))
+            self._say(wire.Ended(run, child.status_of(error), f"cannot begin: {in_full(error)}"))
             return
         self._children[run] = begun
         self._selector.register(begun.errors, selectors.EVENT_READ, lambda: self._hear(begun))

@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from processor.errors import OutOfMemory
 from processor.keystore import private_directory
 from processor.protocol.jobs.worker import Died, Progress
+from processor.words import reason
 from processor.worker.child import GRACE
 from processor.worker.environment import allowed
 from processor.worker.group import MARGIN, Group, Process
@@ -154,5 +155,6 @@ def _said(error: BaseException) -> BaseException:
     """Lack of memory, processes or threads passes, and is said as what it is."""
     short = isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.EAGAIN)
     if short or isinstance(error, RuntimeError):  # which `threading` raises where there is no thread to be had
-        return OutOfMemory(f"no worker can be started: {error}. Free some memory, or end other programs")
+        said = reason(error) if isinstance(error, OSError) else str(error)
+        return OutOfMemory(f"no worker can be started: {said}. Free some memory, or end other programs")
     return error

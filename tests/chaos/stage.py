@@ -35,7 +35,8 @@ from processor.demo.settings import DemoSettings
 from processor.demo.stage import plan_of, with_published
 from processor.journal import Journal
 from processor.journal.copies import copy_database
-from processor.keystore import create, first_line, list_wallets, unlock, write_private
+from processor.key_files import wallet_at
+from processor.keystore import create, first_line, unlock, write_private
 from processor.protocol.consent import Agreement
 from processor.storage import IpfsStorage, LocalStorage, Storage
 from processor.storage.library import Library
@@ -47,7 +48,7 @@ from tests.chaos.proxy import KEYED, Proxy
 from tests.chaos.workers import Workers
 
 ETHER = 10**18
-BALANCE, STAKE, REWARD, RATE_CAP = 20 * ETHER, ETHER // 10, ETHER // 50, ETHER // 60_000
+BALANCE, STAKE, REWARD, RATE_CAP = 500 * ETHER, ETHER // 10, ETHER, ETHER // 1_200
 MAX_SLASH_RATE, SLASH_RATE = 5_000, 100
 TRAINING_PERIOD, AGGREGATION_PERIOD = 40, 30  # seconds
 STEPS, LEARNING_RATE = 600, 0.02  # a second or so of training, so that there is something to interrupt
@@ -205,14 +206,13 @@ def open_stage(folder: Path, seed: random.Random, chain_kind: str, storage_kind:
 def _party(folder: Path, name: str) -> Party:
     passphrase_file, passphrase = folder / "passphrase", secrets.token_urlsafe(24)
     write_private(passphrase_file, passphrase.encode())
-    create(folder / "wallet", passphrase, iterations=FAST)
-    (wallet,) = list_wallets(folder / "wallet")
-    return Party(name, folder, wallet.address, wallet.path, passphrase_file)
+    address = create(folder / "wallet", passphrase, iterations=FAST)
+    return Party(name, folder, address, wallet_at(folder / "wallet"), passphrase_file)
 
 
 def _give(web3: Web3, address: Address) -> None:
     paid = web3.eth.send_transaction(
-        {"from": web3.eth.accounts[0], "to": Web3.to_checksum_address(address), "value": Web3.to_wei(20, "ether")}
+        {"from": web3.eth.accounts[0], "to": Web3.to_checksum_address(address), "value": Web3.to_wei(BALANCE, "wei")}
     )
     web3.eth.wait_for_transaction_receipt(paid, poll_latency=0.1)
 
@@ -328,6 +328,7 @@ def _organization(daemon: Daemon, common: dict[str, Any], plan: dict[str, Any], 
             "validation": validation,
             "publish_validation": True,
             "min_members": clients + 1,
+            "longest_pause": TRAINING_PERIOD,
         },
         "round": {
             "training_period": TRAINING_PERIOD,
@@ -349,6 +350,7 @@ def _client(daemon: Daemon, common: dict[str, Any]) -> dict[str, Any]:
             "data": str(daemon.party.folder / "data.npz"),
             "accept_public_updates": True,
             "max_stake": str(STAKE),
+            "max_gas_per_day": 10**9,
             "checkpoint_interval": 1.0,
             "threads": 1,
         }

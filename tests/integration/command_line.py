@@ -1,15 +1,18 @@
-"""`koinon` as the tests run it: the real program as a process, without a terminal."""
+"""`koinon` as the tests run it: the real program as a process, without a terminal or with one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import pty
+import subprocess
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from processor.demo.processes import environment
+from processor.demo.processes import environment, koinon
 from tests import warm
 from tests.warm import Done
 
@@ -48,6 +51,32 @@ def all_fail(*commands: Sequence[str | Path], folder: Path, **variables: str) ->
     """What each of several commands complains about, run side by side."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda command: fails(*command, folder=folder, **variables), commands))
+
+
+def at_a_terminal(*arguments: str | Path, answers: Mapping[str, str], folder: Path) -> tuple[int, str]:
+    """The status of `koinon`, and all that a terminal showed to somebody who types `answers` when asked."""
+    return typed(koinon(*map(str, arguments)), answers, folder, environment())
+
+
+def typed(
+    command: Sequence[str], answers: Mapping[str, str], folder: Path, variables: Mapping[str, str]
+) -> tuple[int, str]:
+    """The same for any command, in this environment."""
+    keyboard, terminal = pty.openpty()
+    with subprocess.Popen(
+        command, cwd=folder, env=variables, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+    ) as process:
+        os.close(terminal)
+        shown, waiting = "", list(answers.items())
+        while True:
+            try:
+                shown += os.read(keyboard, 4096).decode(errors="replace")
+            except OSError:  # how a terminal says that nobody is left on the other side
+                break
+            if waiting and waiting[0][0] in shown:
+                os.write(keyboard, waiting.pop(0)[1].encode() + b"\n")
+    os.close(keyboard)
+    return process.returncode, shown
 
 
 def write(path: Path, settings: dict[str, Any]) -> Path:

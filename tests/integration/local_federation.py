@@ -37,6 +37,7 @@ from processor.protocol.consent import Agreement
 from processor.protocol.decide import Approve, Finalize, OpenRound, Publish, Register, Stop, Submit, Train, Wait
 from processor.protocol.jobs.worker import Worker
 from processor.protocol.measuring import measure_by
+from processor.protocol.model_form import forms_by
 from processor.protocol.rewards import Money, least_pool, money_of
 from processor.storage import LocalStorage
 from processor.storage.library import Library
@@ -46,8 +47,9 @@ from tests.integration.mined import mining_at_once
 
 ETHER = 10**18
 YEAR = 365 * 24 * 3600
-RATE = ETHER // 1000 * 10**9
-"""A thousandth of an ether for a second of compute, in the unit of rates."""
+RATE = ETHER * 10**9
+"""An ether for a second of compute, in the unit of rates: a millisecond pays for the gas of its claim."""
+WEALTH = 10**6 * ETHER
 MOST_MS = 60_000
 LOG = structlog.get_logger()
 
@@ -75,6 +77,8 @@ class LocalFederation:
     slash_rate: int = 0
     with_operator: bool = False
     confirmations: int = 0
+    plan_notice: int = 0
+    longest_pause: int = 0
     worker: Worker = field(default_factory=InProcess)
     storage: LocalStorage = field(init=False)
     federation: Federation = field(init=False)
@@ -94,7 +98,7 @@ class LocalFederation:
         self.federation = Federation(self.web3, factory.created(self.owner.send(factory.create_federation(self.terms))))
         if self.token:
             for account in self.accounts:
-                self.owner.send(mint(self.federation.asset(), account.address, 100 * ETHER))
+                self.owner.send(mint(self.federation.asset(), account.address, WEALTH))
         if self.with_operator:
             self.owner.send(self.federation.set_operator(self.accounts[-1].address))
         shares, validation = digits_partition(self.clients_wanted, seed=0)
@@ -173,6 +177,8 @@ class LocalFederation:
             publish_validation=self.publish_validation,
             poll_interval=0.1,
             min_members=self.clients_wanted,
+            plan_notice=self.plan_notice,
+            longest_pause=self.longest_pause,
             round=RoundSettings(
                 training_period=self.training_period,
                 aggregation_period=self.aggregation_period,
@@ -211,7 +217,7 @@ class LocalFederation:
 
     def _rich_account(self) -> Any:
         account = Account.create()
-        self.web3.provider.make_request("anvil_setBalance", [account.address, hex(100 * ETHER)])  # type: ignore[arg-type]
+        self.web3.provider.make_request("anvil_setBalance", [account.address, hex(WEALTH)])  # type: ignore[arg-type]
         return account
 
     # ------------------------------------------------------------------------------------------------------- driving
@@ -295,7 +301,13 @@ class LocalFederation:
     def audit(self) -> Audit:
         work = self.folder / "audit"
         work.mkdir(exist_ok=True)
-        return audit(self.federation, self.storage, work, measure_by(InProcess(), work / "jobs" / "evaluate"))
+        return audit(
+            self.federation,
+            self.storage,
+            work,
+            measure_by(InProcess(), work / "jobs" / "evaluate"),
+            forms_by(InProcess(), work / "jobs" / "inspect"),
+        )
 
     def violations(self) -> list[str]:
         return [describe(violation) for violation in self.audit().violations]

@@ -23,16 +23,18 @@ from processor.artifacts.round import ROUND, RoundFile
 from processor.artifacts.state import FIRST_STATE, ServerState
 from processor.artifacts.update import write_update
 from processor.chain.federation import Federation
+from processor.chain.posts import PLAN as PLAN_TOPIC
 from processor.chain.transactions import Sender
+from processor.cid import cid_of
 from processor.privacy.sealing import SealingKeyPair, generate_key_pair, seal_file
 from processor.protocol.audit import Audit, audit, describe
 from processor.protocol.history import Published, report_history
 from processor.protocol.measuring import Measure, Measured, Models
 from processor.protocol.opened import Identity, OpenedRound
-from processor.protocol.settlement import conclude, settle
+from processor.protocol.settlement import Settlement, conclude, settle
 from processor.storage import LocalStorage
 from processor.storage.library import Library
-from processor.types import Cid, FederationTerms, Opening, Phase, RoundTerms
+from processor.types import Cid, FederationTerms, Opening, Phase, RoundTerms, Submitted
 from tests.integration.parties import create_federation
 from tests.unit.artifacts.examples import BUFFERS, FISHER, PARAMETERS, PLAN
 
@@ -66,9 +68,14 @@ class PlayedFederation:
     keys: SealingKeyPair = field(init=False)
     lists: dict[int, RoundFile] = field(default_factory=dict)
     reports: dict[int, Cid] = field(default_factory=dict)
+    claimed: dict[int, float] = field(default_factory=dict)
+    """Metrics that the reports of these rounds claim, and what follows from them."""
+    averages_without: int | None = None
+    """The place of an update that the organization leaves out of its average, and not out of its report."""
     _last: Published | None = None
     _abandoned: list[RoundFile] = field(default_factory=list)
     _state: ServerState = FIRST_STATE
+    _reached: float = 0.5
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -106,8 +113,11 @@ class PlayedFederation:
             self._keep_list()
         number = view.round + 1
         self.keys = keys or generate_key_pair()
+        plan = Library(self.storage).publish(PLANS, self.plan(number))
+        if view.phase is Phase.ABANDONED:  # no report says which plan comes next
+            self.organization.send(self.federation.post(PLAN_TOPIC, plan))
         terms = RoundTerms(
-            plan=Library(self.storage).publish(PLANS, self.plan(number)),
+            plan=plan,
             sealing_key=self.keys.public,
             training_period=100 + number,
             aggregation_period=200 + number,
@@ -162,13 +172,14 @@ class PlayedFederation:
         """Settles the live round as the plan says, and reports on it what `change` makes of the truth."""
         self.end_training()
         number, submitted = self.opening.round, tuple(self.federation.updates())
-        view, round, metric = self.federation.round_view(), self.live, 0.5 + number / 100
+        view, round, metric = self.federation.round_view(), self.live, self.claimed.get(number, 0.5 + number / 100)
         library, state = Library(self.storage), self.folder / "state"
-        with settle(round, submitted, self.keys.secret, self._state, library, self.folder / "work") as settlement:
-            model = self.storage.put(settlement.model_path)
+        with settle(round, submitted, self.keys.secret, self._state, None, library, self.folder / "work") as settlement:
+            model = self._released(settlement, submitted)
+            metric = self._reached if model == self.opening.base_model else metric
             updates, adjustments = settlement.updates, settlement.adjustments
             self._state, stop = conclude(settlement.state, metric, round.plan, state)
-        history = report_history(self._last, self._abandoned)
+        history, following = report_history(self._last, self._abandoned), cid_of(PLANS.encode(self.plan(number + 1)))
         report = change(
             Report(
                 chain_id=round.identity.chain_id,
@@ -180,19 +191,28 @@ class PlayedFederation:
                 abandoned=history.abandoned,
                 model=model,
                 server_state=self.storage.put(state),
-                metrics=Metrics(before=metric - 0.01, after=metric, name="accuracy"),
+                metrics=Metrics(before=self._reached, after=metric, name="accuracy"),
                 privacy={"where": "none"},
                 versions={"koinon": "0.1.0"},
                 initialization_seed=round.plan.initialization_seed,
                 stop=stop,
+                next_plan=following if following != self.opening.plan else None,
             )
         )
         cid = Library(self.storage).publish(REPORT, report)
         self.organization.send(
             self.federation.finalize_round(number, view.digest, model, cid, adjustments, self.keys.secret)
         )
-        self._last, self._abandoned = Published(report, cid, self.keys.secret), []
+        self._last, self._abandoned, self._reached = Published(report, cid, self.keys.secret), [], metric
         self.reports[number] = cid
+
+    def _released(self, settlement: Settlement, submitted: tuple[Submitted, ...]) -> Cid:
+        if self.averages_without is None:
+            return self.storage.put(settlement.model_path)
+        others = [line for place, line in enumerate(submitted) if place != self.averages_without]
+        parts = (self.live, others, self.keys.secret, FIRST_STATE, None, Library(self.storage))
+        with settle(*parts, self.folder / "work-without") as wrong:
+            return self.storage.put(wrong.model_path)
 
     def round(self, *numbers: int, change: Change = honest) -> None:
         """One round from its opening to its end."""
@@ -208,17 +228,21 @@ class PlayedFederation:
         shutil.copytree(self.folder / "store", folder / "store")
         copy.folder, copy.storage = folder, LocalStorage(folder / "store")
         copy.lists, copy.reports, copy._abandoned = dict(self.lists), dict(self.reports), list(self._abandoned)
+        copy.claimed = dict(self.claimed)
         return copy
 
     def withhold(self, cid: Cid) -> None:
         """Nobody serves the artifact any more."""
         (self.folder / "store" / cid).unlink()
 
-    def audit(self, keep: Path | None = None, logs: bool = False, by: Federation | None = None) -> Audit:
+    def audit(
+        self, keep: Path | None = None, logs: bool = False, by: Federation | None = None, logs_from: int = 0
+    ) -> Audit:
         work = self.folder / "audit"
         work.mkdir(exist_ok=True)
-        logs_from = 0 if logs else None
-        return audit(by or self.federation, self.storage, work, self.measure, keep=keep, logs_from=logs_from)
+        first = logs_from if logs else None
+        tools = (self.measure, lambda cid, plan: None)
+        return audit(by or self.federation, self.storage, work, *tools, keep=keep, logs_from=first)
 
     def violations(self, keep: Path | None = None, logs: bool = False) -> list[str]:
         return [describe(violation) for violation in self.audit(keep, logs).violations]

@@ -233,6 +233,7 @@ def check_a_claim(web3: Web3, federation: Federation, alice: Sender) -> None:
 
     receipt = alice.send(federation.claim(alice.address))
 
+    assert receipt.fee_wei is not None
     assert web3.eth.get_balance(Web3.to_checksum_address(alice.address)) == before + ETHER * 9 // 10 - receipt.fee_wei
     assert federation.holdings() == held - ETHER * 9 // 10
     assert federation.balance_of(alice.address) == (0, 0)
@@ -672,6 +673,7 @@ def test_a_quote_is_what_a_transaction_costs_at_most_and_needs_no_key(
     assert quote(web3, account_of("whale").address, federation.register()).gas > 0, "gas is priced, not demanded"
     receipt = alice.send(call)
 
+    assert receipt.gas_used is not None and receipt.fee_wei is not None
     assert receipt.gas_used < price.gas < 2 * receipt.gas_used
     assert receipt.fee_wei < price.cost == price.gas * price.fees.max_fee
     assert federation.carried() == ETHER
@@ -833,6 +835,7 @@ def test_a_ceiling_on_the_price_of_gas_holds(web3: Web3, federation: Federation,
     with pytest.raises(ChainError, match="more than the 1 wei allowed"):
         Sender(web3, account, max_fee_per_gas=1).send(federation.register())
     receipt = Sender(web3, account, max_fee_per_gas=10**11).send(federation.register())
+    assert receipt.fee_wei is not None and receipt.gas_used is not None
     assert receipt.fee_wei <= receipt.gas_used * 10**11
 
 

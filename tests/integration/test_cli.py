@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
-import pty
 import re
 import shutil
 import subprocess
@@ -25,12 +23,23 @@ from processor.chain.provider import connect
 from processor.cid import cid_of_file
 from processor.config import client_template
 from processor.daemons.base import journal_path
+from processor.daemons.consents import agree
 from processor.demo.nodes import CHECKOUT
 from processor.demo.processes import environment, koinon
 from processor.journal import Journal
 from processor.types import ZERO_ADDRESS
-from tests.integration.command_line import FAST, PASSPHRASE, all_fail, fails, run, succeeds, together, write
-from tests.integration.local_federation import LocalFederation
+from tests.integration.command_line import (
+    FAST,
+    PASSPHRASE,
+    all_fail,
+    at_a_terminal,
+    fails,
+    run,
+    succeeds,
+    together,
+    write,
+)
+from tests.integration.local_federation import LOG, LocalFederation
 from tests.nodes import free_port, start_anvil
 
 NOWHERE = "0x000000000000000000000000000000000000dEaD"
@@ -356,13 +365,18 @@ def test_data_that_cannot_be_used_is_said_before_the_daemon_begins(world: World,
     settings = world.member(0)
     settings["client"]["data"] = "dogs.npz"
     client = write(tmp_path / "client.toml", settings)
-    cats, dogs = all_fail(
+    settings["client"] |= {"data": "cats.npz", "state": str(tmp_path / "state")}
+    other = write(tmp_path / "other.toml", settings)
+    agree(tmp_path / "state", world.local.agreement().digest(), LOG)  # else it is refused before anybody looks
+    cats, dogs, meow = all_fail(
         ["organization", "run", "--config", organization],
         ["client", "run", "--config", client, "--store", world.store],
+        ["client", "run", "--config", other, "--store", world.store],
         folder=tmp_path,
     )
     assert "cats.npz" in cats and "not an .npz file" in cats
     assert "there is no data at" in dogs and "dogs.npz" in dogs
+    assert "cats.npz" in meow and "not an .npz file" in meow
 
 
 # ------------------------------------------------------------------------------------------------------- a membership
@@ -380,7 +394,8 @@ def test_a_client_sees_its_time_claims_its_reward_and_is_owed_nothing(world: Wor
     assert (found["member"], found["phase"], found["metered_ms"]) == (True, "finalized", 1234)
     assert found["owed"] == str(view.client.owed) != "0"
 
-    assert "nothing was sent" in fails("client", "claim", "--config", file, folder=tmp_path, said="n\n")
+    asked = fails("client", "claim", "--config", file, folder=tmp_path, said="y\n")
+    assert "nothing was sent: without a terminal nobody is here to be asked. To agree, give --yes" in asked
     claimed = json.loads(succeeds("client", "claim", "--config", file, "--yes", "--json", folder=tmp_path))
     assert claimed["claimed"] == str(view.client.owed)
     again, after = together(*(["client", name, "--config", file] for name in ("claim", "status")), folder=tmp_path)
@@ -430,40 +445,14 @@ def test_the_journal_of_another_wallet_is_not_touched(world: World, tmp_path: Pa
 # ----------------------------------------------------------------------------------------------------------- wallets
 
 
-def at_a_terminal(*arguments: str | Path, answers: dict[str, str], folder: Path) -> tuple[int, str]:
-    """The status, and all that a terminal showed to somebody who types `answers` when asked."""
-    keyboard, terminal = pty.openpty()
-    command = koinon(*map(str, arguments))
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment(),
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-    ) as process:
-        os.close(terminal)
-        shown, waiting = "", list(answers.items())
-        while True:
-            try:
-                shown += os.read(keyboard, 4096).decode()
-            except OSError:  # how a terminal says that nobody is left on the other side
-                break
-            if waiting and waiting[0][0] in shown:
-                os.write(keyboard, waiting.pop(0)[1].encode() + b"\n")
-    os.close(keyboard)
-    return process.returncode, shown
-
-
 def test_a_wallet_is_made_and_opened_with_a_passphrase_that_is_typed_and_never_shown(tmp_path: Path) -> None:
     twice = {"Passphrase: ": PASSPHRASE, "The same again: ": PASSPHRASE}
     status, shown = at_a_terminal("wallet", "new", "--directory", "mine", answers=twice, folder=tmp_path)
     [wallet] = keystore.list_wallets(tmp_path / "mine")
-    assert status == 0 and wallet.address in shown and PASSPHRASE not in shown
+    assert status == 0 and str(wallet.address) in shown and PASSPHRASE not in shown
     assert wallet.path.stat().st_mode & 0o077 == 0
     status, shown = at_a_terminal("wallet", "address", wallet.path, answers=twice, folder=tmp_path)
-    assert status == 0 and wallet.address in shown and PASSPHRASE not in shown
+    assert status == 0 and str(wallet.address) in shown and PASSPHRASE not in shown
 
 
 def test_a_private_key_is_imported_from_a_file_or_typed_and_never_shown(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_while_its_worker_trains_a_client_claims_and_sees_a_reorganization_and_t
     assert client.metrics.registry.get_sample_value("koinon_training_step") == 3
 
     web3.provider.make_request("evm_revert", [before])  # type: ignore[arg-type]
+    web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
     assert not isinstance(client.cycle(), Working)
     assert client.metrics.registry.get_sample_value("koinon_reorganizations_total") == 1
     assert worker.ended == worker.begun

@@ -138,6 +138,17 @@ def test_client_reads_the_plan_in_words_and_agrees_to_its_digest(joining: Joinin
     assert "you have agreed to the plan" in succeeds(*joining.command(), folder=joining.folder)
 
 
+def test_join_needs_no_address_where_the_configuration_names_the_federation(joining: Joining) -> None:
+    joining.played.open_round()
+    digest = joining.played.agreement().digest()
+    said = succeeds("client", "join", "--accept", digest, "--config", joining.config, folder=joining.folder)
+    assert f"agreed to the plan {joining.played.federation.round_view().plan}" in said
+    assert joining.agreed() == {digest}
+    joining.configure(federation="")
+    assert "client.federation is missing" in fails("client", "join", "--config", joining.config, folder=joining.folder)
+    assert "you have agreed to the plan" in succeeds(*joining.command(), folder=joining.folder)
+
+
 @pytest.mark.parametrize(("answer", "status"), [("y", 0), ("n", 1)])
 def test_person_in_a_terminal_is_asked(joining: Joining, answer: str, status: int) -> None:
     joining.played.open_round()
@@ -180,10 +191,11 @@ def test_announced_plan_can_be_agreed_to_ahead_of_its_round(joining: Joining) ->
 
 def test_join_says_what_the_clients_own_configuration_would_refuse(joining: Joining) -> None:
     joining.played.open_round()
-    joining.configure(accept_public_updates=False, max_parameters=100, minimum_reward=str(ETHER), data="nowhere.npz")
+    reward = str(1000 * ETHER)
+    joining.configure(accept_public_updates=False, max_parameters=100, minimum_reward=reward, data="nowhere.npz")
     refusals = joining.facts()["refusals"]
     for number, part in enumerate(
-        ("minimum_reward of 1 ETH", "nowhere.npz", "accept_public_updates", "max_parameters")
+        ("minimum_reward of 1000 ETH", "nowhere.npz", "accept_public_updates", "max_parameters")
     ):
         assert part in refusals[number]
     shown = run(*joining.command("--dry-run"), folder=joining.folder).stdout
@@ -257,7 +269,7 @@ LIMITS: list[tuple[dict[str, Any], str]] = [
     ({"max_seconds": 59.0}, "60 seconds of training, and client.max_seconds allows 59"),
     ({"max_memory": 1_000_000}, "client.max_memory allows 1000000"),
     ({"max_epsilon": 8.0}, "privacy without bound"),
-    ({"minimum_reward": ETHER}, "less than the minimum_reward of 1 ETH"),
+    ({"minimum_reward": 1000 * ETHER}, "less than the minimum_reward of 1000 ETH"),
 ]
 
 
@@ -295,7 +307,7 @@ def test_base_model_larger_than_the_client_reads_is_not_fetched_twice(played: Lo
     large = replace(view, base=replace(view.base, model=played.storage.put(padded)))
     client._train(Train(large.round), large, played.federation.block())
     action = client.cycle()
-    assert isinstance(action, Wait) and "more than the 400000 bytes that client.max_bytes" in action.reason
+    assert isinstance(action, Wait) and "larger than its plan or client.max_bytes allow" in action.reason
 
 
 def test_plan_that_is_none_keeps_nobody_from_claiming(played: LocalFederation) -> None:

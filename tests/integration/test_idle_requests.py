@@ -147,6 +147,15 @@ def test_an_organization_asks_little_while_its_wallet_is_empty(live: LocalFedera
     assert len(asked) <= MOST, asked
 
 
+def test_an_organization_asks_little_while_it_pauses_after_rounds_that_nobody_joined(
+    live: LocalFederation, web3: Web3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.pass_time(live.federation.round_view().training_deadline - live.federation.block().timestamp)
+    monkeypatch.setattr(live.organization, "settings", replace(live.organization.settings, longest_pause=10**6))
+    asked = idle(web3, live.organization)
+    assert len(asked) <= MOST, asked
+
+
 def test_a_block_that_was_read_before_costs_the_request_for_the_head(live: LocalFederation) -> None:
     live.pass_to_the_end_of(ROUNDS)
     client = live.client(0)

@@ -13,8 +13,8 @@ import pytest
 
 from processor.cid import cid_of, cid_of_file
 from processor.errors import ArtifactError, ArtifactTooLarge, ArtifactUnavailable
-from processor.storage import IpfsStorage, LocalStorage, get_bytes, put_bytes
-from tests.nodes import IpfsNode, find_program, start_kubo
+from processor.storage import GatewayStorage, IpfsStorage, LocalStorage, get_bytes, put_bytes
+from tests.nodes import IpfsNode, find_program, kubo_gateway, start_kubo
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,14 @@ def test_a_file_that_was_added_with_other_chunks_is_not_the_one_we_name(
     cid = client.add_bytes(b"m" * 100, opts={"chunker": "size-10"})
     with pytest.raises(ArtifactError, match=cid):
         get_bytes(storage, cid, limit=100)
+
+
+def test_the_gateway_of_a_node_is_read_by_the_name_of_this_machine(node: IpfsNode, storage: IpfsStorage) -> None:
+    """It sends us on to a host of its own for each CID, under .localhost, which no resolver has to know."""
+    data = random.Random(2).randbytes(300_000)
+    cid = put_bytes(storage, data)
+    gateway = GatewayStorage(kubo_gateway(node).replace("127.0.0.1", "localhost"), timeout=10)
+    assert get_bytes(gateway, cid, limit=len(data)) == data
 
 
 def test_a_directory_is_no_artifact(storage: IpfsStorage) -> None:

@@ -23,6 +23,7 @@ from processor.journal import MINED
 from processor.privacy.sealing import open_file
 from processor.protocol.audit import Audit, audit
 from processor.protocol.measuring import measure_by
+from processor.protocol.model_form import forms_by
 from processor.tensors import Array
 from processor.types import Address, Phase
 from tests.chaos.daemon import Start, run
@@ -89,7 +90,8 @@ def test_daemons_that_go_on_at_the_end_find_nothing_left_to_do(tmp_path: Path) -
     for name in PARTIES:
         assert says(landed, name) | {"blocks": None} == landed.said(name) | {"blocks": None}
         events = [line["event"] for line in all_logged(landed.parties[name])]
-        assert events == ["started", "stopped" if name == "organization" else "waiting"]
+        idle = ["stopped"] if name == "organization" else ["the federation has finished", "waiting"]
+        assert events == ["starting", "started", *idle]
 
 
 # --------------------------------------------------------------------------------------------------- what must be true
@@ -171,8 +173,9 @@ def audited(landed: Landed, federation: Federation) -> Audit:
     """The audit, which finds nothing wrong and leaves nothing without a proof."""
     work = landed.folder / "audit"
     work.mkdir()
-    measure = measure_by(InProcess(), work / "jobs" / "evaluate")
-    result = audit(federation, landed.store, work, measure, logs_from=None)
+    jobs = work / "jobs"
+    measure, forms = measure_by(InProcess(), jobs / "evaluate"), forms_by(InProcess(), jobs / "inspect")
+    result = audit(federation, landed.store, work, measure, forms, logs_from=None)
     assert (result.violations, result.unproved) == ((), ())
     return result
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -22,6 +18,7 @@ from processor.chain.provider import connect
 from processor.chain.transactions import Sender
 from processor.errors import ChainError
 from processor.types import Adjustment
+from tests.integration.balancer import Answer, balanced
 from tests.integration.parties import create_federation, wallet
 from tests.integration.test_chain import (
     NO_DIGEST,
@@ -49,46 +46,20 @@ class Proxy:
     patience: int = 0
     asked: list[int] = field(default_factory=list)
 
-    def answer(self, body: bytes) -> bytes:
-        request = json.loads(body)
-        blocks = 0
-        if request["method"] == "eth_getLogs":
-            wanted = request["params"][0]
-            blocks = int(wanted["toBlock"], 16) - int(wanted["fromBlock"], 16) + 1
-            self.asked.append(blocks)
-            if blocks > self.limit:
-                error = {"code": -32005, "message": "query returned more than 10000 results"}
-                return json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}).encode()
-        forwarded = urllib.request.Request(self.upstream, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(forwarded, timeout=10) as response:
-            answer: dict[str, Any] = json.loads(response.read())
+    def running(self) -> AbstractContextManager[str]:
+        return balanced(self.upstream, self.change)
+
+    def change(self, method: str, params: list[Any], answer: Answer) -> Answer:
+        if method != "eth_getLogs":
+            return answer
+        blocks = int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) + 1
+        self.asked.append(blocks)
+        if blocks > self.limit:
+            error = {"code": -32005, "message": "query returned more than 10000 results"}
+            return {"jsonrpc": "2.0", "id": answer["id"], "error": error}
         if blocks > self.patience:
-            answer["result"] = [log for log in answer["result"] if log["topics"][0] != self.hidden]
-        return json.dumps(answer).encode()
-
-
-@contextmanager
-def before(proxy: Proxy) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = proxy.answer(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+            return {**answer, "result": [log for log in answer["result"] if log["topics"][0] != self.hidden]}
+        return answer
 
 
 def topic_of(name: str) -> str:
@@ -126,7 +97,7 @@ def test_a_node_with_a_small_limit_gives_every_event_once_in_shorter_ranges(
 ) -> None:
     latest = federation.block().number
     for proxy.limit in (1, 3, 5):
-        with before(proxy) as url:
+        with proxy.running() as url:
             assert names(events(connect(url), federation.address, 0, latest)) == EXPECTED
     assert max(proxy.asked) == latest + 1
     assert min(proxy.asked) == 1
@@ -145,7 +116,7 @@ def test_logs_that_a_node_left_out_of_a_long_range_are_asked_for_in_shorter_ones
     federation: Federation, proxy: Proxy
 ) -> None:
     proxy.hidden, proxy.patience = topic_of("UpdateSubmitted"), 2
-    with before(proxy) as url:
+    with proxy.running() as url:
         web3 = connect(url)
         assert names(events(web3, federation.address, 0, federation.block().number)) == EXPECTED[:-2]
         assert names(History(Federation(web3, federation.address)).read(federation.block())) == EXPECTED
@@ -154,7 +125,7 @@ def test_logs_that_a_node_left_out_of_a_long_range_are_asked_for_in_shorter_ones
 @pytest.mark.parametrize("name", ["Registered", "RoundOpened", "UpdateSubmitted"])
 def test_a_node_that_always_leaves_out_logs_does_not_pass(federation: Federation, proxy: Proxy, name: str) -> None:
     proxy.hidden = topic_of(name)
-    with before(proxy) as url:
+    with proxy.running() as url:
         history = History(Federation(connect(url), federation.address))
         for _ in range(2):
             with pytest.raises(ChainError, match="it has 2 mem.*, 1 round.* digest 0x.* is not finalized, and the rec"):
@@ -198,7 +169,7 @@ def test_what_is_left_out_of_a_round_that_is_over_is_noticed_by_its_record(
 
     told = names(History(federation).read(federation.block()))
     assert told.count("RoundOpened") == 3 and told.count("UpdateSubmitted") == 4
-    with before(proxy) as url:
+    with proxy.running() as url:
         blind = Federation(connect(url), federation.address)
         for name in ("UpdatesAdjusted", "RoundFinalized", "RoundAbandoned", "UpdateSubmitted"):
             proxy.hidden = topic_of(name)

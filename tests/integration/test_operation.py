@@ -100,7 +100,7 @@ def world(anvil: ChainNode, tmp_path: Path) -> World:
     plan = plan_of(DemoSettings(clients=1, rounds=1))
     rounds = {
         **{"training_period": 120, "aggregation_period": 120, "max_updates": 1, "max_compute_ms": 60_000},
-        **{"reward_rate_cap": str(10**14), "reward": str(60 * 10**14)},
+        **{"reward_rate_cap": str(10**16), "reward": str(60 * 10**16)},
     }
     return World(
         folder=tmp_path,

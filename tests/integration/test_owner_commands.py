@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import structlog
@@ -22,7 +23,7 @@ from processor.chain.federation import Federation, deploy_token
 from processor.chain.provider import connect
 from processor.chain.transactions import Sender
 from processor.chain.vouchers import load_voucher, typed_data
-from processor.cli.app import app
+from processor.cli.tree import app
 from processor.errors import KoinonError
 from processor.types import Admission, AuditPolicy, FederationTerms, RoundTerms
 from tests.integration.command_line import FAST, PASSPHRASE, write
@@ -153,9 +154,49 @@ def test_a_creation_says_what_holds_for_good_and_what_it_costs_and_is_not_done_u
     shown = succeeds(*town.organization("create"), *terms, "--dry-run", folder=town.folder)
     assert "anybody can register; each stakes 0.25 ETH" in shown and "everybody can open the updates" in shown
     assert "ETH at most" in shown
-    status, _, asked = run(*town.organization("create"), *terms, folder=town.folder, said="n\n")
-    assert status == 1 and "each stakes 0.25 ETH" in asked and "Go on?" in asked and "nothing was sent" in asked
+    for piped in ("", "n\n", "y\n"):
+        status, _, asked = run(*town.organization("create"), *terms, folder=town.folder, said=piped)
+        assert status == 1 and "each stakes 0.25 ETH" in asked
+        assert "nothing was sent: without a terminal nobody is here to be asked. To agree, give --yes" in asked
     assert town.web3.eth.block_number == before
+
+
+def test_a_created_federation_is_written_into_the_configuration_which_keeps_everything_else(isolated: Town) -> None:
+    town = isolated
+    file, told = town.folder / "organization.toml", town.config("organization", federation="", factory="")
+    told.write_text(f"# ours\n{told.read_text()}# the end\n")
+    file.write_text(told.read_text())
+    made = json.loads((town.folder / "created.json").read_text())
+    create = ["organization", "create", "--factory", made["factory"], "--config", file, "--yes"]
+
+    said = succeeds(*create, "--salt", "1", folder=town.folder)
+
+    [address] = re.findall(r"^federation (0x[0-9a-fA-F]{40}) of ", said, re.MULTILINE)
+    assert f"{file} names it now as organization.federation" in said
+    assert file.read_text() == told.read_text().replace('federation = ""', f'federation = "{address}"')
+    assert succeeds("organization", "pause", "--config", file, "--yes", folder=town.folder).startswith("paused")
+
+    status, said, warned = run(*create, "--salt", "2", folder=town.folder)
+    assert status == 0 and f"{file} names the federation {address}, and keeps it" in warned
+    assert f"has organization.federation = '{address}', and keeps it" in warned
+    [other] = re.findall(r"^federation (0x[0-9a-fA-F]{40}) of ", said, re.MULTILINE)
+    assert f'Write federation = "{other}" under [organization]' in warned
+    assert address in file.read_text() and other not in file.read_text()
+
+
+def test_a_factory_that_was_paid_for_is_named_before_the_federation_is_asked_about(isolated: Town) -> None:
+    town = isolated
+    command = [*town.organization("create", federation=""), "--yes"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("processor.cli.create.creation", refuse)
+        complaint = fails(*command, folder=town.folder)
+    [factory] = re.findall(r"the factory is (0x[0-9a-fA-F]{40}): give it as --factory", complaint)
+    assert "not now" in complaint
+    assert json.loads(succeeds(*command, "--factory", factory, "--json", folder=town.folder))["factory"] == factory
+
+
+def refuse(*_: object) -> NoReturn:
+    raise KoinonError("not now")
 
 
 def test_all_mistakes_in_the_terms_are_said_together(town: Town) -> None:
@@ -235,7 +276,7 @@ def test_an_organization_pays_its_clients_and_costs_them_no_gas(tmp_path: Path) 
         status, result, complaint = run("organization", "pay", "--config", file, "--yes", folder=tmp_path)
         assert (status, result) == (0, "nothing is owed\n") and f"{second} is left out" in complaint
         set_code(local.web3, second, "0x")
-        assert "to 1 clients" in succeeds("organization", "pay", "--config", file, "--yes", folder=tmp_path)
+        assert "to 1 client\n" in succeeds("organization", "pay", "--config", file, "--yes", folder=tmp_path)
         keystore.write_private(tmp_path / "passphrase", b"another passphrase")
         pay = ("organization", "pay", "--config", file)
         assert run(*pay, folder=tmp_path) == (0, "nothing is owed\n", ""), "nobody is asked, and no key is unlocked"

@@ -772,6 +772,7 @@ def test_the_check_of_a_relay_finds_what_is_wrong(town: Town) -> None:
         ["balance", "ok"],
         ["clock", "ok"],
         ["listen", "ok"],
+        ["disk", "ok"],
     ]
     poor = configured(town, "poor", wallet=str(make_party(town.folder / "nobody", "nobody").wallet))
     with socket.socket() as taken:

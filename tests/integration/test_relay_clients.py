@@ -14,7 +14,7 @@ from processor.daemons.handover import Handover, Signed
 from processor.daemons.relayed import Relayed
 from processor.demo.processes import make_party, write_config
 from processor.protocol.decide import Finalize, Publish, Stop, Train, Wait
-from tests.integration.command_line import succeeds
+from tests.integration.command_line import fails, succeeds
 from tests.integration.local_federation import LOG, LocalFederation
 from tests.integration.parties import account_of
 from tests.integration.test_relay import Relay, Town, ask
@@ -154,6 +154,8 @@ def register_decline_and_leave(town: Town, rpc: str, tmp_path: Path) -> None:
         return succeeds("client", *words, "--config", party.config, folder=tmp_path)
 
     assert "has no coins for a transaction" in koinon("register", "--dry-run")
+    asked = fails("client", "register", "--config", party.config, folder=tmp_path, said="y\n")
+    assert "nothing was signed: without a terminal nobody is here to be asked. To agree, give --yes" in asked
     assert relay.work() == []
     assert f"the relay {relay.address} has taken it" in koinon("register", "--yes")
     assert relay.work() and town.federation.round_view(party.address).client.member

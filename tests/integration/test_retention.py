@@ -40,7 +40,7 @@ def play_a_round(played: LocalFederation) -> None:
 
 
 def test_a_federation_goes_on_after_what_expired_is_gone(web3: Web3, tmp_path: Path) -> None:
-    played = LocalFederation(web3, tmp_path, clients_wanted=2, rounds_wanted=2, publish_validation=True)
+    played = LocalFederation(web3, tmp_path, clients_wanted=2, rounds_wanted=3, publish_validation=True)
     played.register()
     play_a_round(played)
     played.organization.cycle()  # which keeps the round with its outcome

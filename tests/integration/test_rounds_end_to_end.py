@@ -16,6 +16,7 @@ from processor.chain.transactions import Sender
 from processor.daemons.updates import saved_updates
 from processor.errors import ConfigurationError, Interrupted, TrainingError
 from processor.protocol.decide import (
+    Announce,
     Claim,
     OpenRound,
     Publish,
@@ -50,7 +51,17 @@ def web3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web3]:
 @pytest.fixture
 def opened(web3: Web3, tmp_path: Path) -> LocalFederation:
     """Three clients in the first round, none of which has trained."""
-    federation = LocalFederation(web3, tmp_path, rounds_wanted=1, training_period=10 * MINUTE)
+    return in_its_first_round(web3, tmp_path, rounds=1)
+
+
+@pytest.fixture
+def longer(web3: Web3, tmp_path: Path) -> LocalFederation:
+    """The same, where a second round may follow."""
+    return in_its_first_round(web3, tmp_path, rounds=2)
+
+
+def in_its_first_round(web3: Web3, folder: Path, rounds: int) -> LocalFederation:
+    federation = LocalFederation(web3, folder, rounds_wanted=rounds, training_period=10 * MINUTE)
     federation.register()
     federation.open_round()
     return federation
@@ -227,14 +238,14 @@ def test_clients_of_an_organization_that_is_gone_are_paid_what_they_claimed(open
     assert [row.recomputed for row in result.rounds] == [False]
 
 
-def test_round_without_updates_is_abandoned_and_its_pool_is_carried_to_the_next(opened: LocalFederation) -> None:
-    before = opened.federation.round_view()
-    opened.pass_time(before.training_deadline - opened.federation.block().timestamp)
-    opened.open_round()
-    view = opened.federation.round_view()
+def test_round_without_updates_is_abandoned_and_its_pool_is_carried_to_the_next(longer: LocalFederation) -> None:
+    before = longer.federation.round_view()
+    longer.pass_time(before.training_deadline - longer.federation.block().timestamp)
+    longer.open_round()
+    view = longer.federation.round_view()
     assert view.round == 2 and view.pool == 2 * before.pool
     assert view.base == before.base
-    assert opened.violations() == []
+    assert longer.violations() == []
 
 
 def test_round_with_too_few_good_updates_keeps_the_model(web3: Web3, tmp_path: Path) -> None:
@@ -295,7 +306,7 @@ def test_client_does_not_submit_what_the_plan_would_reject_it_for(web3: Web3, tm
 
 def test_client_leaves_small_rewards_until_they_are_worth_the_gas(opened: LocalFederation) -> None:
     for client in opened.clients:
-        client.settings = replace(client.settings, claim_threshold=10**18)
+        client.settings = replace(client.settings, claim_threshold=10**24)
     opened.train_and_submit()
     opened.finalize()
     assert all(isinstance(client.cycle(), Wait) for client in opened.clients)
@@ -377,31 +388,31 @@ def test_what_a_killed_settlement_left_is_removed_at_the_next_start(opened: Loca
 
 
 def test_organization_does_not_open_a_round_whose_pool_would_be_too_small_and_says_what_is_missing(
-    opened: LocalFederation,
+    longer: LocalFederation,
 ) -> None:
-    opened.pass_time(opened.training_period)
-    organization = opened.organization
+    longer.pass_time(longer.training_period)
+    organization = longer.organization
     terms = organization.settings.round
     organization.settings = replace(
         organization.settings, round=replace(terms, max_compute_ms=4 * terms.max_compute_ms)
     )
     action = organization.cycle()
     assert isinstance(action, Wait) and "for 3 selected clients the federation's max_spread asks for" in action.reason
-    assert f"{opened.federation.asset().format(2 * terms.reward)} is missing" in action.reason
-    opened.owner.send(opened.federation.fund(2 * terms.reward))
+    assert f"{longer.federation.asset().format(2 * terms.reward)} is missing" in action.reason
+    longer.owner.send(longer.federation.fund(2 * terms.reward))
     assert isinstance(organization.cycle(), OpenRound)
 
 
 def test_strangers_that_register_make_a_round_select_no_more_than_its_pool_pays(
-    opened: LocalFederation, web3: Web3
+    longer: LocalFederation, web3: Web3
 ) -> None:
-    opened.pass_time(opened.training_period)
-    organization = opened.organization
+    longer.pass_time(longer.training_period)
+    organization = longer.organization
     organization.settings = replace(organization.settings, round=replace(organization.settings.round, max_updates=10))
     for number in range(5):
-        Sender(web3, wallet(web3, f"stranger-{number}")).send(opened.federation.register())
+        Sender(web3, wallet(web3, f"stranger-{number}")).send(longer.federation.register())
     assert isinstance(organization.cycle(), OpenRound)
-    view = opened.federation.round_view()  # with what the first round left, the pool pays six
+    view = longer.federation.round_view()  # with what the first round left, the pool pays six
     assert (view.member_count, view.selected_count) == (8, 6)
 
 
@@ -441,6 +452,7 @@ def test_federation_goes_on_with_a_plan_that_allows_more_rounds(opened: LocalFed
     assert isinstance(opened.organization.cycle(), Stop)
     organization = opened.organization
     organization.plan = replace(organization.plan, stopping=replace(organization.plan.stopping, max_rounds=2))
+    assert isinstance(organization.cycle(), Announce)
     assert isinstance(organization.cycle(), OpenRound)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
@@ -10,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.types import RPCEndpoint
 
 from processor.chain.asset import approve, asset_at, balance_of, mint
-from processor.chain.contracts import load
 from processor.chain.federation import Federation, deploy_token
+from processor.chain.posts import PLAN, Posts
 from processor.chain.provider import connect
 from processor.chain.transactions import Sender
 from processor.chain.vouchers import load_voucher
@@ -26,6 +24,7 @@ from processor.demo.nodes import CHECKOUT
 from processor.demo.scripts import NETWORK, Scripts
 from processor.errors import KoinonError
 from processor.types import Adjustment, Admission, AuditPolicy, FederationTerms
+from tests.integration.brownie_scripts import address_of, rich_account, run_several, scripts_of
 from tests.nodes import ChainNode, find_program, start_anvil, start_geth
 
 ETHER = 10**18
@@ -63,32 +62,13 @@ def owner(web3: Web3) -> LocalAccount:
 
 @pytest.fixture
 def scripts(node: ChainNode, web3: Web3, owner: LocalAccount, tmp_path: Path) -> Scripts:
-    keystore, passphrase = tmp_path / "keystore.json", tmp_path / "passphrase"
-    keystore.write_text(json.dumps(Account.encrypt(owner.key, "a passphrase", iterations=2)))
-    passphrase.write_text("a passphrase\n")
-    return Scripts(
-        node.rpc_url, web3.eth.chain_id, keystore, passphrase, tmp_path / "home", deployments=tmp_path / "deployments"
-    )
-
-
-def rich_account(web3: Web3) -> LocalAccount:
-    account: LocalAccount = Account.create()
-    paid = web3.eth.send_transaction(
-        {"from": web3.eth.accounts[0], "to": account.address, "value": Web3.to_wei(9, "ether")}
-    )
-    web3.eth.wait_for_transaction_receipt(paid, poll_latency=0.05)
-    return account
-
-
-def address_of(what: str, said: str) -> str:
-    found = re.search(rf"^{what} (0x[0-9a-fA-F]{{40}})", said, re.MULTILINE)
-    assert found, said
-    return found[1]
+    return scripts_of(owner, node, web3, tmp_path)
 
 
 def create_federation(scripts: Scripts) -> str:
-    scripts.run("deploy")
-    return address_of("federation", scripts.run("create_federation"))
+    _, (said, refused) = run_several(scripts, [("deploy", {}), ("create_federation", {})])
+    assert refused is None
+    return address_of("federation", said)
 
 
 def terms(federation: str, round: int = 1, **changes: str) -> dict[str, str]:
@@ -275,6 +255,11 @@ def test_a_silent_client_is_retired_and_a_used_key_opens_no_round(
         scripts.run("open_round", terms(federation.address, 3, reward_rate_cap="100 ether"))
     scripts.run("open_round", terms(federation.address, 3))
     assert federation.round_count() == 3
+    announced = Posts(federation, PLAN).read(0, federation.block())
+    assert [(post.round, post.sender, post.cid) for post in announced] == [
+        (1, owner.address, plan_of(2)),
+        (2, owner.address, plan_of(3)),
+    ], "a plan that changes is announced before its round opens"
 
 
 @pytest.mark.parametrize("node", ["anvil"], indirect=True)
@@ -287,14 +272,6 @@ def test_a_federation_that_exists_is_named_before_anything_is_sent(
         scripts.run("create_federation")
     assert web3.eth.get_transaction_count(owner.address) == sent
     assert address_of("federation", scripts.run("create_federation", {"salt": "1"})) != address
-
-
-def test_the_factory_that_brownie_deploys_is_the_one_that_the_package_ships(scripts: Scripts, web3: Web3) -> None:
-    scripts.run("deploy")
-    made = json.loads((scripts.deployments / f"{scripts.chain_id}.json").read_text())
-    transaction = web3.eth.get_transaction(made["transaction"])
-    assert transaction["input"].to_0x_hex() == load("FederationFactory").bytecode
-    assert transaction["blockNumber"] == made["block"]
 
 
 @pytest.mark.parametrize("node", ["anvil"], indirect=True)
@@ -311,7 +288,7 @@ class TestRefusals:
 
     def test_values_that_make_no_sense_are_named_with_what_was_expected(self, scripts: Scripts) -> None:
         federation = create_federation(scripts)
-        for script, arguments, complaint in (
+        wrong: list[tuple[str, dict[str, str], str]] = [
             ("create_federation", {"asset": "0x12"}, "'0x12' is not an address"),
             ("create_federation", {"admission": "closed"}, "admission=closed is not known: expected open or voucher"),
             ("create_federation", {"max_slash_rate": "50%"}, "expected basis points, 0 to 10000"),
@@ -325,10 +302,11 @@ class TestRefusals:
             ("voucher", {"client": f"0x{'12' * 20}"}, "anybody can register with the federation"),
             ("voucher", {"revoke": "me"}, "revoke=me is not a voucher's id"),
             ("withdraw", {}, "the federation is still open: close it before withdrawing"),
-        ):
-            here = {} if script == "create_federation" else {"federation": federation}
-            with pytest.raises(KoinonError, match=complaint):
-                scripts.run(script, {**here, **arguments})
+        ]
+        here: dict[str, dict[str, str]] = {"create_federation": {}}
+        runs = [(name, here.get(name, {"federation": federation}) | arguments) for name, arguments, _ in wrong]
+        for (_, refused), (_, _, complaint) in zip(run_several(scripts, runs), wrong, strict=True):
+            assert refused is not None and re.search(complaint, refused), refused
 
     def test_a_contract_with_other_code_is_refused(self, scripts: Scripts, web3: Web3) -> None:
         federation = create_federation(scripts)

@@ -236,7 +236,7 @@ def test_client_waits_for_what_it_needs_to_join_and_says_what_that_is(web3: Web3
 
     assert f"pays and stakes in {contract.asset().address}" in said(asset=ZERO_ADDRESS)
     assert f"a stake of 5 {symbol}, and client.max_stake allows 4" in said(max_stake=4 * ETHER)
-    assert "name the file client.voucher" in said(voucher=None)
+    assert "name its file as client.voucher" in said(voucher=None)
     assert "cannot be read" in said(voucher=tmp_path / "none.json")
     assert f"admits {federation.clients[1].address}, not" in said(voucher=federation.clients[1].settings.voucher)
     assert contract.members() == []

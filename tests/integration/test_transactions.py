@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import structlog
 from eth_account import Account
 from web3 import Web3
 
+from processor.chain.fates import Verdict
 from processor.chain.federation import Federation
 from processor.chain.provider import connect
 from processor.chain.snapshot import Snapshots
 from processor.chain.transactions import Sender
+from processor.daemons.forms import signed_bytes
 from processor.daemons.transactions import Transactions
 from processor.demo.play import fees_of
 from processor.errors import ChainError, NotAccepted, Reverted
@@ -335,7 +338,7 @@ def test_a_transaction_that_fails_in_its_block_is_said_with_its_reason(web3: Web
     twin = Sender(web3, account_of("organization"))
     twin.broadcast(twin.sign(party.federation.close(), twin.mined(), None).raw)
     mine(web3)  # the federation is closed
-    party.transactions.sender.broadcast(party.transactions._decrypted(forms(party)[0]))
+    party.transactions.sender.broadcast(signed_bytes(forms(party)[0], state_key(party.account)))
     mine(web3)
     with structlog.testing.capture_logs() as logs:
         party.follow()
@@ -504,7 +507,7 @@ def test_what_an_organization_keeps_of_a_round_follows_the_chain_when_it_is_anot
     assert opened.violations() == []
 
 
-def test_a_client_on_geth_submits_the_same_update_again_after_blocks_are_taken_away(tmp_path: Path) -> None:
+def test_on_geth_what_used_a_nonce_is_proven_and_what_is_taken_away_is_sent_again(tmp_path: Path) -> None:
     with start_geth(find_program("geth"), tmp_path) as node:
         web3 = connect(node.rpc_url)
         federation = create_federation(web3, Sender(web3, wallet(web3, "organization")))
@@ -512,6 +515,10 @@ def test_a_client_on_geth_submits_the_same_update_again_after_blocks_are_taken_a
         before = federation.block().number
         receipt = party.transactions.complete("registered", federation.register(), pause=0.1)
         assert party.member()
+        used = Verdict(receipt.block, receipt.block_hash, receipt.tx_hash, ours=True)
+        sender = party.transactions.sender
+        assert sender.verdict(0, [receipt.tx_hash]) == used
+        assert sender.verdict(0, ["0x" + "11" * 32]) == replace(used, ours=False) and sender.verdict(1, []) is None
         ask(web3, "debug_setHead", hex(before))
         for _ in range(100):
             party.follow()

@@ -10,7 +10,7 @@ from typing import Any
 
 from processor.journal import Journal
 
-NEW = ("state", "epsilon")
+NEW = ("state", "epsilon", "gas", "most_fee", "gas_limit")
 """Fields that rows have got since."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor import config
+from processor.config_relay import load_relay
 from processor.errors import ConfigurationError
 from processor.protocol.rewards import least_pool
 from processor.types import ZERO_ADDRESS
@@ -275,6 +277,13 @@ def test_a_round_pays_something_for_a_second(write: Write) -> None:
         assert ":round.reward_rate_cap: expected an amount for a second" in said and "above 0" in said
 
 
+def test_the_shortest_training_is_no_longer_than_the_usual_one(write: Write) -> None:
+    shortest = "shortest_training_period = "
+    longer = config.organization_template().replace(f"# {shortest}120", f"{shortest}601")
+    said = mistakes(config.load_organization, {}, write(longer), {})
+    assert "round.shortest_training_period: expected no more than round.training_period" in said
+
+
 def test_a_client_stakes_nothing_and_takes_the_native_coin_unless_it_says_otherwise(write: Write) -> None:
     settings = config.load_client({}, write(NETWORK + STORE + CLIENT), {})
     assert (settings.asset, settings.max_stake, settings.voucher) == (ZERO_ADDRESS, 0, None)
@@ -320,8 +329,8 @@ def test_the_organizations_template_is_complete_but_for_what_is_its_own(write: W
     ]  # fmt: skip
     file = write(filled_in(template, federation=FEDERATION, wallet="wallet", validation="validation.npz"))
     settings = config.load_organization({}, file, {})
-    assert settings.round.reward == 12 * 10**15 and settings.min_members == 1
-    assert settings.round.reward_rate_cap == 2 * 10**12 * 10**9
+    assert settings.round.reward == 12 * 10**16 and settings.min_members == 1
+    assert settings.round.reward_rate_cap == 2 * 10**13 * 10**9
     assert settings.validation == file.parent / "validation.npz"
     assert settings.plan == tomllib.loads(template)["plan"]
 
@@ -360,6 +369,7 @@ def test_an_owner_needs_neither_storage_nor_plan_and_a_creator_no_federation(wri
 @pytest.mark.parametrize(
     ("template", "settings"),
     [(config.client_template(), config.ClientSettings), (config.organization_template(), config.OrganizationSettings)],
+    ids=["client", "organization"],
 )
 def test_a_template_shows_every_knob_and_its_default(template: str, settings: type) -> None:
     given = tomllib.loads(template)
@@ -376,3 +386,127 @@ def test_a_plan_that_is_missing_is_said(write: Write) -> None:
     assert "koinon organization init" in mistakes(
         config.load_organization, {}, write(template[: template.index("[plan]")]), {}
     )
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_file_is_read_with_or_without_a_byte_order_mark(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "koinon.toml").write_bytes(f"{mark}# Größe\n{NETWORK}{STORE}".encode())
+    assert config.load_network({}, tmp_path / "koinon.toml", {}).rpc == ("http://file:8545",)
+
+
+@pytest.mark.parametrize("key", ["wallet", "passphrase_file", "data", "state", "voucher"])
+def test_a_home_that_nobody_has_is_said_with_its_setting(write: Write, key: str) -> None:
+    file = write(NETWORK + STORE + re.sub(rf"(?m)^{key} = .*\n", "", CLIENT) + f'{key} = "~nobodyhere/it"\n')
+    said = mistakes(config.load_client, {}, file, {})
+    assert said.splitlines()[1:] == [
+        f"{file}:client.{key}: it begins with ~nobodyhere, and no such home folder is known here: write the whole path"
+    ]
+
+
+def test_a_home_that_nobody_has_is_said_of_options_variables_and_sockets_too(write: Write) -> None:
+    file = write(NETWORK + STORE + CLIENT)
+    assert "--data: it begins with ~nobodyhere" in mistakes(config.load_client, {"data": "~nobodyhere/d"}, file, {})
+    for key in ("KOINON_STORE", "KOINON_STATE", "KOINON_RPC"):
+        said = mistakes(config.load_client, {}, file, {key: "~nobodyhere/geth.ipc"})
+        assert f"{key}: it begins with ~nobodyhere" in said
+    said = mistakes(config.load_client, {}, None, {"KOINON_CONFIG": "~nobodyhere/client.toml"})
+    assert said.startswith("KOINON_CONFIG: it begins with ~nobodyhere")
+
+
+@pytest.mark.parametrize("place", ["raises", "~/.local/share/koinon"])
+def test_without_any_home_the_state_has_to_be_named(write: Write, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    def homeless(_: str) -> Path:
+        if place == "raises":
+            raise RuntimeError("could not determine the home directory")
+        return Path(place)
+
+    monkeypatch.setattr("platformdirs.user_data_path", homeless)
+    file = write(NETWORK + STORE + CLIENT)
+    said = mistakes(config.load_client, {}, file, {})
+    assert said.startswith("client.state is missing") and "set KOINON_STATE" in said and "\n" not in said
+    assert config.load_client({}, file, {"KOINON_STATE": "/srv/state"}).state == Path("/srv/state")
+
+
+def test_a_working_folder_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> Path:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "cwd", gone)
+    assert "working folder is not there any more" in mistakes(config.load_network, {"rpc": "http://node"}, None, {})
+
+
+OTHERS = {"client": "a client", "organization": "an organization", "relay": "a relay"}
+
+
+@pytest.mark.parametrize("given", OTHERS)
+@pytest.mark.parametrize(
+    ("role", "load"),
+    [
+        ("client", config.load_client),
+        ("client", config.load_member),
+        ("organization", config.load_organization),
+        ("organization", config.load_owner),
+        ("organization", config.load_creator),
+        ("relay", load_relay),
+    ],
+)
+def test_the_file_of_another_role_is_named_as_that_and_nothing_else_is_complained_about(
+    write: Write, role: str, load: Callable[..., Any], given: str
+) -> None:
+    file = write(NETWORK + STORE + f"[{given}]\n")
+    said = mistakes(load, {}, file, {})
+    if given == role:
+        assert "missing" in said
+    else:
+        assert said == (
+            f"{file} is the configuration of {OTHERS[given]}, with a table [{given}]: expected that of "
+            f"{OTHERS[role]}, as `koinon {role} init` writes it"
+        )
+
+
+def test_any_roles_file_says_where_the_chain_is(write: Write) -> None:
+    for role in OTHERS:
+        assert config.load_network({}, write(NETWORK + STORE + f"[{role}]\n"), {}).rpc == ("http://file:8545",)
+
+
+def test_true_is_written_small(write: Write) -> None:
+    said = mistakes(config.load_network, {}, write(NETWORK + "publish = True\n"), {})
+    assert "line 3" in said and "write true, in small letters" in said
+
+
+@pytest.mark.parametrize(
+    "content", [f"timeout = 1{'0' * 400}\n", 'store = "a\\u0000b"\n', 'rpc = "http://node:99999"\n']
+)
+def test_a_value_that_no_machine_holds_is_a_mistake(write: Write, content: str) -> None:
+    network = content if content.startswith("rpc") else f'rpc = "http://node"\n{content}'
+    assert "expected" in mistakes(config.load_network, {}, write(f"[network]\n{network}"), {})
+
+
+def key_file(path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"version": 3, "crypto": {}}))
+    return path
+
+
+def test_a_wallet_may_be_a_folder_with_one_and_its_state_goes_by_its_file(write: Write, tmp_path: Path) -> None:
+    path = key_file(tmp_path / "wallets" / "UTC--mine")
+    file = write(NETWORK + STORE + CLIENT.replace('"wallet"', '"wallets"'))
+    settings = config.load_client({}, file, {})
+    assert settings.wallet == path and settings.state.name == "UTC--mine"
+    assert config.load_member({}, file, {"KOINON_WALLET": str(path)}).state == settings.state
+
+
+def test_a_folder_with_no_wallet_or_with_several_is_a_mistake_of_its_setting(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "wallets").mkdir()
+    file = write(NETWORK + STORE + CLIENT.replace('"wallet"', '"wallets"'))
+    assert f"{file}:client.wallet: the folder {tmp_path / 'wallets'} holds no wallet" in mistakes(
+        config.load_client, {}, file, {}
+    )
+    for name in ("a", "b"):
+        key_file(tmp_path / "wallets" / name)
+    assert "holds 2 wallets: name the file of one" in mistakes(config.load_client, {}, file, {})
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    said = mistakes(config.load_network, {}, tmp_path, {})
+    assert said == f"the configuration file {tmp_path} cannot be read: Is a directory: name a file, not a folder"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -14,16 +15,35 @@ from hypothesis import strategies as st
 
 from processor import keystore
 from processor.errors import KeystoreError
+from processor.key_files import read_key_file
 
 FAST = 2
 KEY = "0x" + "4c" * 32
 ADDRESS = Account.from_key(KEY).address
 PASSPHRASE = "correct horse"
+FOUNDRYS = {
+    "crypto": {
+        "cipher": "aes-128-ctr",
+        "cipherparams": {"iv": "8c4db20cbf3e30893e633347c7433a8e"},
+        "ciphertext": "952ba8683bab59e15fc53966950551f19d53d2c5cf1d5306213c1831f948931a",
+        "kdf": "scrypt",
+        "kdfparams": {"dklen": 32, "n": 2, "r": 8, "p": 1, "salt": "358c850b5882f7db13d0038862551cd8"},
+        "mac": "e4620eb87d8ea8781abdbb818bd4f175dbedb1a67efd2229e76b582f91998642",
+    },
+    "id": "03a2e57e-8788-4b25-9cf2-27fe01caa013",
+    "version": 3,
+}
+"""What `cast wallet` writes: it names no address."""
 
 
 def new_wallet(directory: Path) -> Path:
     keystore.import_key(directory, KEY, PASSPHRASE, iterations=FAST)
     return keystore.list_wallets(directory)[0].path
+
+
+def wallet_under(directory: Path, passphrase: str) -> Path:
+    keystore.import_key(directory / "keys", KEY, passphrase, iterations=FAST)
+    return directory / "keys"
 
 
 def mode(path: Path) -> int:
@@ -136,6 +156,86 @@ def passphrase_file(tmp_path: Path, content: str, permissions: int = 0o600) -> P
     return path
 
 
+def marked_file(tmp_path: Path, content: str) -> Path:
+    return passphrase_file(tmp_path, "\ufeff" + content)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_passphrase_or_a_key(tmp_path: Path) -> None:
+    assert keystore.passphrase(False, marked_file(tmp_path, "bad weather 7\n")) == "bad weather 7"
+    assert keystore.first_line(marked_file(tmp_path, KEY)) == KEY
+    assert keystore.import_key(tmp_path, "\ufeff" + KEY, PASSPHRASE, iterations=FAST) == ADDRESS
+
+
+def test_a_wallet_that_opens_only_with_the_mark_in_its_passphrase_still_opens(tmp_path: Path) -> None:
+    path = wallet_under(tmp_path, "\ufeffbad weather 7")
+    assert keystore.unlock(path, "bad weather 7").address == ADDRESS
+    assert keystore.unlock(path, keystore.passphrase(False, marked_file(tmp_path, "bad weather 7"))).address == ADDRESS
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_wallet_whose_passphrase_was_read_in_the_locales_encoding_opens_under_that_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    path = wallet_under(tmp_path, f"{mark}Grüße".encode().decode("latin-1"))
+    monkeypatch.setattr("locale.getencoding", lambda: "UTF-8")
+    with pytest.raises(KeystoreError, match="wrong passphrase"):
+        keystore.unlock(path, "Grüße")
+    monkeypatch.setattr("locale.getencoding", lambda: "ISO-8859-1")
+    assert keystore.unlock(path, "Grüße").address == ADDRESS
+
+
+def test_a_key_file_without_an_address_unlocks_and_has_that_of_its_key(tmp_path: Path) -> None:
+    path = changed(new_wallet(tmp_path), lambda wallet: wallet.pop("address"))
+    assert read_key_file(path).address is None
+    assert keystore.unlock(path, PASSPHRASE).address == ADDRESS
+
+
+def test_a_key_file_of_foundry_unlocks(tmp_path: Path) -> None:
+    (tmp_path / "wallet").write_text(json.dumps(FOUNDRYS))
+    assert keystore.unlock(tmp_path / "wallet", "bad weather 7").address == "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
+
+
+def test_a_wallet_with_a_mark_in_front_unlocks_and_so_does_the_one_in_a_folder(tmp_path: Path) -> None:
+    path = new_wallet(tmp_path / "keys")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_key_file(path).address == ADDRESS
+    assert keystore.unlock(path.parent, PASSPHRASE).address == ADDRESS
+
+
+def test_a_passphrase_of_the_environment_is_utf_8_as_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environb, b"KOINON_PASSPHRASE", "Grüße".encode())
+    assert keystore.passphrase(False) == "Grüße"
+    monkeypatch.setitem(os.environb, b"KOINON_PASSPHRASE", "\ufeffGrüße".encode())
+    assert keystore.passphrase(False) == "Grüße", "as a shell takes it from a file with a byte order mark"
+    monkeypatch.setitem(os.environb, b"KOINON_PASSPHRASE", b"Gr\xfc\xdfe")
+    with pytest.raises(KeystoreError, match="bytes that are no letters in this locale"):
+        keystore.passphrase(False)
+
+
+def test_a_folder_or_another_encoding_is_no_passphrase_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir(mode=0o700)
+    with pytest.raises(KeystoreError, match="cannot be read: Is a directory: name a file") as error:
+        keystore.passphrase(False, tmp_path / "folder")
+    assert "Errno" not in str(error.value)
+    path = passphrase_file(tmp_path, "")
+    path.write_bytes("bad weather 7".encode("utf-16"))
+    with pytest.raises(KeystoreError, match="UTF-16; save it as UTF-8"):
+        keystore.passphrase(False, path)
+
+
+def test_what_names_a_file_is_said_where_there_is_no_option_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KOINON_PASSPHRASE", raising=False)
+    with pytest.raises(KeystoreError, match="no passphrase: write it down, set KOINON_PASSPHRASE") as error:
+        keystore.passphrase(False, name_a_file="write it down")
+    assert "--passphrase-file" not in str(error.value)
+
+
+def test_nothing_typed_is_refused_before_it_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed(monkeypatch, "")
+    with pytest.raises(KeystoreError, match="empty: nothing was typed"):
+        keystore.passphrase(True, confirm=True)
+
+
 @pytest.mark.parametrize("content", ["correct horse", "correct horse\n", "correct horse\r\n", "correct horse\nmore\n"])
 def test_a_passphrase_is_the_first_line_of_its_file(tmp_path: Path, content: str) -> None:
     assert keystore.passphrase(False, passphrase_file(tmp_path, content)) == PASSPHRASE
@@ -219,9 +319,7 @@ def test_the_state_key_is_not_the_private_key() -> None:
 
 
 def test_the_address_of_a_wallet_needs_no_passphrase_and_is_as_the_chain_writes_it(tmp_path: Path) -> None:
-    address = keystore.address_in(new_wallet(tmp_path))
-    assert address == ADDRESS != ADDRESS.lower()
-    assert keystore.address_in(tmp_path / "nothing") is None
+    assert read_key_file(new_wallet(tmp_path)).address == ADDRESS != ADDRESS.lower()
 
 
 def test_a_credential_of_systemd_may_look_as_if_a_group_could_read_it(

@@ -78,6 +78,15 @@ def test_the_deepest_reorganization_is_kept(depths: list[int]) -> None:
     assert value(metrics, "koinon_reorganization_deepest_blocks") == max(depths, default=0)
 
 
+def test_a_node_that_is_behind_is_counted_apart_from_reorganizations() -> None:
+    metrics = Metrics()
+    for blocks in (0, 2, 1, 0):
+        metrics.behind(blocks)
+    assert value(metrics, "koinon_head_steps_back_total") == 2
+    assert value(metrics, "koinon_head_behind_blocks") == 0
+    assert value(metrics, "koinon_reorganizations_total") == 0
+
+
 def test_training_money_transactions_and_storage_are_shown() -> None:
     metrics = Metrics()
     metrics.training(3, 5, 0.25)

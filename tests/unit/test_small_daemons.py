@@ -21,7 +21,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "skle
 """
 HELP = """
 import sys
-from processor.cli.app import app
+from processor.cli.tree import app
 for command in sys.argv[1:]:
     app([*command.split(), "--help"], standalone_mode=False)
 """

@@ -15,23 +15,28 @@ from processor.artifacts.report import REPORT
 from processor.artifacts.round import RoundFile
 from processor.chain.federation import Federation
 from processor.chain.snapshot import Snapshots
+from processor.protocol.audit.announced import PostedPlans
 from processor.protocol.audit.artifacts import Workplace
 from processor.protocol.audit.between import FIRST
 from processor.protocol.audit.chain import check_keys
 from processor.protocol.audit.money import Balance, check_money, clients_of
 from processor.protocol.audit.on_chain import read_state
+from processor.protocol.audit.plans import Posted
 from processor.protocol.audit.rounds import Told, audit_round
 from processor.protocol.audit.verdict import (
     Audit,
     Checks,
     Lowered,
+    PlanChange,
     RoundAudit,
+    Stop,
     Unproved,
     Violation,
     describe,
     unreadable,
 )
 from processor.protocol.measuring import Measure
+from processor.protocol.model_form import Forms
 from processor.protocol.opened import Identity
 from processor.protocol.walk import Walk, walk_back
 from processor.protocol.walk.kept import Kept
@@ -40,7 +45,7 @@ from processor.storage.base import Storage
 from processor.storage.library import Library
 from processor.types import Block, Phase
 
-__all__ = ["Audit", "Lowered", "RoundAudit", "Unproved", "Violation", "audit", "describe"]
+__all__ = ["Audit", "Lowered", "PlanChange", "RoundAudit", "Stop", "Unproved", "Violation", "audit", "describe"]
 
 
 def audit(
@@ -48,13 +53,15 @@ def audit(
     storage: Storage,
     directory: Path,
     measure: Measure,
+    forms: Forms,
     progress: Callable[[int, int], None] = lambda done, total: None,
     keep: Path | None = None,
     logs_from: int | None = 0,
 ) -> Audit:
     """Audits every round of a federation at its latest block.
 
-    Models are measured by `measure`, where the validation data is published and nowhere else. `keep` is a folder that
+    Models are measured by `measure`, where the validation data is published and nowhere else, and `forms` says what a
+    plan fixes of them: nothing larger is fetched. `keep` is a folder that
     is read as one more source, and in which the rounds that were proved are kept. The node's logs are read from the
     block `logs_from` on, and only where something is missing without them; None reads none. `progress(done, total)` is
     called after every round.
@@ -84,10 +91,12 @@ def audit(
         if not any(newer.why in one.because for one in unproved):
             unproved.append(Unproved(newer.round, unreadable(newer.subject, newer.why)))
     steps = found.steps
-    place = Workplace(Identity(state.chain_id, state.federation), library, directory, measure)
+    place = Workplace(Identity(state.chain_id, state.federation), library, directory, measure, forms)
+    clients = clients_of(state, found.lists)
+    posted = PostedPlans(federation, logs_from, block, clients).before
     lineage, rows, over = FIRST, [], []
     for round, step in steps.items():
-        done = audit_round(checks, state, step, _told(found, round), lineage, place)
+        done = audit_round(checks, state, step, _told(found, round, posted), lineage, place)
         lineage = done.lineage
         rows.append(done.row)
         over += [] if done.settled is None else [done.settled]
@@ -96,7 +105,7 @@ def audit(
     if lineage.release is not None:
         checks.equal(0, "latest model", lineage.release.model, state.latest.model)
         checks.equal(0, "latest report", lineage.release.report, state.latest.report)
-    balances = {client: Balance(*held) for client, held in snapshot.balances(clients_of(state, found.lists)).items()}
+    balances = {client: Balance(*held) for client, held in snapshot.balances(clients).items()}
     check_money(checks, state, balances, over, found.proved)
     if kept is not None:
         _keep(kept, found)
@@ -118,10 +127,10 @@ def _logged(federation: Federation, first: int, block: Block) -> list[RoundFile]
     return files
 
 
-def _told(found: Walk, round: int) -> Told:
+def _told(found: Walk, round: int, posted: Posted) -> Told:
     cid, report = found.report_of(round)
     secret = found.claims.secret_of(report) if report is not None else None
-    return Told(report, cid, secret, found.steps, found.listed)
+    return Told(report, cid, secret, found.steps, found.listed, posted)
 
 
 def _keep(kept: Kept, found: Walk) -> None:

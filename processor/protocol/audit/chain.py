@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from processor.chain.snapshot import KEY_PREFIX
+from processor.errors import SealError
+from processor.privacy.sealing import check_public_key
 from processor.protocol.audit.on_chain import ChainState
 from processor.protocol.audit.verdict import Checks
 from processor.protocol.rewards import Money, guaranteed_rate, least_pool, money_of, payable, rate_in_words
@@ -141,18 +143,32 @@ def check_view(checks: Checks, state: ChainState, known: RoundList, credits: Cre
 
 
 def check_keys(checks: Checks, state: ChainState, steps: Mapping[int, Step]) -> None:
-    """No sealing key serves two rounds: who knows the secret of the first opens the updates of the second."""
+    """No sealing key serves two rounds: who knows the secret of the first opens the updates of the second. And each is
+    one that an honest pair has, so that comparing bytes is comparing keys."""
     used: dict[bytes, int] = {}
     for round in sorted(steps):
-        key = _key_of(state, steps[round])
+        whole = _whole_key(state, steps[round])
+        key = state.view.sealing_key[:KEY_PREFIX] if round == state.head else state.result(round).sealing_key
+        if key == NO_KEY and whole is not None:
+            key = whole[:KEY_PREFIX]
         if key != NO_KEY:
             first = used.setdefault(key, round)
             checks.holds(round, "sealing key", first == round, "one of its own", f"the key of round {first}")
+        if whole is not None:
+            problem = _problem_of(whole)
+            checks.holds(round, "form of the sealing key", problem is None, "that of a fresh key pair", f"{problem}")
 
 
-def _key_of(state: ChainState, step: Step) -> bytes:
-    """The first bytes of a round's key: by state, and where that has none, as of an abandoned round, by its list."""
+def _whole_key(state: ChainState, step: Step) -> bytes | None:
+    """A round's key by state or its list; None where state has the first bytes of it at most."""
     if step.round == state.head:
-        return state.view.sealing_key[:KEY_PREFIX]
-    kept = state.result(step.round).sealing_key
-    return kept if kept != NO_KEY or step.list is None else step.list.opening.sealing_key[:KEY_PREFIX]
+        return state.view.sealing_key
+    return None if step.list is None else step.list.opening.sealing_key
+
+
+def _problem_of(key: bytes) -> str | None:
+    try:
+        check_public_key(key)
+    except SealError as error:
+        return str(error)
+    return None

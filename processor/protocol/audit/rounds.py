@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from processor.artifacts.plan import Plan
 from processor.artifacts.report import Report
-from processor.artifacts.state import ServerState
-from processor.protocol.audit.artifacts import (
-    Workplace,
-    check_model,
-    check_recomputed,
-    check_secret,
-    check_task,
-    model_header,
-    read_plan,
-)
+from processor.protocol.audit.artifacts import Workplace, model_header, read_plan
 from processor.protocol.audit.between import Lineage, check_follows
 from processor.protocol.audit.chain import (
     Credits,
@@ -30,15 +20,10 @@ from processor.protocol.audit.chain import (
 )
 from processor.protocol.audit.money import Settled
 from processor.protocol.audit.on_chain import ChainState
+from processor.protocol.audit.plans import Posted, check_plan
+from processor.protocol.audit.released import Released, check_released
 from processor.protocol.audit.reports import check_history, check_report
-from processor.protocol.audit.server_state import (
-    check_state,
-    check_unseen_state,
-    forget_older_states,
-    named_state,
-    state_before,
-)
-from processor.protocol.audit.verdict import Checks, Lowered, RoundAudit
+from processor.protocol.audit.verdict import Checks, Lowered, PlanChange, RoundAudit
 from processor.protocol.rewards import payable
 from processor.protocol.walk.claims import RoundList, Step
 from processor.types import AuditPolicy, Cid, Opening, Outcome, Phase, Release
@@ -46,14 +31,16 @@ from processor.types import AuditPolicy, Cid, Opening, Outcome, Phase, Release
 
 @dataclass(frozen=True)
 class Told:
-    """The report of a round, if it could be had, with its CID and the secret that belongs to the key in it; and the
-    lists that were found under the CIDs that reports name."""
+    """The report of a round, if it could be had, with its CID and the secret that belongs to the key in it; the lists
+    that were found under the CIDs that reports name; and who says whether a plan was announced by a post before a round
+    opened."""
 
     report: Report | None
     cid: Cid | None
     secret: bytes | None
     steps: Mapping[int, Step]
     listed: Mapping[Cid, bytes]
+    posted: Posted
 
 
 @dataclass(frozen=True)
@@ -77,17 +64,25 @@ def audit_round(checks: Checks, state: ChainState, step: Step, told: Told, befor
     _check_chain(checks, state, step, step.list, credits, before)
     if step.round == 1:
         _check_initial(checks, step.list.opening, place)
-    after, recomputed = before, False
+    opening, plans = step.list.opening, before.learned.plans
+    plan = read_plan(checks, opening, place)
+    change = check_plan(checks, plans, opening, plan, told.posted)
     if phase is Phase.FINALIZED and outcome is not None:
-        after, recomputed = _check_released(checks, state, step.list, outcome, report, before, place)
+        public = state.terms.audit_policy is AuditPolicy.OPEN
+        released = check_released(checks, step.list, plan, outcome, report, before, public, place)
     elif phase is not Phase.FINALIZED and phase is not None:
-        read_plan(checks, step.list.opening, place)
-        after = replace(before, release=_base_of(step.list))
+        released = Released(replace(before, release=_base_of(step.list)))
     else:
-        after = replace(before, release=None, state=None)
-    money = money_of_round(step.list.opening, credits) if phase is not None and phase.over else None
-    after = replace(after, carried=None if money is None else money.carried, offset=step.list.opening.selection_offset)
-    row = _row(step, phase, step.list, credits, report, checks.count - at_first, recomputed)
+        learned = replace(before.learned, reached=None, course=None)
+        released = Released(replace(before, release=None, state=None, learned=learned))
+    money = money_of_round(opening, credits) if phase is not None and phase.over else None
+    after = replace(
+        released.lineage,
+        carried=None if money is None else money.carried,
+        offset=opening.selection_offset,
+        learned=replace(released.lineage.learned, plans=plans.after(opening, plan, report, phase is Phase.ABANDONED)),
+    )
+    row = _row(step, phase, step.list, credits, report, released, change, checks.count - at_first)
     return Done(row, after, Settled(step.list, credits) if money is not None else None)
 
 
@@ -111,62 +106,9 @@ def _check_chain(
 
 def _check_initial(checks: Checks, opening: Opening, place: Workplace) -> None:
     """The first model is the organization's own choice: it has to be one, and nothing explains it."""
-    model_header(checks, opening.round, f"initial model {opening.base_model}", opening.base_model, place)
+    form = place.form(opening)
+    model_header(checks, opening.round, f"initial model {opening.base_model}", opening.base_model, place, form)
     checks.equal(opening.round, "report of the base model", None, opening.base_report)
-
-
-def _check_released(
-    checks: Checks,
-    state: ChainState,
-    known: RoundList,
-    outcome: Outcome,
-    report: Report | None,
-    before: Lineage,
-    place: Workplace,
-) -> tuple[Lineage, bool]:
-    """Everything that a finalized round published; what it hands on, and whether its model was made again."""
-    opening = known.opening
-    plan = read_plan(checks, opening, place)
-    check_model(checks, opening, outcome.model, place)
-    public = state.terms.audit_policy is AuditPolicy.OPEN
-    if public:
-        check_secret(checks, opening, outcome.secret)
-    if plan is not None and report is not None:
-        seed = plan.initialization_seed
-        checks.equal(opening.round, "model-initialization seed in the report", seed, report.initialization_seed)
-    server, recomputed = None, False
-    if plan is not None:
-        server, recomputed = _check_made(checks, known, plan, outcome, report, before.state, public, place)
-    lineage = Lineage(release=Release(outcome.model, outcome.report), state=server, carried=None, offset=None)
-    return lineage, recomputed
-
-
-def _check_made(
-    checks: Checks,
-    known: RoundList,
-    plan: Plan,
-    outcome: Outcome,
-    report: Report | None,
-    known_state: ServerState | None,
-    public: bool,
-    place: Workplace,
-) -> tuple[ServerState | None, bool]:
-    """Model and server state follow from the updates; the state after the round as it should be, None where it cannot
-    be told, and whether the model was made again."""
-    number = known.opening.round
-    named = None if report is None else named_state(checks, report, place)
-    previous = state_before(checks, number, known_state, named, place)
-    check_task(checks, known.opening, plan)
-    if not checks.readable(number):  # this program cannot make what it cannot read
-        return named, False
-    made = check_recomputed(checks, known, plan, outcome, report, previous, place) if public else None
-    after = named
-    if previous is not None and report is not None and made is not None:
-        after = check_state(checks, plan, report, named, made, place)
-    elif previous is not None and report is not None:
-        after = check_unseen_state(checks, plan, report, named, previous, place)
-    forget_older_states(number, place)
-    return after, made is not None
 
 
 def _unknown(
@@ -181,7 +123,11 @@ def _unknown(
     if link is not None and outcome is None:
         release = before.release
     goes_on = link is not None and outcome is None
-    lineage = Lineage(release=release, state=before.state if goes_on else None, carried=None, offset=None)
+    learned = before.learned
+    if not goes_on:
+        learned = replace(learned, reached=None, course=None, plans=replace(learned.plans, lost=True))
+    server = before.state if goes_on else None
+    lineage = Lineage(release=release, state=server, carried=None, offset=None, learned=learned)
     view = state.view if step.round == state.head else None
     updates = link.update_count if link is not None else None
     row = RoundAudit(
@@ -190,11 +136,15 @@ def _unknown(
         updates=updates if view is None else view.update_count,
         rejected=None if link is None else _rejected_in(outcome),
         metric=None,
+        measured=None,
+        stop=None,
         pool=None if view is None else view.pool,
         paid=state.result(step.round).payable if view is None else view.payable,
         carried=None if view is None else view.surplus,
         forfeited=None if view is None else view.forfeited,
         lowered=(),
+        versions={},
+        change=None,
         checks=checks.count - at_first,
         proved=False,
         recomputed=False,
@@ -212,8 +162,9 @@ def _row(
     known: RoundList,
     credits: Credits,
     report: Report | None,
+    released: Released,
+    change: PlanChange | None,
     checks: int,
-    recomputed: bool,
 ) -> RoundAudit:
     opening = known.opening
     reasons = {line.client: line.reason for line in report.updates} if report is not None else {}
@@ -225,6 +176,8 @@ def _row(
         updates=len(known.updates),
         rejected=sum(ms == 0 for ms in credits.credited.values()),
         metric=report.metrics.after if report is not None else None,
+        measured=released.measured,
+        stop=released.stop,
         pool=opening.pool,
         paid=payable(opening.pool, opening.reward_rate_cap, credits.credited_ms) - money.rounding if over else 0,
         carried=money.carried if over else 0,
@@ -234,7 +187,9 @@ def _row(
             for client, claimed in credits.claimed.items()
             if credits.credited[client] < claimed
         ),
+        versions=report.versions if report is not None else {},
+        change=change,
         checks=checks,
         proved=step.proved,
-        recomputed=recomputed,
+        recomputed=released.recomputed,
     )

@@ -14,17 +14,25 @@ from processor.artifacts.report import Report
 from processor.artifacts.state import FIRST_STATE, STATE, ServerState, load_state
 from processor.protocol.audit.artifacts import Workplace
 from processor.protocol.audit.verdict import Checks
+from processor.protocol.model_form import ModelForm
 from processor.protocol.settlement import conclude, conclude_unseen
 from processor.types import Cid
 
 
-def named_state(checks: Checks, report: Report, place: Workplace) -> ServerState | None:
+def named_state(checks: Checks, report: Report, place: Workplace, form: ModelForm | None) -> ServerState | None:
     """The state that a report names; None where it cannot be had."""
-    return _state_at(checks, report.round, report.server_state, place.directory / f"state-{report.round}-named", place)
+    return _state_at(
+        checks, report.round, report.server_state, place.directory / f"state-{report.round}-named", place, form
+    )
 
 
 def state_before(
-    checks: Checks, number: int, known: ServerState | None, named: ServerState | None, place: Workplace
+    checks: Checks,
+    number: int,
+    known: ServerState | None,
+    named: ServerState | None,
+    place: Workplace,
+    form: ModelForm | None,
 ) -> ServerState | None:
     """The state that a round starts from, where it is `known` from the rounds before. Where the report that names it is
     lost, the parent of the state that this round's report names is taken for it; None where that cannot be had either.
@@ -33,7 +41,7 @@ def state_before(
         return known
     if named.parent is None:
         return FIRST_STATE
-    return _state_at(checks, number, named.parent, place.directory / f"state-{number}-parent", place)
+    return _state_at(checks, number, named.parent, place.directory / f"state-{number}-parent", place, form)
 
 
 def check_state(
@@ -84,9 +92,11 @@ def _round_in(path: Path) -> int:
     return int(path.name.split("-")[1])
 
 
-def _state_at(checks: Checks, number: int, cid: Cid, path: Path, place: Workplace) -> ServerState | None:
+def _state_at(
+    checks: Checks, number: int, cid: Cid, path: Path, place: Workplace, form: ModelForm | None
+) -> ServerState | None:
     def read() -> ServerState:
-        place.library.fetch(STATE, cid, path)
+        place.library.fetch(STATE, cid, path, None if form is None else form.state_bytes)
         return load_state(path)
 
     return checks.artifact(number, f"server state {cid}", read)

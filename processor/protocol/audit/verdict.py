@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from processor.artifacts.round import RoundFile
 from processor.chain.asset import Asset
 from processor.errors import ArtifactError, ArtifactUnavailable, ConfigurationError, NewerVersion
-from processor.types import Address, Phase
+from processor.types import Address, Cid, Phase
 
 T = TypeVar("T")
 
@@ -49,11 +49,48 @@ class Lowered:
 
 
 @dataclass(frozen=True)
+class PlanChange:
+    """A round under another plan than the round before, which was round `since`.
+
+    `differences` are what the two plans say otherwise, each with its name and both values as JSON; `compared` tells
+    that both could be read. `announced` is where the plan was announced before the round opened, None where nothing
+    that was read says so.
+    """
+
+    round: int
+    since: int
+    plan: Cid
+    differences: tuple[tuple[str, str, str], ...]
+    compared: bool
+    announced: str | None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """What a report says of the stopping rule, None where a round should follow, and what the rule may say.
+
+    `measured` tells that this audit measured the metrics of all rounds up to this; `decided` is what follows from the
+    measured metrics, and from claimed ones where there are no others. `possible` are the decisions of all metrics that
+    two machines may measure of the same models: with more than one, nobody can tell whether the report's is right.
+    """
+
+    reported: str | None
+    decided: str | None
+    measured: bool
+    possible: frozenset[str | None]
+
+    @property
+    def undecided(self) -> bool:
+        return len(self.possible) > 1
+
+
+@dataclass(frozen=True)
 class RoundAudit:
     """What the audit found out about one round; None for what no source says.
 
-    `paid` is what its clients share, whether they have claimed it or not. `proved` means that the chain's record says
-    so, `recomputed` that every update was opened and averaged again.
+    `metric` is what the report claims and `measured` what the audit measured. `paid` is what its clients share, whether
+    they have claimed it or not. `versions` are the report's word on what made its numbers. `proved` means that the
+    chain's record says so, `recomputed` that every update was opened and averaged again.
     """
 
     round: int
@@ -61,11 +98,15 @@ class RoundAudit:
     updates: int | None
     rejected: int | None
     metric: float | None
+    measured: float | None
+    stop: Stop | None
     pool: int | None
     paid: int | None
     carried: int | None
     forfeited: int | None
     lowered: tuple[Lowered, ...]
+    versions: Mapping[str, str]
+    change: PlanChange | None
     checks: int
     proved: bool
     recomputed: bool
@@ -73,7 +114,8 @@ class RoundAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """The verdict: `ok` means that every check held, `complete` that nothing was left without a proof.
+    """The verdict: `ok` means that every check held, `complete` that nothing was left without a proof, and no stopping
+    decision undecided.
 
     Amounts are in the smallest unit of `asset`, which is None where the contract's word on it could not be taken.
     `files` are the rounds that were proved, in order; the list of a live round is that of the audit's block.
@@ -95,7 +137,12 @@ class Audit:
 
     @property
     def complete(self) -> bool:
-        return not self.unproved
+        return not self.unproved and not self.undecided
+
+    @property
+    def undecided(self) -> tuple[RoundAudit, ...]:
+        """Rounds whose stopping decision the tolerance of the metric could turn."""
+        return tuple(row for row in self.rounds if row.stop is not None and row.stop.undecided)
 
 
 @dataclass

@@ -167,7 +167,7 @@ EVALUATED = Kind("evaluate-result", MIB, EvaluateResult)
 INITIALIZE = Kind("initialize-job", MIB, InitializeJob)
 INITIALIZED = Kind("initialize-result", MIB, InitializeResult)
 INSPECT = Kind("inspect-job", MIB, InspectJob)
-INSPECTED = Kind("inspect-result", 64 * MIB, InspectResult)
+INSPECTED = Kind("inspect-result", 4 * MIB, InspectResult, values=1 << 18, widest=1 << 15)
 FAILURE = Kind("failure", MIB, Failure)
 
 JOBS: tuple[Kind[Any], ...] = (TRAIN, EVALUATE, INITIALIZE, INSPECT)

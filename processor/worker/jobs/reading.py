@@ -9,9 +9,10 @@ from processor.artifacts.plan import PLAN as PLANS
 from processor.artifacts.plan import Plan
 from processor.cid import cid_of
 from processor.data.npz import read_npz
-from processor.errors import ArtifactError, DatasetError
+from processor.errors import ArtifactError, DatasetError, NewerVersion
 from processor.learning.tasks import Task
 from processor.protocol.jobs.kinds import PLAN
+from processor.protocol.validation import UNUSABLE
 from processor.types import Cid
 
 
@@ -39,15 +40,23 @@ def own_data(task: Task, path: Path) -> Dataset:
 
 
 def published_data(task: Task, path: Path, cid: Cid) -> Dataset:
-    """The data set that a plan names by its CID, checked. Raises ArtifactError for what is no dataset of the task."""
-    header, features, labels = load_dataset(path)
+    """The data set that a plan names by its CID, checked. Raises ArtifactError, with the code `UNUSABLE`, for what is
+    no dataset of the task."""
+    try:
+        header, features, labels = load_dataset(path)
+    except NewerVersion:
+        raise
+    except ArtifactError as error:
+        raise ArtifactError(f"the validation data {cid} cannot be used: {error}", code=UNUSABLE) from None
     if header.task != task.name:
-        raise ArtifactError(f"the validation data is for the task {header.task}: expected {task.name}")
+        raise ArtifactError(f"the validation data is for the task {header.task}: expected {task.name}", code=UNUSABLE)
     dataset = Dataset(features, labels)
     try:
         if (features.dtype, labels.dtype) != (task.feature_type, task.label_type):
             raise DatasetError(f"features are {features.dtype} and labels {labels.dtype}")
         task.check(dataset)
     except DatasetError as error:
-        raise ArtifactError(f"the validation data {cid} cannot be used: {error}; expected {task.expected}") from None
+        raise ArtifactError(
+            f"the validation data {cid} cannot be used: {error}; expected {task.expected}", code=UNUSABLE
+        ) from None
     return dataset

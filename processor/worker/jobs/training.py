@@ -43,6 +43,7 @@ from processor.protocol.examine import content_of, opened
 from processor.protocol.jobs.kinds import BASE, CHECKPOINT, STATE_AFTER, STATE_BEFORE, UPDATE, TrainJob, TrainResult
 from processor.protocol.jobs.worker import Progress
 from processor.protocol.opened import Identity, OpenedRound
+from processor.words import reason
 from processor.worker.control import Control
 from processor.worker.jobs.memory import memory_errors
 from processor.worker.jobs.reading import own_data, plan_in
@@ -216,7 +217,7 @@ class Training:
         try:
             save_checkpoint(self._path, self._work, step.module, step.progress, step.sums, self.clock.ms)
         except OSError as error:
-            structlog.get_logger().warning("checkpoint not written", path=str(self._path), error=str(error))
+            structlog.get_logger().warning("checkpoint not written", path=str(self._path), error=reason(error))
         else:
             self._saved = moment.step + moment.row
             self._tell(moment)

@@ -133,6 +133,7 @@ REPORT = Report(
     versions={"koinon": "0.1.0", "torch": "2.13.0+cpu"},
     initialization_seed=7,
     stop=None,
+    next_plan=None,
 )
 
 ROUND = RoundFile.of(

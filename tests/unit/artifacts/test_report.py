@@ -174,12 +174,23 @@ def test_a_report_out_of_order_is_not_written(changes: dict[str, Any], reason: s
     assert reason in str(refusal.value)
 
 
+ANNOUNCING = replace(REPORT, next_plan=REPORT.model)
+
+
 @pytest.mark.parametrize("field", [field.name for field in fields(Report)])
 def test_every_field_is_required(field: str) -> None:
-    document = json.loads(REPORTS.encode(REPORT))
+    document = json.loads(REPORTS.encode(ANNOUNCING))
     del document[field]
     with pytest.raises(ArtifactError, match=f"{field}: is missing"):
         REPORTS.decode(jcs.dumps(document))
+
+
+def test_a_report_that_announces_no_plan_keeps_the_version_and_the_bytes_that_it_had() -> None:
+    silent, announcing = (json.loads(REPORTS.encode(each)) for each in (REPORT, ANNOUNCING))
+    assert (silent["version"], announcing["version"]) == (2, 3)
+    assert "next_plan" not in silent and announcing["next_plan"] == ANNOUNCING.next_plan
+    for report in (REPORT, ANNOUNCING):
+        assert REPORTS.decode(REPORTS.encode(report)) == report
 
 
 def test_all_mistakes_are_named_together() -> None:

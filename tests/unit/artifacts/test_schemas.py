@@ -1,7 +1,7 @@
 """What a version may hold never changes: what was written in it would mean something else, or be refused.
 
-`schemas.json` holds, of every kind, the most bytes it may have, the members that it leaves out, and for each version
-its fields, as JSON Schema, and the groups of its tensors with their types. For a new kind, version or higher limit,
+`schemas.json` holds, of every kind, what bounds its files, the members that it leaves out, and for each version its
+fields, as JSON Schema, and the groups of its tensors with their types. For a new kind, version or higher bound,
 `python -m tests.unit.artifacts.test_schemas` adds it; to what is there already it changes nothing.
 """
 
@@ -26,6 +26,8 @@ from processor.protocol.jobs.kinds import JOBS, RESULTS
 PACKAGE = Path(__file__).parents[3] / "processor"
 FILE = Path(__file__).with_name("schemas.json")
 ADD = "add it by `python -m tests.unit.artifacts.test_schemas`"
+BOUNDS = {"limit": "bytes", "values": "values", "widest": "members in a list"}
+"""What a file may have at most: it may rise."""
 WORDS = ("title", "description")
 """What a schema says to people: it may change."""
 
@@ -54,7 +56,8 @@ def written(kind: Kind[Any]) -> dict[str, Any]:
     """A kind as `schemas.json` holds it."""
     groups = {"groups": {group.prefix: list(group.types) for group in kind.groups}} if kind.groups else {}
     versions = {str(version): {"fields": schema(fields), **groups} for version, fields in kind.schemas.items()}
-    return {"limit": kind.limit, "implied": sorted(kind.implied), "versions": versions}
+    bounds = {"limit": kind.limit, "values": kind.most_values, "widest": kind.widest}
+    return {**bounds, "implied": sorted(kind.implied), "versions": versions}
 
 
 def differences(landed: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
@@ -70,10 +73,11 @@ def differences(landed: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_kind(name: str, before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    if now["limit"] < before["limit"]:
-        yield f"{name} may have {now['limit']} bytes now, and files of {before['limit']} were written: keep that limit"
-    elif now["limit"] > before["limit"]:
-        yield f"{name} may have {now['limit']} bytes now, more than {before['limit']}: {ADD}"
+    for bound, unit in BOUNDS.items():
+        if now[bound] < before[bound]:
+            yield f"{name} may have {now[bound]} {unit} now, and files of {before[bound]} were written: keep that limit"
+        elif now[bound] > before[bound]:
+            yield f"{name} may have {now[bound]} {unit} now, more than {before[bound]}: {ADD}"
     if now["implied"] != before["implied"]:
         yield f"{name} leaves out {now['implied']} now, and files were written that leave out {before['implied']}"
     then, today = before["versions"], now["versions"]
@@ -95,9 +99,9 @@ def together(landed: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     """`landed`, with what is new in `found`: kinds, versions and higher limits."""
     merged = found | landed
     for name in landed.keys() & found.keys():
-        limit = max(landed[name]["limit"], found[name]["limit"])
+        bounds = {bound: max(landed[name][bound], found[name][bound]) for bound in BOUNDS}
         versions = found[name]["versions"] | landed[name]["versions"]
-        merged[name] = {**landed[name], "limit": limit, "versions": versions}
+        merged[name] = {**landed[name], **bounds, "versions": versions}
     return merged
 
 
@@ -115,6 +119,8 @@ def test_no_field_has_a_default_that_a_file_could_leave_to_the_program() -> None
 LANDED: dict[str, Any] = {
     "plan": {
         "limit": 10,
+        "values": 5,
+        "widest": 3,
         "implied": ["kind"],
         "versions": {"1": {"fields": {"rate": 1}}, "2": {"fields": {"rate": 2}, "groups": {"param/": ["float32"]}}},
     }
@@ -150,6 +156,7 @@ def test_what_is_as_it_landed_is_well() -> None:
         (changed("versions", "1", to=None), "plan 1 is not read any more"),
         (changed("implied", to=[]), "plan leaves out .* now"),
         (changed("limit", to=9), "plan may have 9 bytes now, and files of 10 were written: keep that limit"),
+        (changed("widest", to=2), "plan may have 2 members in a list now, and files of 3 were written"),
         ({}, "plan is not read any more: keep the kind"),
     ],
 )

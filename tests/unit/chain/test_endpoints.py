@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from websockets.sync.server import ServerConnection
 
-from processor.chain import endpoints
-from processor.chain.endpoints import NoAnswer, endpoint_at
+from processor.chain import jsonrpc
+from processor.chain.endpoints import endpoint_at
+from processor.chain.jsonrpc import NoAnswer
 from processor.errors import ChainError
 from tests.unit.chain.nodes import ipc_node, unused_address, websocket_node
 
@@ -100,7 +101,7 @@ def test_an_http_answer_that_is_cut_off_is_no_answer() -> None:
 
 
 def test_a_compressed_http_answer_is_read_and_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "LARGEST_ANSWER", 100_000)
+    monkeypatch.setattr(jsonrpc, "LARGEST_ANSWER", 100_000)
     result = "0x" + "00" * 10_000
     for extra, refused in ((0, False), (1_000_000, True)):
         said = {"jsonrpc": "2.0", "id": 0, "result": result + "00" * extra}
@@ -173,7 +174,7 @@ def test_a_websocket_that_was_closed_is_opened_again() -> None:
         for number in range(3):
             assert endpoint.request("eth_call", [number])["result"] == [number]
             deadline = time.monotonic() + 5
-            while endpoint._connection.protocol.state.name != "CLOSED" and time.monotonic() < deadline:  # type: ignore[attr-defined]
+            while endpoint._channel.open and time.monotonic() < deadline:  # type: ignore[attr-defined]
                 time.sleep(0.01)
     assert len(connections) == 3
 
@@ -197,7 +198,7 @@ def test_a_websocket_that_is_silent_is_given_up_and_asked_on_a_new_connection() 
 
 
 def test_a_websocket_answer_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "LARGEST_ANSWER", 1000)
+    monkeypatch.setattr(jsonrpc, "LARGEST_ANSWER", 1000)
 
     def large(connection: ServerConnection) -> None:
         connection.send(answer_to(connection.recv(), "0x" + "00" * 1000))

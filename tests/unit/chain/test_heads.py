@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -112,6 +113,41 @@ def test_stopping_ends_the_wait_also_from_a_signal_handler() -> None:
             assert time.monotonic() - start < 0.2 + LONG / 10
     finally:
         signal.signal(signal.SIGALRM, previous)
+
+
+def test_a_node_that_has_no_news_is_asked_whether_it_is_there_and_left_where_it_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection may end without a word to either side."""
+    monkeypatch.setattr(heads, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(heads, "_SILENCE", 0.1)
+    heard: list[list[str]] = []
+    enough = threading.Event()
+
+    def silent(connection: ServerConnection) -> None:
+        asked: list[str] = []
+        heard.append(asked)
+        for request in connection:
+            question = json.loads(request)
+            asked.append(question["method"])
+            if question["method"] == "eth_subscribe" or len(asked) < 3:
+                connection.send(json.dumps({"jsonrpc": "2.0", "id": question["id"], "result": "0x1"}))
+            if ["eth_subscribe", "eth_chainId"] in [each[:2] for each in heard[:-1]]:
+                enough.set()
+
+    with websocket_node(silent) as url, Heads([url]):
+        assert enough.wait(60), heard
+
+
+def test_the_end_of_the_block_ends_an_attempt_to_connect_too() -> None:
+    """Also with a server that never says whether it will."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with Heads([f"ws://127.0.0.1:{port}"]) as waiting:
+            connection, _ = listening.accept()
+        with connection:
+            waiting._thread.join(LONG)
+            assert not waiting._thread.is_alive()
 
 
 def test_a_connection_that_ends_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:

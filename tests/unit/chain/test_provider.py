@@ -18,14 +18,14 @@ from processor.errors import ChainError
 
 @contextmanager
 def server(body: bytes, status: int = 200) -> Iterator[str]:
-    """An HTTP server that gives the same answer to everything; yields host and port."""
+    """An HTTP server that gives the same answer to everything, as its own; yields host and port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body.replace(b'"id": 0', b'"id": %d' % asked["id"]))
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processor.chain.reorganizations import Reorganization, observe
+from processor.chain.reorganizations import Reorganization, SteppedBack, observe
 from processor.journal import Journal, SavedUpdate, updates_folder
 from processor.types import Block
 
@@ -57,20 +57,21 @@ def chain() -> Chain:
     return Chain()
 
 
+Seen = Reorganization | SteppedBack | None
+
+
 @pytest.fixture
-def look(journal: Journal, chain: Chain) -> Callable[[], Reorganization | None]:
+def look(journal: Journal, chain: Chain) -> Callable[[], Seen]:
     return lambda: observe(journal, chain.head, chain.hash_of, confirmations=4)
 
 
-def test_a_chain_that_grows_is_the_same_chain(look: Callable[[], Reorganization | None], chain: Chain) -> None:
+def test_a_chain_that_grows_is_the_same_chain(look: Callable[[], Seen], chain: Chain) -> None:
     for blocks in (1, 1, 0, 7, 30):
         chain.grow(blocks)
         assert look() is None
 
 
-def test_a_head_that_follows_directly_says_itself_that_it_does(
-    look: Callable[[], Reorganization | None], chain: Chain
-) -> None:
+def test_a_head_that_follows_directly_says_itself_that_it_does(look: Callable[[], Seen], chain: Chain) -> None:
     for blocks in (1, 1, 0, 1):
         chain.grow(blocks)
         assert look() is None
@@ -79,7 +80,7 @@ def test_a_head_that_follows_directly_says_itself_that_it_does(
     assert look() == Reorganization(common=1, depth=2)
 
 
-def test_blocks_that_were_replaced_are_counted(look: Callable[[], Reorganization | None], chain: Chain) -> None:
+def test_blocks_that_were_replaced_are_counted(look: Callable[[], Seen], chain: Chain) -> None:
     for _ in range(5):
         chain.grow()
         look()
@@ -88,28 +89,59 @@ def test_blocks_that_were_replaced_are_counted(look: Callable[[], Reorganization
     assert look() is None
 
 
-def test_a_head_that_went_back_is_a_reorganization(look: Callable[[], Reorganization | None], chain: Chain) -> None:
+def test_a_head_that_went_back_is_a_node_that_is_behind_until_a_block_is_seen_to_be_another_one(
+    look: Callable[[], Seen], chain: Chain
+) -> None:
     for _ in range(5):
         chain.grow()
         look()
     chain.fork(depth=2, grow=0)
+    assert look() == look() == SteppedBack(2)
+    chain.grow(1)
     assert look() == Reorganization(common=3, depth=2)
     chain.grow(4)
     assert look() is None
 
 
-def test_a_block_of_the_same_height_with_another_hash_is_another_block(
-    look: Callable[[], Reorganization | None], chain: Chain
+def test_a_node_that_is_behind_now_and_then_loses_nothing(
+    journal: Journal, look: Callable[[], Seen], chain: Chain
 ) -> None:
+    chain.grow(9)
+    look()
+    journal.save_update(
+        update := SavedUpdate(1, b"k" * 32, "base", "cid", updates_folder(journal.path.parent) / "u", 5, 6, 7)
+    )
+    journal.see_update(update, 9, claimed_ms=5)
+    for _ in range(3):
+        before, chain.hashes = chain.hashes, chain.hashes[:-1]
+        assert look() == SteppedBack(1)
+        chain.hashes = before
+        assert look() is None
+    assert [each.seen_at for each in journal.updates()] == [9]
+    chain.hashes = chain.hashes[:-1]
+    look()
+    chain.fork(depth=1, grow=3)
+    assert look() == Reorganization(common=None, depth=2)
+    assert [each.seen_at for each in journal.updates()] == [None]
+
+
+def test_a_block_that_the_node_does_not_know_is_not_gone(journal: Journal, chain: Chain) -> None:
+    for _ in range(3):
+        chain.grow(2)
+        observe(journal, chain.head, chain.hash_of, confirmations=4)
+    chain.grow(2)
+    assert observe(journal, chain.head, lambda number: None, confirmations=4) is None
+    assert [number for number, _ in journal.blocks()] == [8, 6, 4, 2]
+
+
+def test_a_block_of_the_same_height_with_another_hash_is_another_block(look: Callable[[], Seen], chain: Chain) -> None:
     chain.grow(3)
     look()
     chain.fork(depth=1, grow=1)
     assert look() == Reorganization(common=None, depth=1)
 
 
-def test_a_chain_with_nothing_in_common_is_noticed(
-    journal: Journal, look: Callable[[], Reorganization | None], chain: Chain
-) -> None:
+def test_a_chain_with_nothing_in_common_is_noticed(journal: Journal, look: Callable[[], Seen], chain: Chain) -> None:
     for _ in range(5):
         chain.grow()
         look()
@@ -119,7 +151,7 @@ def test_a_chain_with_nothing_in_common_is_noticed(
 
 
 def test_an_update_in_a_block_that_was_replaced_counts_as_not_seen_and_one_below_it_as_seen(
-    journal: Journal, look: Callable[[], Reorganization | None], chain: Chain
+    journal: Journal, look: Callable[[], Seen], chain: Chain
 ) -> None:
     path = updates_folder(journal.path.parent) / "u"
     updates = [SavedUpdate(round, bytes([round] * 32), "base", f"cid {round}", path, 5, 6, 7) for round in (1, 2)]
@@ -150,5 +182,6 @@ def test_every_block_that_is_remembered_is_in_the_chain(
             before = journal.blocks()
             chain.fork(min(depth, len(chain.hashes) - 1), grow)
             changed = observe(journal, chain.head, chain.hash_of, confirmations=4)
-            assert all(chain.hash_of(number) == hash for number, hash in journal.blocks())
-            assert (changed is not None) == any(chain.hash_of(number) != hash for number, hash in before)
+            assert all(chain.hash_of(number) in (hash, None) for number, hash in journal.blocks())
+            gone = any(chain.hash_of(number) not in (hash, None) for number, hash in before)
+            assert isinstance(changed, Reorganization) == gone

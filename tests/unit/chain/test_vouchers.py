@@ -107,8 +107,20 @@ def test_a_voucher_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load_voucher(tmp_path / "none.json")
 
 
-def test_a_voucher_is_read_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "voucher.json").write_bytes(VOUCHER.encode())
+def test_a_folder_is_no_voucher(tmp_path: Path) -> None:
+    with pytest.raises(ChainError, match="the voucher .* cannot be read: Is a directory: name a file"):
+        load_voucher(tmp_path)
+
+
+def test_a_voucher_that_was_saved_as_utf_16_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "voucher.json").write_bytes(VOUCHER.encode().decode().encode("utf-16"))
+    with pytest.raises(ChainError, match="it is UTF-16; save it as UTF-8"):
+        load_voucher(tmp_path / "voucher.json")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_voucher_is_read_from_a_file(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "voucher.json").write_bytes(mark.encode() + VOUCHER.encode())
     assert load_voucher(tmp_path / "voucher.json") == VOUCHER
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from processor.cli.app import app
+from processor.cli.tree import app
 
 ROOT: Any = typer.main.get_command(app)
 

@@ -19,6 +19,7 @@ from processor.cli.checks import (
     disk,
     key,
     pool,
+    wage,
 )
 from processor.types import ZERO_ADDRESS
 
@@ -95,6 +96,13 @@ def test_a_key_that_nobody_can_unlock_without_a_person_is_a_warning() -> None:
 def test_a_pool_that_pays_what_the_selected_may_claim_is_fine_and_the_least_is_said() -> None:
     result = pool(COIN, pool=1000, least=1000, selected=3, spread=1)
     assert result.status is Status.OK and "is the least" in result.words
+
+
+def test_a_wage_below_the_gas_of_an_update_is_warned_of_since_clients_skip_such_rounds() -> None:
+    assert wage(COIN, reward=1_000, gas=1_000) is None
+    result = wage(COIN, reward=10**14, gas=2 * 10**14)
+    assert result is not None and result.status is Status.WARNING
+    assert "guarantees 0.0001 ETH" in result.words and "costs 0.0002 ETH" in result.words
 
 
 def test_a_pool_that_no_round_opens_with_fails_with_what_is_missing() -> None:

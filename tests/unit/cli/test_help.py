@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from processor.cli.app import app
+from processor.cli.tree import app
 
 ROOT: Any = typer.main.get_command(app)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from processor.cli.app import app
 from processor.cli.new_file import new_file
+from processor.cli.tree import app
 from processor.config import client_template, organization_template
 from processor.errors import ConfigurationError, KoinonError
 from processor.learning.tasks import get_task

@@ -27,6 +27,7 @@ from processor.protocol.retention import DAY
 from processor.storage import LocalStorage, put_bytes
 from processor.storage.library import Library
 from processor.types import Block, Cid, Outcome, Release
+from tests.unit.artifacts import examples
 from tests.unit.artifacts.examples import FEDERATION, OPENING, PLAN, REPORT
 from tests.unit.protocol.views import digest_for
 
@@ -66,6 +67,8 @@ class Rounds:
 
     store: Store
     kept: Counting
+    junk: dict[int, bytes] = field(default_factory=dict)
+    """What a client submitted as its update in a round, and what the organization put there."""
     files: list[RoundFile] = field(default_factory=list)
 
     def add(self, abandoned: bool = False) -> None:
@@ -87,6 +90,8 @@ class Rounds:
             base_report=base.report,
         )
         foreign = cid_of(b"of another federation")
+        if number in self.junk:
+            foreign = put_bytes(self.store, self.junk[number])
         lines = (
             replace(REPORT.updates[1], update=update),
             replace(REPORT.updates[0], update=foreign, reason="sealed_wrong"),
@@ -121,8 +126,8 @@ class Rounds:
         return Release(outcomes[-1].model, outcomes[-1].report)
 
 
-def rounds_in(folder: Path, count: int) -> Rounds:
-    rounds = Rounds(Store(folder / "store"), Counting(folder / "rounds", LOG))
+def rounds_in(folder: Path, count: int, junk: dict[int, bytes] | None = None) -> Rounds:
+    rounds = Rounds(Store(folder / "store"), Counting(folder / "rounds", LOG), junk or {})
     put_bytes(rounds.store, PLANS.encode(PLAN))
     for _ in range(count):
         rounds.add()
@@ -174,10 +179,35 @@ def test_an_organization_lets_go_of_all_that_only_expired_rounds_need(tmp_path: 
     assert set(rounds.store.unpinned) == texts("model 1", "update 1", "update 2") | {rounds.report(1)}
 
 
-def test_what_was_never_opened_may_be_anybodys_and_is_left_alone(tmp_path: Path) -> None:
+def test_what_nobody_has_any_more_is_left_alone(tmp_path: Path) -> None:
     rounds = rounds_in(tmp_path, 2)
     assert release(rounds, tmp_path, now=100 * DAY) == (1, 2)
     assert not texts("of another federation") & set(rounds.store.unpinned)
+
+
+def test_junk_goes_by_the_same_rule_as_updates(tmp_path: Path) -> None:
+    """Whatever it is made of: noise, a text, half of a JSON object."""
+    rounds = rounds_in(tmp_path, 4, {1: b"junk 1", 2: b'{"kind":"pl', 3: b"junk 3", 4: b"junk 4"})
+    assert release(rounds, tmp_path, now=(2 + KEEP) * DAY + 200) == (1, 2)
+    assert texts("junk 1", '{"kind":"pl') <= set(rounds.store.unpinned)
+    assert not texts("junk 3", "junk 4") & set(rounds.store.unpinned)
+
+
+def test_junk_that_a_younger_round_holds_too_waits_for_that_one(tmp_path: Path) -> None:
+    rounds = rounds_in(tmp_path, 4, {1: b"junk", 3: b"junk"})
+    assert release(rounds, tmp_path, now=(2 + KEEP) * DAY + 200) == (1, 2)
+    assert not texts("junk") & set(rounds.store.unpinned)
+    release(rounds, tmp_path, now=100 * DAY)
+    assert texts("junk") <= set(rounds.store.unpinned)
+
+
+def test_a_client_that_names_what_others_need_as_its_update_takes_it_from_nobody(tmp_path: Path) -> None:
+    examples.cids(tmp_path)
+    anybodys = [PLANS.encode(PLAN), REPORTS.encode(REPORT), ROUNDS.encode(examples.ROUND)]
+    anybodys += [(tmp_path / name).read_bytes() for name in ("model", "state", "dataset")]
+    rounds = rounds_in(tmp_path, len(anybodys), dict(enumerate(anybodys, start=1)))
+    assert len(release(rounds, tmp_path, now=100 * DAY)) == len(anybodys)
+    assert not {cid_of(content) for content in anybodys} & set(rounds.store.unpinned)
 
 
 def test_a_client_lets_go_of_its_own_updates_alone_and_of_each_once(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from processor.daemons import serving
 from processor.daemons.health import MOST_CONNECTIONS, served
 from processor.demo.nodes import free_port
 from processor.errors import ConfigurationError
@@ -113,7 +114,8 @@ def test_without_an_endpoint_nothing_listens() -> None:
         assert threading.active_count() == threads
 
 
-def test_those_who_ask_and_say_nothing_cannot_take_every_thread() -> None:
+def test_those_who_ask_and_say_nothing_cannot_take_every_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "GRACE", 60.0)
     port, threads = free_port(), threading.active_count()
     with served(Metrics(), ("127.0.0.1", port)):
         silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(3 * MOST_CONNECTIONS)]

@@ -6,8 +6,9 @@ import errno
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import structlog
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from processor.daemons.loop import LONGEST_PAUSE, backoff, outcome_of, outlast, run, trouble
+from processor.daemons.loop import LONGEST_PAUSE, SAID_AGAIN, backoff, outcome_of, outlast, run, trouble
 from processor.errors import (
     ArtifactError,
     ChainError,
@@ -50,6 +51,7 @@ class Script:
     stopping: threading.Event = field(default_factory=threading.Event)
     pauses: list[float] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
+    now: float = 0.0
 
     def cycle(self) -> object:
         self.calls += 1
@@ -61,6 +63,7 @@ class Script:
     def pause(self, seconds: float, stopping: threading.Event) -> None:
         assert stopping is self.stopping
         self.pauses.append(seconds)
+        self.now += seconds
 
     def recover(self, seconds: float, stopping: threading.Event) -> None:
         assert stopping is self.stopping
@@ -70,6 +73,15 @@ class Script:
         self, metrics: Metrics | None = None, once: bool = False, chance: Callable[[], float] = lambda: 1
     ) -> list[str]:
         """What is logged, by those who wait no time and write down how long it would have been."""
+        return [entry["event"] for entry in self.logged(metrics, once, chance)]
+
+    def waited_for(self) -> list[str]:
+        """The reasons that are logged."""
+        return [entry["reason"] for entry in self.logged() if entry["event"] == "waiting"]
+
+    def logged(
+        self, metrics: Metrics | None = None, once: bool = False, chance: Callable[[], float] = lambda: 1
+    ) -> list[MutableMapping[str, Any]]:
         with capture_logs() as logs:
             run(
                 self.cycle,
@@ -81,8 +93,9 @@ class Script:
                 recovery=self.recover,
                 once=once,
                 chance=chance,
+                ticks=lambda: self.now,
             )
-        return [entry["event"] for entry in logs]
+        return logs
 
 
 def test_a_cycle_that_did_something_is_followed_by_the_next_at_once() -> None:
@@ -95,6 +108,18 @@ def test_a_cycle_with_nothing_to_do_is_followed_by_a_pause_and_said_once() -> No
     script = Script([Wait("a"), Wait("a"), Wait("b"), Train(1), Wait("b")])
     assert script.run() == ["waiting", "waiting", "waiting", "stopped"]
     assert script.pauses == [2.0, 2.0, 2.0, 2.0]
+
+
+def test_reasons_that_take_turns_are_said_once_each() -> None:
+    """As where two nodes are a block apart, and each look is at another of them."""
+    script = Script([Wait("a"), Wait("b"), StorageError("no node"), Wait("c")] * 10)
+    assert script.waited_for() == ["a", "b", "c"]
+
+
+def test_a_reason_that_returns_after_long_is_said_again() -> None:
+    often = int(SAID_AGAIN / 2.0)
+    script = Script([Wait("a"), *[Wait("b")] * (often - 2), Wait("a"), *[Wait("b")] * (often + 2), Wait("a")])
+    assert script.waited_for() == ["a", "b", "a"]
 
 
 def test_trouble_is_waited_out_longer_each_time_and_forgotten_after_a_success() -> None:
@@ -240,6 +265,22 @@ def test_a_daemon_that_is_told_to_stop_before_it_could_start_ends() -> None:
     script.outcomes = [unreachable]
     outlasted(script)
     assert script.calls == 1
+
+
+def test_a_start_that_is_interrupted_ends_where_the_daemon_is_to_stop_and_is_a_mistake_otherwise() -> None:
+    script = Script([Interrupted("nobody asked for it")])
+    with pytest.raises(Interrupted):
+        outlasted(script)
+
+    def interrupted() -> object:
+        script.stopping.set()
+        raise Interrupted("while the node was asked")
+
+    script = Script([interrupted])
+    with capture_logs() as logs:
+        outlast(script.cycle, 2.0, script.stopping, LOG, recovery=script.recover)
+    assert [entry["event"] for entry in logs] == ["interrupted"]
+    assert (script.calls, script.recoveries) == (1, [])
 
 
 def test_every_cycle_is_counted_by_its_outcome() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,14 +14,17 @@ from typing import Any
 import pytest
 import structlog
 from eth_account import Account
+from structlog.testing import capture_logs
 
 from processor.chain.vouchers import Voucher
 from processor.daemons.handover import REST, Handover
 from processor.daemons.relay_limits import Rates
 from processor.daemons.relay_server import Refused, answering
-from processor.errors import ArtifactError, NewerVersion
+from processor.errors import ArtifactError, Interrupted, NewerVersion
 from processor.protocol.receipts import sign_receipt
 from processor.protocol.relaying import DAY, Handed, decode_handed, encode_handed, kind_of
+from tests.fuzz.http_answers import head
+from tests.fuzz.server import Server, answer
 from tests.unit.protocol.test_relaying import CHAIN, CLIENTS, FEDERATION
 from tests.unit.protocol.views import cid_for, digest_for, round_view
 
@@ -325,3 +330,42 @@ def test_registrations_and_leavings_go_to_the_first_relay_that_takes_them(tmp_pa
 
 def test_nothing_secret_is_shown_of_a_handover(tmp_path: Path) -> None:
     assert bytes(CLIENT.key).hex() not in repr(handover(tmp_path, []))
+
+
+def test_a_hand_over_to_a_relay_that_holds_it_ends_with_the_daemon(tmp_path: Path) -> None:
+    stopping = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        urls = (f"http://127.0.0.1:{silent.getsockname()[1]}",)
+        party = Handover(CLIENT, CHAIN, FEDERATION, tmp_path, urls, LOG, silence=600, stop=stopping.is_set)
+        signed = party.sign(round_view(), cid_for("update", 1), 30, now=3_001)
+        threading.Timer(0.2, stopping.set).start()
+        with pytest.raises(Interrupted, match="stopped while a relay was asked"):
+            party.hand_over(signed, round_view(), 3_002)
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+def test_no_proxy_leads_to_a_relay_of_this_machine(
+    tmp_path: Path, relays: list[Desk], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    party = handover(tmp_path, relays[:2])
+    party.relays = (relays[0].url, relays[1].url.replace("127.0.0.1", "relay.localhost"))
+    signed = party.sign(round_view(), cid_for("update", 1), 30, now=3_001)
+    assert party.hand_over(signed, round_view(), signed.every_relay_at(round_view().training_deadline)) is not None
+    assert [len(desk.taken) for desk in relays[:2]] == [1, 1]
+
+
+def test_a_relay_that_sends_us_on_has_not_taken_it_and_is_not_followed(tmp_path: Path, relays: list[Desk]) -> None:
+    """Whom a client deals with is named by its configuration alone."""
+    sent_on = answer(head(f"Location: {relays[0].url}/update", "Content-Length: 0", status="307 Temporary Redirect"))
+    with Server(lambda first: sent_on).running() as elsewhere:
+        urls = (f"http://127.0.0.1:{elsewhere.port}",)
+        party = Handover(CLIENT, CHAIN, FEDERATION, tmp_path, urls, LOG, silence=30.0, ticks=Ticks())
+        signed = party.sign(round_view(), cid_for("update", 1), 30, now=3_001)
+        with capture_logs() as logs:
+            assert party.hand_over(signed, round_view(), 3_002) is None
+    assert [line["reason"] for line in logs] == ["status 307: without a reason"]
+    assert relays[0].taken == []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
-from processor.daemons import relay_server
+from processor.daemons import serving
 from processor.daemons.relay_limits import MOST_KNOWN, Rates, neighbourhood
 from processor.daemons.relay_server import MOST_CONNECTIONS, Refused, answering
 from processor.errors import ChainError, ConfigurationError
@@ -152,7 +152,7 @@ def test_a_head_that_is_too_large_is_cut_off(desk: Desk, port: int, data: bytes)
 
 
 def test_who_sends_a_byte_now_and_then_is_cut_off(desk: Desk, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay_server, "WHOLE_REQUEST", 0.6)
+    monkeypatch.setattr(serving, "WHOLE_REQUEST", 0.6)
     with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
         begun = time.monotonic()
         with pytest.raises(ConnectionError):
@@ -171,7 +171,8 @@ def test_a_body_that_is_shorter_than_announced_is_not_taken(desk: Desk, port: in
     assert desk.taken == []
 
 
-def test_no_more_are_answered_at_a_time_than_there_are_places(port: int) -> None:
+def test_no_more_are_answered_at_a_time_than_there_are_places(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "GRACE", 60.0)
     silent = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(MOST_CONNECTIONS)]
     try:
         assert eventually(lambda: raw(port, b"GET /status HTTP/1.0\r\n\r\n") == b"")

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from processor.cid import cid_of
+from processor.daemons import sealing_keys
 from processor.daemons.recovery import saved_secrets
-from processor.daemons.sealing_keys import SealingKeys
+from processor.daemons.sealing_keys import TRIES, SealingKeys
+from processor.errors import MachineError
 from processor.journal import Journal
-from processor.privacy.sealing import public_key_of
+from processor.privacy.sealing import generate_key_pair, public_key_of
 from tests.unit.artifacts.examples import FEDERATION
 
 BASE, PLAN = cid_of(b"base model"), cid_of(b"plan")
@@ -84,3 +86,16 @@ def test_nothing_is_known_of_a_key_that_is_somebody_elses(keys: SealingKeys) -> 
 
 def test_the_key_of_the_state_is_in_no_message(keys: SealingKeys) -> None:
     assert repr(STATE_KEY) not in repr(keys)
+
+
+def test_a_machine_whose_random_numbers_repeat_opens_no_round_under_the_key_of_another(
+    keys: SealingKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that was set back to an image of itself."""
+    old, fresh = generate_key_pair(), generate_key_pair()
+    drawn = [old, fresh, *[old] * TRIES]
+    monkeypatch.setattr(sealing_keys, "generate_key_pair", lambda: drawn.pop(0))
+    assert keys.for_opening(2, BASE, PLAN, lambda key: key == old.public) == fresh.public
+    with pytest.raises(MachineError, match="the same random numbers again"):
+        keys.for_opening(3, BASE, PLAN, lambda key: key == old.public)
+    assert keys.secret_of(old.public) is None

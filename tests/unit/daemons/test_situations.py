@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
+from processor.artifacts.plan import Plan
 from processor.chain.asset import Asset
 from processor.chain.snapshot import Snapshot
 from processor.config import ClientSettings, OrganizationSettings
 from processor.daemons.outbox import Outbox
+from processor.daemons.prospects import Prospects
 from processor.daemons.situations import SeenByClient, SeenByOrganization
 from processor.protocol.decide import Claim, Wait, Working, decide_client, decide_organization
-from processor.types import ZERO_ADDRESS, FederationTerms, Phase
+from processor.types import ZERO_ADDRESS, Block, FederationTerms, Phase
 from tests.unit.protocol.views import client_view, round_view
 
 CLIENT = "0xAb8483F64d9C6d1EcF9b849Ae677dD3315835cb2"
@@ -38,17 +42,39 @@ class NothingPending:
         return False
 
 
+@dataclass(frozen=True)
 class Money:
+    paid_in: Asset = Asset(ZERO_ADDRESS, "ETH", 18)
+
     def asset(self) -> Asset:
-        return Asset(ZERO_ADDRESS, "ETH", 18)
+        return self.paid_in
+
+
+class Unchanged:
+    """The next round is like the one before."""
+
+    def new_plan(self, snapshot: Snapshot, plan: Plan) -> None:
+        return None
+
+    def idle(self, snapshot: Snapshot) -> None:
+        return None
 
 
 def must_not_be_asked(snapshot: Snapshot) -> str | None:
     raise AssertionError("the round need not be looked into")
 
 
-def client(snapshot: Asked, underway: str | None = None, **settings: Any) -> SeenByClient:
-    said = cast(ClientSettings, Asked(claim_threshold=1, **settings))
+def must_not_be_priced(block: Block) -> int:
+    raise AssertionError("nobody needs to know what a claim costs")
+
+
+def client(
+    snapshot: Asked,
+    underway: str | None = None,
+    cost_of_claim: Callable[[Block], int] = must_not_be_priced,
+    **settings: Any,
+) -> SeenByClient:
+    said = cast(ClientSettings, Asked(**{"claim_threshold": 1, **settings}))
     outbox = cast(Outbox, NothingPending())
     return SeenByClient(
         snapshot=cast(Snapshot, snapshot),
@@ -60,12 +86,16 @@ def client(snapshot: Asked, underway: str | None = None, **settings: Any) -> See
         underway=underway,
         refuse=must_not_be_asked,
         passing=lambda key: False,
+        cost_of_claim=cost_of_claim,
+        unfit_for=must_not_be_asked,
+        agreement=lambda snapshot: None,
     )
 
 
 def organization(snapshot: Asked, **settings: Any) -> SeenByOrganization:
     said, outbox = cast(OrganizationSettings, Asked(**settings)), cast(Outbox, NothingPending())
-    return SeenByOrganization(cast(Snapshot, snapshot), CLIENT, outbox, said, lambda report: None)
+    prospects, plan = cast(Prospects, Unchanged()), cast(Plan, None)
+    return SeenByOrganization(cast(Snapshot, snapshot), CLIENT, outbox, said, lambda report: None, prospects, plan)
 
 
 def test_a_member_that_a_round_does_not_wait_for_asks_only_whether_the_federation_is_closed() -> None:
@@ -81,10 +111,19 @@ def test_a_member_whose_worker_trains_looks_into_the_round_no_more() -> None:
     assert snapshot.asked == ["view", "closed"]
 
 
-def test_a_member_that_is_owed_something_asks_for_nothing_else() -> None:
-    snapshot = Asked(view=round_view(phase=Phase.AGGREGATING, client=client_view(owed=5)), federation=Money())
-    assert decide_client(client(snapshot)) == Claim(5)
-    assert snapshot.asked == ["view"]
+def test_a_member_that_is_owed_something_asks_only_what_it_would_cost_to_claim_it() -> None:
+    view, block = round_view(phase=Phase.AGGREGATING, client=client_view(owed=5)), Block(7, "0x7", 1000)
+    snapshot = Asked(view=view, federation=Money(), block=block)
+    assert decide_client(client(snapshot, cost_of_claim=lambda at: {block: 4}[at])) == Claim(5)
+    assert snapshot.asked == ["view", "federation", "block"]
+
+
+def test_what_a_claim_costs_is_asked_neither_below_the_threshold_nor_where_a_token_is_owed() -> None:
+    view = round_view(phase=Phase.AGGREGATING, client=client_view(owed=5))
+    few = Asked(view=view, closed=False, federation=Money())
+    assert isinstance(decide_client(client(few, claim_threshold=6)), Wait)
+    in_a_token = Asked(view=view, federation=Money(Asset(TOKEN, "GOLD", 2)))
+    assert decide_client(client(in_a_token)) == Claim(5)
 
 
 def test_a_stranger_to_whom_the_asset_is_strange_asks_for_no_balance_and_no_voucher() -> None:

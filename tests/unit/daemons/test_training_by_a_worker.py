@@ -94,7 +94,8 @@ class Client:
 
     def go_on(self, view: RoundView | None = None) -> SavedUpdate | None:
         view = self.view if view is None else view
-        return self.training.go_on(view, Block(7, "0x" + "07" * 32, view.opened_at), lambda: examples.PLAN)
+        block = Block(7, "0x" + "07" * 32, view.opened_at)
+        return self.training.go_on(view, block, lambda: examples.PLAN, lambda: None)
 
     def begin(self) -> None:
         self.follow()
@@ -415,7 +416,7 @@ def test_a_base_model_that_is_too_large_gives_the_round_up(client: Client) -> No
     client.restart()
     client.follow()
     assert client.go_on() is None
-    assert "its base model has more than the 5 bytes that client.max_bytes" in str(client.refusal())
+    assert "its base model is larger than its plan or client.max_bytes allow" in str(client.refusal())
     assert client.worker.begun == []
 
 

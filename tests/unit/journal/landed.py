@@ -11,6 +11,7 @@ from tests.unit.journal.examples import BASE, CID, CLIENT, FEDERATION, KEY, OTHE
 
 Rows = Mapping[str, list[tuple[object, ...]]]
 TABLES = ("identity", "intents", "broadcasts", "blocks", "updates", "metered", "secrets")
+SINCE_VERSION_5 = ("seen_keys", "read_reports", "named_lists")
 PATH_COLUMN = 4
 
 ROWS: Rows = {
@@ -64,15 +65,19 @@ def rows_in(path: Path) -> tuple[int, dict[str, list[tuple[object, ...]]]]:
     """The version that a file says it has, and all that is in its tables."""
     with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as database:
         [[version]] = database.execute("PRAGMA user_version").fetchall()
-        tables = {table: database.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall() for table in TABLES}
+        there = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        names = [name for name in (*TABLES, *SINCE_VERSION_5) if name in there]
+        tables = {table: database.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall() for table in names}
     return version, tables
 
 
 def brought_forward(tables: Rows) -> dict[str, list[tuple[object, ...]]]:
     """What version 5 makes of version 3 or 4: of each update the file's name, and that no private state of it is known
-    nor what it spent."""
+    nor what it spent; of each transaction, that nothing of its gas is known; and of rounds that went by, nothing."""
     named = _named(tables)
-    return {**named, "updates": [(*row, None, None) for row in named["updates"]]}
+    new = {"updates": (None, None), "intents": (None, None), "broadcasts": (None,)}
+    known = {table: [(*row, *new.get(table, ())) for row in rows] for table, rows in named.items()}
+    return {**known, **{table: [] for table in SINCE_VERSION_5}}
 
 
 def _named(tables: Rows) -> dict[str, list[tuple[object, ...]]]:

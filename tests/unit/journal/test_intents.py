@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from processor.errors import JournalError
-from processor.journal import DROPPED, MINED, Intent, Journal
+from processor.journal import CANCELLED, DROPPED, FAILED, MINED, UNKNOWN, Broadcast, Intent, Journal
 from tests.unit.journal.examples import SECRET, broadcast
 
 
@@ -89,3 +89,45 @@ def test_the_very_same_replacement_is_written_down_once(journal: Journal) -> Non
     for _ in range(2):
         journal.record_replacement(intent, broadcast("0xcc"))
     assert [form.tx_hash for form in journal.broadcasts(intent)] == ["0xcc", "0xbb"]
+
+
+def sent(hash: str, at: int, gas_limit: int | None = 90) -> Broadcast:
+    return Broadcast(hash, 10, 1, False, at, b"signed", gas_limit)
+
+
+def test_gas_is_counted_of_what_was_sent_since_a_time_and_of_what_may_still_take_it(journal: Journal) -> None:
+    for number, (status, gas) in enumerate([(MINED, 50), (FAILED, 40), (CANCELLED, 21), (DROPPED, None)]):
+        intent = journal.record_intent("submit", 3, number, sent(f"0x{number}", at=1000 + number))
+        journal.settle_intent(intent, status, f"0x{number}", 18, "0x18", gas)
+    assert [journal.gas_spent(since) for since in (0, 1000, 1001, 1002, 1003, 9000)] == [111, 111, 61, 21, 0, 0]
+    unknown = journal.record_intent("submit", 3, 4, sent("0x4", at=1004))
+    journal.settle_intent(unknown, UNKNOWN, block=18)
+    assert (journal.gas_spent(1004), journal.gas_spent(9000)) == (90, 0)
+    waits = journal.record_intent("submit", 3, 5, sent("0x5", at=1005))
+    journal.record_replacement(waits, sent("0x6", at=1006, gas_limit=21))
+    assert journal.gas_spent(9000) == 90, "what is on its way counts, however long"
+    journal.settle_intent(waits, CANCELLED, "0x6", 19, "0x19", 21)
+    assert (journal.gas_spent(1006), journal.gas_spent(1007)) == (21, 0)
+
+
+def test_of_a_journal_of_before_no_gas_is_known(journal: Journal) -> None:
+    journal.record_intent("submit", 3, 1, sent("0xbb", at=1000, gas_limit=None))
+    assert journal.gas_spent(0) == 0
+
+
+def test_what_a_transaction_may_offer_at_most_is_kept_with_it(journal: Journal) -> None:
+    intent = journal.record_intent("claimed", 3, 1, sent("0xbb", at=1000), most_fee=17)
+    journal.settle_intent(intent, MINED, "0xbb", 18, "0x18", 50)
+    assert [(each.most_fee, each.gas) for each in journal.intents()] == [(17, 50)]
+    journal.reopen_intent(intent, now=2000)
+    assert [(each.most_fee, each.gas) for each in journal.intents()] == [(17, None)]
+
+
+def test_the_highest_nonce_and_block_that_were_seen_are_those_of_transactions_in_blocks(journal: Journal) -> None:
+    assert journal.mined_up_to() is None
+    for nonce, status, block in ((0, MINED, 17), (1, FAILED, 19), (2, DROPPED, 20), (3, UNKNOWN, 21)):
+        intent = journal.record_intent("submit", 3, nonce, sent(f"0x{nonce}", at=1000))
+        journal.settle_intent(intent, status, f"0x{nonce}", block, f"0x{block}")
+    assert journal.mined_up_to() == (1, 19)
+    found = [journal.mined_under(nonce) for nonce in range(5)]
+    assert [each and each.tx_hash for each in found] == ["0x0", "0x1", None, None, None]

@@ -219,3 +219,43 @@ def test_sealing_and_opening_take_constant_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12 * CHUNK
+
+
+# ------------------------------------------------------------------------------------------------------------ the keys
+
+FIELD = 2**255 - 19
+LOW_ORDER = (
+    *(0, 1, FIELD - 1),
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+)
+
+
+def as_key(number: int) -> bytes:
+    return number.to_bytes(32, "little")
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_every_key_that_belongs_to_a_secret_is_usable_and_in_its_one_form(secret: bytes) -> None:
+    sealing.check_public_key(sealing.public_key_of(secret))
+
+
+def test_a_key_in_another_form_is_refused_since_the_same_secret_opens_what_is_sealed_to_it() -> None:
+    """Its highest bit is ignored by X25519: whoever compares bytes takes it for another key."""
+    same = PAIR.public[:31] + bytes([PAIR.public[31] | 0x80])
+    sealed = SealedBox(PublicKey(same)).encrypt(b"meow")
+    assert sodium.crypto_box_seal_open(sealed, same, PAIR.secret) == b"meow"
+    with pytest.raises(SealError, match="not in the one form"):
+        sealing.check_public_key(same)
+
+
+@pytest.mark.parametrize("key", [as_key(FIELD), as_key(FIELD + 9), as_key(2**255 - 1), b"", bytes(31), bytes(33)])
+def test_what_is_no_number_below_the_prime_in_32_bytes_is_refused(key: bytes) -> None:
+    with pytest.raises(SealError, match="not in the one form"):
+        sealing.check_public_key(key)
+
+
+@pytest.mark.parametrize("number", LOW_ORDER)
+def test_a_key_whose_shared_secret_everybody_knows_is_refused(number: int) -> None:
+    with pytest.raises(SealError, match="low order: anybody could open"):
+        sealing.check_public_key(as_key(number))

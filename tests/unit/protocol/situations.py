@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from processor.chain.asset import Asset
+from processor.protocol.opening import Fruitless, NewPlan
 from processor.protocol.situations import Pending
-from processor.types import Address, FederationTerms, RoundView
+from processor.types import Address, Cid, FederationTerms, RoundView
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Entry:
     stake_held: int
     update_live: bool
     voucher_refusal: str | None
+    unfit: str | Pending | None = None
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,11 @@ class ClientSituation:
     refusal: str | Pending | None
     set_back: bool
     owed: int
+    claim_cost: int
     claim_threshold: int
     transaction_pending: bool
     unconfirmed: bool
+    to_post: Cid | None = None
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,7 @@ class OrganizationSituation:
     stop: str | None
     transaction_pending: bool
     unconfirmed: bool
+    new_plan: NewPlan | None = None
+    fruitless: Fruitless | None = None
+    idle: Address | None = None
+    now: int = 0

@@ -12,11 +12,11 @@ from processor.artifacts.dataset import DatasetHeader, write_dataset
 from processor.artifacts.model import ModelHeader, write_model
 from processor.artifacts.plan import PLAN, Factory, Plan
 from processor.artifacts.report import Metrics, Report
-from processor.artifacts.state import FIRST_STATE, ServerState
+from processor.artifacts.state import FIRST_STATE
 from processor.chain.asset import Asset
 from processor.errors import ArtifactError, DatasetError, KoinonError, MachineError, OutOfMemory, WorkerDied
 from processor.privacy.sealing import generate_key_pair
-from processor.protocol.audit.artifacts import Workplace, check_recomputed, check_task
+from processor.protocol.audit.artifacts import Made, Workplace, check_metric_name, check_recomputed, check_task
 from processor.protocol.audit.verdict import Checks, describe
 from processor.protocol.measuring import Measure, Measured, Models, measure_by
 from processor.protocol.opened import Identity
@@ -59,12 +59,14 @@ class Round:
 
     def audited(
         self, measure: Measure, claimed: float = ACCURACY, name: str = "accuracy", plan: Plan | None = None
-    ) -> ServerState | None:
+    ) -> Made | None:
         metrics = Metrics(before=claimed, after=claimed, name=name)
         report: Report = replace(examples.REPORT, updates=(), model=self.opening.base_model, metrics=metrics)
         outcome = Outcome(self.opening.base_model, examples.CID, KEYS.secret, 0, ())
-        place = Workplace(Identity(31337, examples.FEDERATION), self.library, self.folder, measure)
+        identity = Identity(31337, examples.FEDERATION)
+        place = Workplace(identity, self.library, self.folder, measure, lambda cid, plan: None)
         known = RoundList(self.opening, ())
+        check_metric_name(self.checks, self.opening, plan or self.plan, report)
         return check_recomputed(self.checks, known, plan or self.plan, outcome, report, FIRST_STATE, place)
 
     @property
@@ -170,14 +172,43 @@ def test_a_dataset_of_another_task_is_a_violation(tmp_path: Path) -> None:
     round.audited(measure_by(InProcess(), tmp_path / "jobs" / "evaluate"))
     (found,) = round.violations
     assert "the validation data is for the task digits: expected classification" in found
+    assert found.startswith(f"round {round.opening.round}: validation data {round.plan.validation}: ")
 
 
 def test_a_dataset_that_nobody_serves_is_a_violation_and_nothing_is_measured(tmp_path: Path) -> None:
     round = Round(tmp_path)
     (tmp_path / "store" / round.plan.validation).unlink()
-    round.audited(failing(DatasetError("measured all the same")))
+    made = round.audited(failing(DatasetError("measured all the same")))
     (found,) = round.violations
-    assert round.plan.validation in found
+    assert found.startswith(f"round {round.opening.round}: validation data {round.plan.validation}: ")
+    assert made is not None and made.measured is None
+
+
+def test_damaged_validation_data_is_named_as_what_it_is_and_the_model_is_made_again_all_the_same(
+    tmp_path: Path,
+) -> None:
+    round = Round(tmp_path)
+    stored = tmp_path / "store" / round.plan.validation
+    stored.write_bytes(stored.read_bytes()[:-1] + b"x")
+    made = round.audited(failing(DatasetError("measured all the same")))
+    (found,) = round.violations
+    assert found.startswith(f"round {round.opening.round}: validation data {round.plan.validation}: ")
+    assert made is not None and made.measured is None
+
+
+def test_published_data_that_is_no_dataset_is_named_as_what_it_is(tmp_path: Path) -> None:
+    round = Round(tmp_path)
+    (tmp_path / "noise").write_bytes(b"no file of tensors")
+    plan = replace(round.plan, validation=round.storage.put(tmp_path / "noise"))
+    made = round.audited(measure_by(InProcess(), tmp_path / "jobs" / "evaluate"), plan=plan)
+    (found,) = round.violations
+    assert found.startswith(f"round {round.opening.round}: validation data {plan.validation}: ")
+    assert made is not None
+
+
+def test_what_was_measured_is_told_next_to_what_is_claimed(tmp_path: Path) -> None:
+    made = Round(tmp_path).audited(saying(ACCURACY + 0.001, ACCURACY + 0.002))
+    assert made is not None and made.measured == (ACCURACY + 0.001, ACCURACY + 0.002)
 
 
 def test_a_model_that_is_not_the_plans_is_a_violation(tmp_path: Path) -> None:

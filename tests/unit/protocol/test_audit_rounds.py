@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from processor.artifacts.plan import Factory, Plan
+from processor.artifacts.report import Report
 from processor.chain.asset import Asset
-from processor.protocol.audit.between import FIRST, Lineage, check_follows
+from processor.privacy.sealing import public_key_of
+from processor.protocol.audit.between import FIRST, Lineage, Reached, check_follows, check_same_metric
 from processor.protocol.audit.chain import (
     check_credits,
     check_keys,
@@ -31,9 +35,10 @@ from processor.types import (
     Result,
     Submitted,
 )
-from tests.unit.artifacts.examples import CLIENTS, OPENING
+from tests.unit.artifacts.examples import CLIENTS, OPENING, PLAN, REPORT
 from tests.unit.protocol.histories import History, cid
 
+KEY = public_key_of(b"k" * 32)
 TERMS = FederationTerms(stake=10**18, max_slash_rate=5_000, max_spread=2)
 LEAST = least_pool(OPENING.reward_rate_cap, OPENING.selected_count, OPENING.max_compute_ms, TERMS.max_spread)
 LINES = tuple(
@@ -212,6 +217,82 @@ def test_a_key_that_serves_twice_is_found_in_lists_and_in_results() -> None:
 
     live = replace(state, view=replace(state.view, sealing_key=first))
     assert keys_found(live, steps) == ["round 3: sealing key: expected one of its own, found the key of round 1"]
+
+
+@pytest.mark.parametrize(
+    ("key", "said_of_it"),
+    [
+        (bytes(31) + b"\x80", "low order|one form"),
+        (bytes(32), "low order"),
+        (KEY[:31] + bytes([KEY[31] | 0x80]), "one form"),
+    ],
+    ids=["another zero", "zero", "another form of a key"],
+)
+def test_a_key_that_no_honest_pair_has_is_named(key: bytes, said_of_it: str) -> None:
+    state = History.of("F").state()
+    state = replace(state, view=replace(state.view, sealing_key=key), results=(Result(1, 1, key[:12]),))
+    (found,) = keys_found(state, {1: Step(1, None, None, None, None)})
+    assert found.startswith("round 1: form of the sealing key: expected that of a fresh key pair")
+    assert re.search(said_of_it, found)
+
+
+def test_a_key_in_another_form_is_the_same_key() -> None:
+    history = History.of("FF")
+    claims = history.claims()
+    for file in history.files:
+        claims.add_file(file)
+    state = history.state()
+    first = history.files[0].opening.value().sealing_key
+    other = first[:31] + bytes([first[31] ^ 0x80])
+    used = tuple(Result(1, 1, key[:12]) for key in (first, other))
+    again = replace(state, view=replace(state.view, sealing_key=other), results=used)
+    found = keys_found(again, {step.round: step for step in walk(state, claims, {})})
+    assert found[0] == "round 2: sealing key: expected one of its own, found the key of round 1"
+    assert found[1].startswith("round 2: form of the sealing key")
+
+
+# -------------------------------------------------------------------------------------------------------------- metrics
+
+
+REACHED = Reached(3, OPENING.base_model, PLAN.validation, PLAN.task, 0.5)
+
+
+def metrics_found(before: Reached | None, report: Report = REPORT, plan: Plan = PLAN) -> list[str]:
+    checks = Checks(Asset(ZERO_ADDRESS, "ETH", 18))
+    reached = check_same_metric(checks, before, OPENING, plan, report, report.model)
+    assert (reached.round, reached.model, reached.metric) == (OPENING.round, report.model, report.metrics.after)
+    return said(checks)
+
+
+def test_a_model_has_the_metric_that_the_report_before_gave_it() -> None:
+    assert REPORT.metrics.before == 0.5
+    assert metrics_found(REACHED) == metrics_found(None) == []
+
+
+def test_another_metric_of_the_same_model_is_named_however_small_the_difference() -> None:
+    (found,) = metrics_found(replace(REACHED, metric=0.5 + 1e-15))
+    assert found.startswith(f"round {OPENING.round}: accuracy of the base model next to the report of round 3: ")
+    assert found.endswith("found 0.5")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        replace(REACHED, metric=0.7, model=cid("another model", 3)),
+        replace(REACHED, metric=0.7, validation=cid("validation data", 3)),
+        replace(REACHED, metric=0.7, task=Factory("classification", {})),
+    ],
+    ids=["model", "validation data", "task"],
+)
+def test_where_something_else_was_measured_the_metric_may_be_another(before: Reached) -> None:
+    assert metrics_found(before) == []
+
+
+def test_a_model_that_no_update_changed_has_one_metric() -> None:
+    unchanged = replace(REPORT, model=OPENING.base_model)
+    (found,) = metrics_found(REACHED, unchanged)
+    assert "accuracy of a model that is the base model: expected 0.5, found 0.875" in found
+    assert metrics_found(REACHED, replace(unchanged, metrics=replace(REPORT.metrics, after=0.5))) == []
 
 
 # --------------------------------------------------------------------------------------------------------------- money

@@ -32,7 +32,7 @@ OTHER: dict[str, Array] = {"moment": np.array([2.0], np.float32)}
 @pytest.fixture
 def place(tmp_path: Path) -> Workplace:
     library = Library(LocalStorage(tmp_path / "store"))
-    return Workplace(Identity(31337, FEDERATION), library, tmp_path, never)
+    return Workplace(Identity(31337, FEDERATION), library, tmp_path, never, lambda cid, plan: None)
 
 
 def never(plan: Plan, models: Models, dataset: Path) -> Measured:

@@ -14,7 +14,7 @@ from processor.artifacts.plan import Ewc, Factory, LocalWork, Plan
 from processor.chain.asset import Asset
 from processor.cid import cid_of
 from processor.config import organization_template
-from processor.protocol.consent import Agreement, consent_refusal, in_words
+from processor.protocol.consent import Agreement, consent_refusal, in_words, number_refusal
 from processor.protocol.limits import ModelSize
 from processor.types import ZERO_ADDRESS, Admission, AuditPolicy, FederationTerms
 from tests.unit.artifacts.examples import CID, CLIENTS, FEDERATION, PLAN
@@ -95,7 +95,8 @@ def test_every_term_changes_the_digest(change: dict[str, Any]) -> None:
 def test_refusal_names_the_plan_the_digest_and_the_command_that_agrees() -> None:
     said = consent_refusal(AGREEMENT)
     assert CID in said and AGREEMENT.digest() in said
-    assert f"koinon client join {FEDERATION}" in said
+    assert f"`koinon client join {FEDERATION}`" in said
+    assert f"`koinon client join {FEDERATION} --plan {CID}`" in consent_refusal(AGREEMENT, announced=True)
 
 
 # ------------------------------------------------------------------------------------------------------------- words
@@ -211,3 +212,17 @@ def test_what_others_wrote_cannot_steer_the_terminal_or_begin_a_line() -> None:
     hostile = with_plan(model=Factory("mlp", {"note": "\x1b[2J\nWhat you are paid\n  - a million"}))
     assert "\x1b" not in hostile
     assert hostile.count("\nWhat you are paid\n") == 1
+
+
+def test_no_round_follows_the_last_that_the_plan_promises_by_its_number() -> None:
+    last = PLAN.stopping.max_rounds
+    assert number_refusal(PLAN, last) is None
+    said = str(number_refusal(PLAN, last + 1))
+    assert f"its plan promises that no round follows round {last}" in said and "you agree to" in said
+
+
+def test_words_say_when_the_daemon_takes_part_no_more() -> None:
+    said = words()
+    assert f"Your daemon takes part in no round whose number is above {PLAN.stopping.max_rounds}" in said
+    assert "none after a report that says so, until you agree to another plan" in said
+    assert "A report that cannot be had says nothing." in said

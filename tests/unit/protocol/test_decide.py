@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 from processor.chain.asset import Asset
 from processor.chain.vouchers import Voucher
 from processor.protocol.decide import (
+    Announce,
     Approve,
     Claim,
     Finalize,
     OpenRound,
+    PostAgreement,
     Publish,
     Register,
+    Retire,
     SetInitialModel,
     Stop,
     Submit,
@@ -24,8 +27,10 @@ from processor.protocol.decide import (
     decide_organization,
     entry_refusal,
     payment_step,
+    remains,
     voucher_refusal,
 )
+from processor.protocol.opening import Fruitless, NewPlan
 from processor.protocol.situations import Pending
 from processor.types import ZERO_ADDRESS, Admission, FederationTerms, Phase
 from tests.unit.protocol.situations import ClientSituation, Entry, OrganizationSituation, Purse
@@ -68,6 +73,7 @@ CLIENT = ClientSituation(
     refusal=None,
     set_back=False,
     owed=0,
+    claim_cost=0,
     claim_threshold=100,
     transaction_pending=False,
     unconfirmed=False,
@@ -163,7 +169,7 @@ def test_refused_client_still_claims_what_it_is_owed() -> None:
 @pytest.mark.parametrize(
     ("voucher", "spent", "said"),
     [
-        (None, False, "ask its organization for one and name the file client.voucher"),
+        (None, False, "ask its organization for one and name its file as client.voucher"),
         (VOUCHER, True, "was used or revoked"),
         (replace(VOUCHER, expiry=NOW), False, "has expired"),
         (replace(VOUCHER, client=FEDERATION), False, f"admits {FEDERATION}, not {ADDRESS}"),
@@ -317,6 +323,38 @@ def test_client_claims_once_the_threshold_is_reached() -> None:
     assert decide_client(replace(waiting, owed=100)) == Claim(100)
 
 
+def test_client_claims_nothing_whose_gas_costs_more_than_it_brings_and_says_so() -> None:
+    waiting = replace(in_round(CLIENT, phase=Phase.FINALIZED), owed=100)
+    assert decide_client(replace(waiting, claim_cost=100)) == Claim(100)
+    step = decide_client(replace(waiting, claim_cost=101))
+    assert step == Wait(
+        "round 1 is finalized; to claim the 0.0000000000000001 ETH that is owed would cost more gas now than it brings"
+    )
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.booleans(), st.sampled_from(Phase))
+def test_no_claim_costs_more_than_it_brings(owed: int, cost: int, closed: bool, phase: Phase) -> None:
+    step = decide_client(replace(in_round(CLIENT, phase=phase), owed=owed, claim_cost=cost, closed=closed))
+    assert not isinstance(step, Claim) or cost <= owed
+
+
+def test_what_a_claim_brings_in_a_token_is_compared_with_no_gas() -> None:
+    waiting = replace(in_round(CLIENT, phase=Phase.FINALIZED), owed=100, asset=TOKEN)
+    assert decide_client(replace(waiting, claim_cost=10**18)) == Claim(100)
+
+
+def test_client_that_trains_is_at_work_whatever_a_claim_would_cost() -> None:
+    assert isinstance(decide_client(replace(TRAINING, owed=100, claim_cost=101)), Working)
+
+
+def test_client_of_a_closed_federation_stops_and_says_what_is_left_that_no_claim_is_worth() -> None:
+    closed = replace(in_round(CLIENT, phase=Phase.FINALIZED), closed=True, owed=7, claim_cost=8)
+    step = decide_client(closed)
+    assert isinstance(step, Stop)
+    assert "0.000000000000000007 ETH is owed and stays yours" in step.reason
+    assert "`koinon client claim`" in step.reason
+
+
 def test_round_comes_before_a_claim() -> None:
     assert decide_client(replace(CLIENT, owed=1000)) == Train(1)
 
@@ -411,3 +449,74 @@ def test_nobody_stops_while_a_reorganization_may_undo_the_last_transaction() -> 
 def test_a_round_goes_on_while_earlier_transactions_become_final() -> None:
     assert decide_organization(replace(ORGANIZATION, unconfirmed=True)) == OpenRound()
     assert decide_client(replace(CLIENT, unconfirmed=True)) == Train(1)
+
+
+NEW_PLAN = NewPlan(CID, announced_at=None, agreed=0, needed=3, notice=600)
+
+
+def test_organization_announces_a_changed_plan_also_while_a_round_of_the_old_one_trains() -> None:
+    changed = replace(ORGANIZATION, new_plan=NEW_PLAN)
+    assert decide_organization(changed) == Announce(CID)
+    assert decide_organization(replace(changed, round=round_view())) == Announce(CID)
+    assert decide_organization(replace(changed, members=2)) == Announce(CID), "for those who are to become members"
+    assert decide_organization(replace(changed, round=round_view(phase=Phase.AGGREGATING))) == Finalize(1)
+
+
+def test_organization_opens_no_round_under_a_plan_before_its_clients_had_time_to_agree() -> None:
+    told = replace(ORGANIZATION, new_plan=replace(NEW_PLAN, announced_at=1_000), now=1_599)
+    assert isinstance(decide_organization(told), Wait)
+    assert decide_organization(replace(told, now=1_600)) == OpenRound()
+    agreed = replace(told, new_plan=replace(NEW_PLAN, announced_at=1_000, agreed=3))
+    assert decide_organization(agreed) == OpenRound()
+
+
+def test_organization_pauses_after_a_round_that_nobody_joined() -> None:
+    empty = Fruitless(rounds=2, over_at=1_000, period=60, longest_pause=3_600, agreed=0, needed=3)
+    paused = replace(ORGANIZATION, round=round_view(phase=Phase.ABANDONED), fruitless=empty, now=1_119)
+    step = decide_organization(paused)
+    assert isinstance(step, Wait) and "ended without an update" in step.reason
+    assert decide_organization(replace(paused, now=1_120)) == OpenRound()
+    assert decide_organization(replace(paused, fruitless=replace(empty, agreed=3))) == OpenRound()
+
+
+def test_organization_retires_an_idle_member_between_rounds() -> None:
+    idle = replace(ORGANIZATION, round=round_view(phase=Phase.FINALIZED), idle=ADDRESS)
+    assert decide_organization(idle) == Retire(ADDRESS)
+    assert isinstance(decide_organization(replace(idle, round=round_view())), Wait)
+
+
+def test_client_that_could_take_part_in_no_round_does_not_register() -> None:
+    assert decide_client(joining(ENTRY, unfit="our data does not fit")) == Wait("not registered: our data does not fit")
+    looking = joining(ENTRY, unfit=Pending("looking at our data"))
+    assert decide_client(looking) == Working("not registered yet: looking at our data")
+
+
+def test_client_says_that_it_agreed_once_there_is_nothing_else_to_do() -> None:
+    agreed = in_round(replace(CLIENT, to_post=CID), phase=Phase.FINALIZED)
+    assert decide_client(agreed) == PostAgreement(CID)
+    assert decide_client(replace(agreed, owed=100)) == Claim(100)
+    assert decide_client(replace(CLIENT, to_post=CID)) == Train(1)
+    assert isinstance(decide_client(replace(agreed, closed=True)), Stop)
+
+
+def test_client_whose_voucher_is_used_up_hears_of_that_and_not_of_its_stake() -> None:
+    terms = replace(TOKEN_ENTRY.terms, admission=Admission.VOUCHER)
+    entry = replace(TOKEN_ENTRY, terms=terms, max_stake=0, voucher_refusal="the voucher is used up")
+    assert entry_refusal(entry) == "the voucher is used up"
+
+
+def test_client_that_is_told_to_leave_first_hears_that_its_voucher_admits_it_no_more() -> None:
+    terms = replace(TOKEN_ENTRY.terms, admission=Admission.VOUCHER)
+    entry = replace(TOKEN_ENTRY, terms=terms, stake_held=250, voucher_refusal="the voucher was used")
+    for waiting in (entry, replace(entry, stake_held=0, update_live=True)):
+        assert "another voucher of the organization admits us again" in (entry_refusal(waiting) or "")
+        assert "we can register again" in (entry_refusal(replace(waiting, voucher_refusal=None)) or "")
+
+
+def test_what_remains_to_do_in_a_finished_federation_is_said_in_a_sentence() -> None:
+    view = round_view(phase=Phase.FINALIZED)
+    member = replace(view, client=replace(view.client, owed=5, stake=7))
+    said = remains(member, COIN)
+    assert "koinon client claim" in said and "koinon client leave" in said and "the stake of" in said
+    stranger = replace(view, client=replace(view.client, member=False))
+    assert "leave" not in remains(stranger, COIN) and "stop it if you are done" in remains(stranger, COIN)

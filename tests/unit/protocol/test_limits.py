@@ -170,6 +170,28 @@ def test_reward_in_a_token_is_compared_without_the_gas_that_it_cannot_be_compare
     assert refusal(Limits(minimum_reward=200), dear) is None
 
 
+NOTHING_FOR_NOTHING = Limits(accept_unpaid_rounds=False)
+
+
+def test_a_round_that_guarantees_nothing_is_refused_unless_it_is_accepted() -> None:
+    for asset in (COIN, TOKEN):
+        unpaid = replace(OFFER, asset=asset, rate=0, reward=0, gas_price=0)
+        assert "it guarantees no reward: set client.accept_unpaid_rounds = true" in str(
+            refusal(NOTHING_FOR_NOTHING, unpaid)
+        )
+        assert refusal(Limits(accept_unpaid_rounds=True), unpaid) is None
+
+
+def test_a_reward_that_does_not_pay_the_gas_of_an_update_is_none_to_whoever_pays_that_gas() -> None:
+    gas = GWEI * SUBMIT_GAS
+    assert "is less than the gas of submitting an update" in str(
+        refusal(NOTHING_FOR_NOTHING, replace(OFFER, reward=gas - 1))
+    )
+    assert refusal(NOTHING_FOR_NOTHING, replace(OFFER, reward=gas)) is None
+    assert refusal(replace(NOTHING_FOR_NOTHING, own_gas=False), replace(OFFER, reward=1)) is None
+    assert refusal(NOTHING_FOR_NOTHING, replace(OFFER, asset=TOKEN, reward=1)) is None
+
+
 @given(st.integers(0, 2**64), st.integers(0, 2**64))
 def test_reason_does_not_change_with_the_price_of_gas(one: int, other: int) -> None:
     limits = Limits(minimum_reward=10**30, max_fee_per_gas=1)

@@ -1,4 +1,4 @@
-"""What becomes of a transaction that is in no block."""
+"""What becomes of a transaction that has no receipt."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.protocol.pending import Pending, Step, decide_pending
+from processor.protocol.pending import PATIENCE, Fate, Pending, Step, Used, decide_pending, decide_used
 
 STUCK_AFTER = 90.0
-FRESH = Pending(nonce_used=False, known=True, refused=False, cancels=False, holds_up=False, age=10)
-ANY = st.builds(Pending, *[st.booleans()] * 5, age=st.floats(-1e6, 1e6))
+FRESH = Pending(known=True, refused=False, cancels=False, age=10)
+ANY = st.builds(Pending, *[st.booleans()] * 3, age=st.floats(-1e6, 1e6))
+CONFIRMATIONS = 64
+USED = Used(other=False, depth=CONFIRMATIONS, seconds=PATIENCE)
 
 
 def step(pending: Pending) -> Step:
@@ -38,20 +40,9 @@ def test_a_transaction_that_the_node_lost_is_sent_again() -> None:
     assert step(replace(FRESH, known=False)) is Step.SEND_AGAIN
 
 
-def test_a_lost_transaction_that_is_of_no_use_any_more_is_given_up() -> None:
-    assert step(replace(FRESH, known=False, refused=True)) is Step.GIVE_UP
-    assert step(replace(FRESH, known=False, cancels=True)) is Step.GIVE_UP
-
-
-def test_a_lost_transaction_that_holds_up_others_leaves_no_gap() -> None:
-    lost = replace(FRESH, known=False, holds_up=True)
-    assert step(replace(lost, refused=True)) is Step.CANCEL
-    assert step(replace(lost, cancels=True)) is Step.SEND_AGAIN
-
-
-@given(ANY)
-def test_nothing_is_sent_under_a_nonce_that_is_used(pending: Pending) -> None:
-    assert step(replace(pending, nonce_used=True)) is Step.GIVE_UP
+def test_a_lost_transaction_that_is_of_no_use_any_more_has_its_nonce_used_for_nothing() -> None:
+    assert step(replace(FRESH, known=False, refused=True)) is Step.CANCEL
+    assert step(replace(FRESH, known=False, cancels=True)) is Step.SEND_AGAIN
 
 
 @given(ANY)
@@ -60,6 +51,11 @@ def test_what_the_contract_would_refuse_is_never_sent_again_as_it_is(pending: Pe
     assert refused not in (Step.SEND_AGAIN, Step.OUTBID)
 
 
-@given(ANY)
-def test_what_a_node_has_on_its_way_is_never_forgotten(pending: Pending) -> None:
-    assert step(replace(pending, known=True, nonce_used=False)) is not Step.GIVE_UP
+def test_what_another_transaction_excludes_is_known_at_once() -> None:
+    assert decide_used(Used(other=True, depth=0, seconds=0), CONFIRMATIONS) is Fate.OTHER
+
+
+@given(st.integers(-5, 500), st.floats(0, 1e6))
+def test_without_proof_it_is_awaited_and_then_unknown_and_never_said_to_be_lost(depth: int, seconds: float) -> None:
+    fate = decide_used(replace(USED, depth=depth, seconds=seconds), CONFIRMATIONS)
+    assert fate is (Fate.UNKNOWN if depth >= CONFIRMATIONS and seconds >= PATIENCE else Fate.AWAITED)

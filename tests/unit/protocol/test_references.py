@@ -68,16 +68,18 @@ def test_a_report_names_its_model_its_state_its_updates_and_the_lists_of_abandon
     }
 
 
-def test_an_update_that_was_never_opened_may_be_anybodys() -> None:
+def test_an_update_that_was_never_opened_is_junk_and_one_that_nobody_served_was_never_kept() -> None:
     for reason in REASONS:
         lines = (replace(REPORT.updates[0], reason=reason), REPORT.updates[1])
         found = named(of_report(replace(REPORT, updates=lines)))
-        never = reason in ("unavailable", "sealed_wrong", "too_large")
-        assert found.get(Role.UNOPENED, set()) == ({FIRST} if never else set()), reason
+        role = {"unavailable": Role.MISSING, "sealed_wrong": Role.JUNK, "too_large": Role.JUNK}.get(reason, Role.UPDATE)
+        assert FIRST in found[role], reason
+        others = {Role.MISSING, Role.JUNK, Role.UPDATE} - {role}
+        assert not any(FIRST in found.get(other, set()) for other in others), reason
 
 
 def test_plans_states_and_validation_data_may_be_another_federations() -> None:
-    assert not OWN & {Role.PLAN, Role.STATE, Role.VALIDATION, Role.UNOPENED}
+    assert not OWN & {Role.PLAN, Role.STATE, Role.VALIDATION, Role.JUNK, Role.MISSING}
 
 
 def test_a_plan_names_its_validation_data_where_that_is_published() -> None:

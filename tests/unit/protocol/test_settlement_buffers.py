@@ -66,7 +66,7 @@ def settled(
         write_update(plain, round.update_header(client, count), PARAMETERS, base | changed, FISHER)
         seal_file(plain, sealed, KEYS.public)
         submitted.append(Submitted(client, library.storage.put(sealed), 1_000))
-    with settle(round, submitted, KEYS.secret, FIRST_STATE, library, folder / "work") as settlement:
+    with settle(round, submitted, KEYS.secret, FIRST_STATE, None, library, folder / "work") as settlement:
         yield settlement
 
 

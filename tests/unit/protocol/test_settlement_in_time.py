@@ -56,7 +56,7 @@ def settled(
     base: Cid, lines: Sequence[Submitted], storage: Storage, work: Path, **limits: Any
 ) -> AbstractContextManager[Settlement]:
     round = OpenedRound(IDENTITY, replace(OPENING, base_model=base), PLAN)
-    return settle(round, lines, KEYS.secret, FIRST_STATE, Library(storage), work, **limits)
+    return settle(round, lines, KEYS.secret, FIRST_STATE, None, Library(storage), work, **limits)
 
 
 def submitted(*updates: bytes) -> list[Submitted]:

@@ -70,7 +70,7 @@ def reasons(folder: Path, plan: Plan, version: int, deltas: dict[str, Array] = P
         write_tensors(folder / "plain", tensors, header)
         seal_file(folder / "plain", folder / "sealed", KEYS.public)
         submitted.append(Submitted(client, library.storage.put(folder / "sealed"), 1_000))
-    with settle(round, submitted, KEYS.secret, FIRST_STATE, library, folder / "work") as settlement:
+    with settle(round, submitted, KEYS.secret, FIRST_STATE, None, library, folder / "work") as settlement:
         return [update.reason for update in settlement.updates]
 
 

@@ -39,6 +39,7 @@ class Server:
     asked: list[int] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     port: int = 0
+    host: str = "127.0.0.1"
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -51,7 +52,7 @@ class Server:
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server = ThreadingHTTPServer((self.host, 0), _handler(self))
         server.daemon_threads = True
         self.port = server.server_port
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()

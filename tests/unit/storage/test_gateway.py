@@ -113,7 +113,11 @@ def test_what_is_secret_in_its_address_is_never_shown() -> None:
     assert not any(secret in shown for secret in ("user", "word", "token", "also"))
 
 
-@pytest.mark.parametrize("address", ["", "ipfs.example", "ftp://ipfs.example", "http://", "/ip4/127.0.0.1/tcp/8080"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "ipfs.example", "ftp://ipfs.example", "http://", "/ip4/127.0.0.1/tcp/8080"]
+    + ["http://[", "http://host:port", "http://host:99999", "http://host:0"],
+)
 def test_what_is_no_gateway_address_is_a_configuration_error(address: str) -> None:
     with pytest.raises(ConfigurationError, match="https://ipfs.example"):
         GatewayStorage(address, timeout=1)

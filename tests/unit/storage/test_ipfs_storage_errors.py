@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,7 @@ from processor.errors import (
     IntegrityError,
     StorageError,
 )
-from processor.storage import IpfsStorage, get_bytes, put_bytes
+from processor.storage import IpfsStorage, get_bytes, ipfs, put_bytes
 
 DATA = b"model" * 1000
 CID = cid_of(DATA)
@@ -154,6 +155,25 @@ def test_a_directory_is_no_artifact(node: Node) -> None:
 def test_a_node_that_gives_another_cid_is_not_believed(node: Node) -> None:
     with pytest.raises(IntegrityError, match=CID):
         put_bytes(node({"add": says({"Name": "artifact", "Hash": cid_of(b"other")})}), DATA)
+
+
+def test_a_file_may_leave_more_slowly_than_content_comes(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ipfs, "SLOWEST", 10**12)
+    path = tmp_path / "file"
+    path.write_bytes(DATA * 300)
+    cid = cid_of(path.read_bytes())
+
+    def slow(request: BaseHTTPRequestHandler) -> None:
+        for _ in range(6):  # longer than the time-out, and never silent for as long
+            time.sleep(0.2)
+            request.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        says({"Name": "file", "Hash": cid, "Size": "1"})(request)
+
+    storage = node({"add": slow})
+    storage.timeout = 1.0
+    assert storage.put(path) == cid
 
 
 def test_an_add_that_the_node_refuses_is_a_storage_error(node: Node) -> None:

@@ -8,7 +8,9 @@ CREATE TABLE intents (
     tx_hash TEXT,
     block INTEGER,
     block_hash TEXT,
-    final INTEGER NOT NULL DEFAULT 0
+    final INTEGER NOT NULL DEFAULT 0,
+    gas INTEGER,
+    most_fee INTEGER
 ) STRICT;
 CREATE TABLE broadcasts (
     tx_hash TEXT PRIMARY KEY,
@@ -17,7 +19,8 @@ CREATE TABLE broadcasts (
     priority_fee INTEGER NOT NULL,
     cancels INTEGER NOT NULL,
     sent_at INTEGER NOT NULL,
-    encrypted BLOB NOT NULL
+    encrypted BLOB NOT NULL,
+    gas_limit INTEGER
 ) STRICT;
 CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash TEXT NOT NULL) STRICT;
 CREATE TABLE updates (
@@ -51,3 +54,13 @@ CREATE TABLE secrets (
     encrypted BLOB NOT NULL,
     broadcast INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+CREATE TABLE seen_keys (round INTEGER NOT NULL, sealing_key BLOB NOT NULL, PRIMARY KEY (round, sealing_key)) STRICT;
+CREATE TABLE read_reports (
+    cid TEXT PRIMARY KEY,
+    round INTEGER NOT NULL,
+    plan TEXT NOT NULL,
+    stop TEXT,
+    before TEXT NOT NULL
+) STRICT;
+CREATE TABLE named_lists (cid TEXT PRIMARY KEY, round INTEGER NOT NULL, digest BLOB NOT NULL) STRICT;
