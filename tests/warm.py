@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -46,16 +46,24 @@ def server() -> ForkServerContext:
 
 
 def run(
-    arguments: Sequence[str], folder: Path, variables: Mapping[str, str], said: str = "", timeout: float = 120
+    arguments: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    said: str = "",
+    timeout: float = 120,
+    prepare: Callable[[], None] | None = None,
 ) -> Done:
-    """What `koinon ARGUMENTS` answers in `folder`, without a terminal, with this environment and this input.
+    """What `koinon ARGUMENTS` answers in `folder`, without a terminal, with this environment and this input. The
+    process runs `prepare` first.
 
     Raises TimeoutError where it has not ended after `timeout` seconds: it is killed then.
     """
     with tempfile.TemporaryDirectory() as streams:
         names = [Path(streams) / name for name in ("stdin", "stdout", "stderr")]
         names[0].write_text(said)
-        process = server().Process(target=become_koinon, args=(list(arguments), folder, dict(variables), names))
+        process = server().Process(
+            target=become_koinon, args=(list(arguments), folder, dict(variables), names, prepare)
+        )
         process.start()
         process.join(timeout)
         if process.exitcode is None:
@@ -65,7 +73,13 @@ def run(
         return Done(process.exitcode, names[1].read_text(), names[2].read_text())
 
 
-def become_koinon(arguments: list[str], folder: Path, variables: Mapping[str, str], streams: list[Path]) -> None:
+def become_koinon(
+    arguments: list[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    streams: list[Path],
+    prepare: Callable[[], None] | None = None,
+) -> None:
     """What the new process does."""
     os.setsid()
     os.chdir(folder)
@@ -79,6 +93,8 @@ def become_koinon(arguments: list[str], folder: Path, variables: Mapping[str, st
     from tests.warm_worker import keep_at_hand
 
     keep_at_hand()
+    if prepare is not None:
+        prepare()
     main()
 
 

@@ -37,12 +37,15 @@ class Scripts:
 
     def run(self, name: str, arguments: Mapping[str, str] | None = None) -> str:
         """What the script printed. Raises KoinonError with its last lines where it fails."""
-        pairs = [f"{key}={value}" for key, value in (arguments or {}).items()]
-        command = [sys.executable, "-m", "scripts", name, *pairs, "--network", NETWORK]
-        done = self.execute(command)
+        done = self.execute(self.command(name, arguments or {}))
         if done.returncode != 0:
             raise KoinonError(f"the script `{name}` failed: {(done.stderr or done.stdout).strip()[-2000:]}")
         return done.stdout
+
+    def command(self, name: str, arguments: Mapping[str, str]) -> list[str]:
+        """What runs a script, for `execute`."""
+        pairs = [f"{key}={value}" for key, value in arguments.items()]
+        return [sys.executable, "-m", "scripts", name, *pairs, "--network", NETWORK]
 
     def execute(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         """Runs a command with the environment that the scripts have."""

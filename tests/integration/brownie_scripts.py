@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,22 +11,9 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
-from processor.demo.scripts import NETWORK, Scripts
+from processor.demo.scripts import Scripts
 from tests.nodes import ChainNode
-
-_SEVERAL = f"""
-import contextlib, importlib, io, json, sys
-from brownie import network
-network.connect({NETWORK!r})
-for name, arguments in json.loads(sys.argv[1]):
-    refused = None
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        try:
-            importlib.import_module(f"scripts.{{name}}").main(*arguments)
-        except SystemExit as ended:
-            refused = str(ended)
-    print(json.dumps([said.getvalue(), refused]))
-"""
+from tests.warm_scripts import WarmScripts
 
 
 def rich_account(web3: Web3) -> LocalAccount:
@@ -44,18 +30,20 @@ def scripts_of(owner: LocalAccount, node: ChainNode, web3: Web3, folder: Path) -
     keystore, passphrase = folder / "keystore.json", folder / "passphrase"
     keystore.write_text(json.dumps(Account.encrypt(owner.key, "a passphrase", iterations=2)))
     passphrase.write_text("a passphrase\n")
-    return Scripts(
+    return WarmScripts(
         node.rpc_url, web3.eth.chain_id, keystore, passphrase, folder / "home", deployments=folder / "deployments"
     )
 
 
 def run_several(scripts: Scripts, runs: Sequence[tuple[str, Mapping[str, str]]]) -> list[tuple[str, str | None]]:
-    """What each script printed, and what it was refused with. One after the other as brownie runs them, in one process:
-    to start that costs most of what a script takes."""
-    told = [(name, [f"{key}={value}" for key, value in arguments.items()]) for name, arguments in runs]
-    done = scripts.execute([sys.executable, "-c", _SEVERAL, json.dumps(told)])
-    assert done.returncode == 0, done.stderr
-    return [tuple(json.loads(line)) for line in done.stdout.splitlines()[-len(runs) :]]
+    """What each script printed, and what it was refused with, one after the other."""
+    done = [scripts.execute(scripts.command(name, arguments)) for name, arguments in runs]
+    return [(each.stdout, _refusal(each.stderr) if each.returncode else None) for each in done]
+
+
+def _refusal(complained: str) -> str:
+    _, error, reason = complained.rpartition("ERROR: ")
+    return f"{error}{reason}".strip()
 
 
 def address_of(what: str, said: str) -> str:

@@ -15,8 +15,12 @@ import psutil
 from processor.demo.federation import ARTIFACTS, CHAIN_STATE
 from processor.demo.processes import environment, koinon
 from processor.types import ZERO_ADDRESS
+from tests import warm
 from tests.nodes import find_program, start_anvil
+from tests.quick_stage import set_quickly
+from tests.warm import Done
 
+PATIENCE = 600.0
 STAKE = 5 * 10**17
 ALL_TERMS = ("--token", "--stake", "0.5", "--admission", "voucher")
 
@@ -24,6 +28,11 @@ ALL_TERMS = ("--token", "--stake", "0.5", "--admission", "voucher")
 def run(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
     env = environment() if path is None else {**environment(), "PATH": path}
     return subprocess.run(koinon(*arguments), env=env, capture_output=True, text=True, check=False)
+
+
+def run_quickly(*arguments: str, folder: Path) -> Done:
+    """The same from an interpreter that has loaded what the demo needs, with wallets that cost nothing to unlock."""
+    return warm.run(arguments, folder, environment(), timeout=PATIENCE, prepare=set_quickly)
 
 
 def test_demo_keeps_what_an_audit_needs_long_after_its_nodes_are_gone(tmp_path: Path) -> None:
@@ -46,7 +55,8 @@ def test_demo_keeps_what_an_audit_needs_long_after_its_nodes_are_gone(tmp_path: 
 
 def test_demo_in_a_token_with_stakes_and_vouchers_holds_to_the_unit(tmp_path: Path) -> None:
     kept, page = tmp_path / "kept", tmp_path / "page.json"
-    demo = run("demo", "--clients", "2", "--rounds", "2", *ALL_TERMS, "--keep", str(kept), "--json", str(page))
+    asked = ("--clients", "2", "--rounds", "2", *ALL_TERMS, "--keep", str(kept), "--json", str(page))
+    demo = run_quickly("demo", *asked, folder=tmp_path)
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "a stake of 0.5 PLAY, admission by voucher" in demo.stdout
     assert "Everything holds." in demo.stdout
@@ -62,7 +72,8 @@ def test_demo_in_a_token_with_stakes_and_vouchers_holds_to_the_unit(tmp_path: Pa
 
 def test_demo_with_a_relay_pays_clients_that_never_held_a_coin(tmp_path: Path) -> None:
     kept, page = tmp_path / "kept", tmp_path / "page.json"
-    demo = run("demo", "--clients", "2", "--rounds", "2", "--relay", "--keep", str(kept), "--json", str(page))
+    asked = ("--clients", "2", "--rounds", "2", "--relay", "--keep", str(kept), "--json", str(page))
+    demo = run_quickly("demo", *asked, folder=tmp_path)
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "Everything holds." in demo.stdout
     result = json.loads(page.read_text())

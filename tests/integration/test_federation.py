@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import structlog
 
 from processor.daemons.kept import KeptRounds, rounds_folder
@@ -13,6 +14,8 @@ from processor.demo.stage import Stage, set_the_stage
 from tests.nodes import find_program, start_anvil, start_geth, start_kubo
 
 SETTINGS = DemoSettings(clients=3, rounds=2, seed=1)
+
+pytestmark = pytest.mark.usefixtures("quick_stage")
 
 
 def assert_everything_holds(stage: Stage) -> None:

@@ -6,24 +6,27 @@ import json
 import signal
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 
 from processor.artifacts.plan import Plan
 from processor.daemons.base import journal_path
 from processor.daemons.updates import saved_updates
 from processor.demo.play import join
-from processor.demo.processes import Party, start_daemon, write_config
+from processor.demo.processes import Party, write_config
 from processor.demo.settings import DemoSettings
 from processor.demo.stage import Stage, set_the_stage
 from processor.journal import Journal
 from processor.protocol.jobs.folder import jobs_folder
 from processor.protocol.jobs.kinds import CHECKPOINT
 from processor.types import Phase
+from tests.chaos.daemon import Daemon
 from tests.nodes import start_anvil
 
 PATIENCE = 180.0
@@ -31,6 +34,7 @@ LONG_TRAINING = 5000  # steps: some seconds
 ENDS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("quick_stage")
 def test_a_client_that_is_killed_and_stopped_again_and_again_goes_on_and_ends_with_exactly_one_update(
     tmp_path: Path,
 ) -> None:
@@ -39,19 +43,18 @@ def test_a_client_that_is_killed_and_stopped_again_and_again_goes_on_and_ends_wi
         victim, other = stage.clients
         kept = [0]
         with (
-            start_daemon(stage.organization, "organization", "run") as organization,
-            start_daemon(other, "client", "run"),
+            running(stage.organization, "organization") as organization,
+            running(other, "client"),
         ):
             for end in ENDS:
                 begun = trainings(victim)
-                with start_daemon(victim, "client", "run") as daemon:
+                with running(victim, "client") as daemon:
                     trained_further(stage, victim, begun, kept[-1])
-                    daemon.process.send_signal(end)
-                    assert daemon.process.wait(PATIENCE) == (0 if end is signal.SIGTERM else -end)
+                    daemon.signal(end)
+                    assert ended(daemon) == (0 if end is signal.SIGTERM else -end)
                 kept.append(metered(stage, victim))
-            with start_daemon(victim, "client", "run"):
-                until(lambda: organization.process.poll() is not None)
-        assert organization.process.returncode == 0
+            with running(victim, "client"):
+                assert ended(organization) == 0
 
         assert kept == sorted(set(kept)), "compute time is never lost"
         assert len(said(victim, "training")) == 1, "only the first began at the beginning"
@@ -61,6 +64,22 @@ def test_a_client_that_is_killed_and_stopped_again_and_again_goes_on_and_ends_wi
         after = resumed[ENDS.index(signal.SIGTERM)]
         assert stopped["reason"] == f"stopped at step {after} of {LONG_TRAINING}"
         ends_with_exactly_one_update(stage, victim, kept[-1])
+
+
+@contextmanager
+def running(party: Party, role: str) -> Iterator[Daemon]:
+    daemon = Daemon(party, role, rpc=[], ipfs=[], metrics=0)
+    daemon.start()
+    try:
+        yield daemon
+    finally:
+        daemon.terminate(PATIENCE)
+
+
+def ended(daemon: Daemon) -> int | None:
+    assert daemon.process is not None
+    daemon.process.join(PATIENCE)
+    return daemon.process.exitcode
 
 
 def long_round(folder: Path, rpc: str) -> Stage:
