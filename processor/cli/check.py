@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -32,6 +33,7 @@ from processor.cli.connections import address_of, chain_of, federation_of, stora
 from processor.cli.daemon import logger
 from processor.cli.join import agreement_on, current_plan
 from processor.cli.options import AsJson, Config, Ipfs, Rpc, Store
+from processor.cli.refused import refused_of_round
 from processor.cli.writable import hindrance
 from processor.config import (
     ClientSettings,
@@ -46,7 +48,7 @@ from processor.errors import ChainError, ConfigurationError, DatasetError, Keyst
 from processor.observability import shown
 from processor.protocol.consent import Agreement
 from processor.protocol.funds import CLIENT_GAS, ORGANIZATION_GAS
-from processor.protocol.limits import SUBMIT_GAS, ModelSize, artifact_bytes
+from processor.protocol.limits import SUBMIT_GAS, Limits, ModelSize, artifact_bytes, refusals, work_of
 from processor.protocol.rewards import SCALE, guaranteed_rate, least_pool_under, selected_under
 from processor.storage import GatewayStorage, IpfsStorage, LocalStorage, get_bytes, put_bytes
 from processor.storage.library import Library
@@ -141,6 +143,7 @@ class _Checks:
         if isinstance(self._settings, ClientSettings):
             if self._settings.device == "cuda":
                 yield "device", partial(self._device, self._settings.device)
+            yield "limits", partial(self._limits, self._settings)
             yield "consent", self._consent
         yield "disk", self._state_folder
         yield "disk", lambda: self._disk(Path(tempfile.gettempdir()))
@@ -218,6 +221,18 @@ class _Checks:
             return task_of(self._plan)
         except ConfigurationError:
             raise _NotKnown("the plan's task is not known") from None
+
+    @cached_property
+    def _data_file(self) -> Path:
+        settings = self._settings
+        return settings.data if isinstance(settings, ClientSettings) else settings.validation
+
+    @cached_property
+    def _samples(self) -> int:
+        """How many samples the party's own data has. Raises DatasetError where it is not of the plan's task."""
+        from processor.worker.jobs.reading import own_data
+
+        return len(own_data(self._task, self._data_file))
 
     @cached_property
     def _size(self) -> ModelSize:
@@ -377,8 +392,7 @@ class _Checks:
         return ok("model", f"{plan.model.name} builds: {self._size.parameters:,} parameters")
 
     def _data(self) -> Result:
-        settings = self._settings
-        path = settings.data if isinstance(settings, ClientSettings) else settings.validation
+        path = self._data_file
         try:
             task = self._task
         except _NotKnown as missing:
@@ -389,9 +403,7 @@ class _Checks:
                 raise DatasetError(f"there is no data to read at {path}: {reason(error)}") from None
             return warning("data", f"{path} can be read; whether it fits is not known, since {missing}")
 
-        from processor.worker.jobs.reading import own_data
-
-        count = len(own_data(task, path))
+        count = self._samples
         return ok("data", f"{path} holds {count:,} {noun(count, 'sample')} of the task {task.name}")
 
     def _device(self, setting: str) -> Result:
@@ -399,6 +411,21 @@ class _Checks:
 
         device_of(setting)
         return ok("device", f"torch finds a GPU, as device = {setting} asks for")
+
+    def _limits(self, settings: ClientSettings) -> Result:
+        """Whether the client's own configuration lets it take part."""
+        plan, task = self._plan, self._task
+        try:
+            size = self._size
+        except ConfigurationError:
+            raise _NotKnown("the plan's model cannot be built") from None
+        try:
+            samples = self._samples
+        except DatasetError:
+            samples = 1
+        work = work_of(plan, size, task.example_bytes, math.prod(task.answer(1)), samples)
+        offered = refused_of_round(self._federation, self._view, settings, self._agreement.plan_cid)
+        return checks.limits(list(refusals(Limits.of(settings), work)), list(offered))
 
     def _consent(self) -> Result:
         """Reads a copy: what is damaged is left for the daemon to say."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from processor.chain.amounts import format_ether
 from processor.chain.asset import Asset
+from processor.cli.refused import first_of
 from processor.protocol.funds import funds_needed, low_balance
 from processor.words import counted
 
@@ -143,6 +144,16 @@ def wage(asset: Asset, reward: int, gas: int) -> Result | None:
         f"{asset.format(gas)} now: clients skip it unless they accept unpaid rounds. Raise round.reward_rate_cap, and "
         "round.reward with it",
     )
+
+
+def limits(of_plan: Sequence[str], of_round: Sequence[str]) -> Result:
+    """What a client's own configuration refuses: of the federation's plan, which is every round of it, and of what its
+    latest round offers, which the next may not."""
+    if of_plan:
+        return failed("limits", f"your daemon would refuse every round of the plan: {first_of([*of_plan, *of_round])}")
+    if of_round:
+        return warning("limits", f"your daemon would refuse a round such as the latest: {first_of(of_round)}")
+    return ok("limits", "your configuration refuses nothing of the federation's plan")
 
 
 def disk(check: str, place: str, free: int, artifact: int) -> Result:

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from processor.artifacts.plan import PLAN, Plan
+from processor.artifacts.plan import PLAN
 from processor.chain.amounts import format_units
 from processor.chain.contracts import to_address
 from processor.chain.federation import Federation
-from processor.chain.fees import gas_price
-from processor.chain.posts import PLAN as ANNOUNCED
-from processor.chain.posts import Posts
-from processor.chain.snapshot import Snapshots
+from processor.cli.announced import announced_plan
 from processor.cli.asking import confirm
 from processor.cli.connections import address_of, federation_of, storage_of
 from processor.cli.daemon import logger
 from processor.cli.options import AsJson, Config, Ipfs, Rpc, Store, asset_as_json, print_json
+from processor.cli.refused import refused_by
 from processor.config import RATE_DECIMALS, ClientSettings, load_client
 from processor.daemons.consents import agree, agreed
-from processor.daemons.plan_news import LOOK_BACK, announced_by_organization
 from processor.errors import ChainError, ConfigurationError, KoinonError
 from processor.protocol.consent import Agreement, in_words
 from processor.protocol.current_plan import UNKNOWN, plan_of_model
-from processor.protocol.decide import asset_refusal
-from processor.protocol.limits import Limits, ModelSize, artifact_bytes, offer_of, refusals, work_of
+from processor.protocol.limits import ModelSize, artifact_bytes, offer_of
 from processor.storage.library import Library
 from processor.types import Block, Cid, Phase, RoundView
-
-if TYPE_CHECKING:
-    from processor.worker.jobs.inspecting import Facts
 
 WIDTH = 100
 
@@ -93,7 +85,7 @@ def join(
 
     facts = inspect(agreement.plan, settings.data)
     size = ModelSize.of(facts.layout)
-    reasons = list(_refusals(reader, view, settings, agreement.plan, size, facts))
+    reasons = list(refused_by(reader, view, settings, agreement, facts))
     if as_json:
         print_json(
             {"digest": digest, "agreed": storing or digest in known, **_facts(reader, agreement, view, size, reasons)}
@@ -114,10 +106,8 @@ def join(
 
 def _announced(federation: Federation, view: RoundView | None, block: Block) -> Cid | None:
     """The plan of rounds to come, where the organization announced one and the node has its logs."""
-    since = max(0 if view is None else view.opened_at, block.timestamp - LOOK_BACK)
     try:
-        posts = Posts(federation, ANNOUNCED).read(since, block)
-        coming = announced_by_organization(posts, Snapshots(federation).at(block))
+        coming = announced_plan(federation, view, block)
     except ChainError:
         return None
     return None if view is not None and coming == view.plan else coming
@@ -166,21 +156,6 @@ def current_plan(
 def agreement_on(federation: Federation, library: Library, plan: Cid) -> Agreement:
     content = library.read(PLAN, plan)
     return Agreement(federation.chain_id, federation.address, plan, content, federation.terms())
-
-
-def _refusals(
-    federation: Federation, view: RoundView | None, settings: ClientSettings, plan: Plan, size: ModelSize, facts: Facts
-) -> Iterator[str]:
-    """Why the daemon would refuse a round of this plan all the same, by its own configuration."""
-    limits, asset = Limits.of(settings), federation.asset()
-    if refused := asset_refusal(federation.terms(), settings.asset):
-        yield refused
-    if view is not None:
-        yield from refusals(limits, offer_of(view, asset, gas_price(federation.web3)))
-    if facts.data_problem is not None:
-        yield facts.data_problem
-    samples = 1 if facts.data is None else len(facts.data)
-    yield from refusals(limits, work_of(plan, size, facts.example_bytes, facts.outputs, samples))
 
 
 def _show(

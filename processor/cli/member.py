@@ -14,7 +14,7 @@ from processor.chain.transactions import Receipt
 from processor.chain.vouchers import Voucher, load_voucher
 from processor.cli.connections import Party, party_of
 from processor.cli.daemon import journal_of
-from processor.cli.fitting import require_fitting_data
+from processor.cli.fitting import look_before_entry
 from processor.cli.options import AsJson, Config, Rpc, Yes, asset_as_json, print_json
 from processor.cli.proposal import DryRun, Manner, Proposal, Step, carry_out_as, with_approval
 from processor.cli.relayed import decline_by_relay, leave_by_relay, register_by_relay
@@ -43,18 +43,18 @@ def register(
     party = party_of(settings)
     federation, asset, terms = party.federation, party.federation.asset(), party.federation.terms()
     voucher_found, manner = _voucher_of(settings, party), Manner(yes, dry_run, as_json)
-    require_fitting_data(federation, {"rpc": rpc, "voucher": voucher}, config)
-    if not terms.stake and register_by_relay(party, settings, voucher_found, manner):  # nobody stakes for another
-        return
+    refused = look_before_entry(federation, {"rpc": rpc, "voucher": voucher}, config)
+    if not terms.stake and register_by_relay(party, settings, voucher_found, manner, refused):
+        return  # nobody stakes for another
     call = federation.register() if voucher_found is None else federation.register_with_voucher(voucher_found)
     steps = with_approval(federation, party.address, terms.stake, "registered", call)
-    note = ""
+    notes = [refused] if refused else []
     if terms.stake:
-        note = (
+        notes.append(
             f"The stake of {asset.format(terms.stake)} comes back when you leave, less what was slashed: a round "
             f"slashes at most {terms.max_slash_rate / 100:g} % of it, and only where it rejects or lowers your update."
         )
-    receipts = _carry_out(party, steps, manner, note)
+    receipts = _carry_out(party, steps, manner, "\n".join(notes))
     if receipts is None:
         return
     if as_json:

@@ -15,9 +15,11 @@ import typer
 from processor.artifacts.plan import PLAN, Plan
 from processor.chain.federation import Federation
 from processor.cid import cid_of
+from processor.cli.announced import announced_plan
 from processor.cli.connections import federation_of, storage_of
 from processor.cli.options import AsJson, Config, Ipfs, Rpc, Store, print_json
 from processor.config import OrganizationSettings, load_organization
+from processor.errors import ChainError
 from processor.protocol.audit.plans import differences
 from processor.protocol.consent import Agreement, in_words
 from processor.protocol.current_plan import plan_of_model
@@ -105,6 +107,14 @@ class _Plans:
             cid = None if model is None else plan_of_model(self.library, model)
         return None if cid is None else self._agreement(cid, self.library.read(PLAN, cid))
 
+    @cached_property
+    def announced(self) -> bool | None:
+        """Whether the plan of the configuration is announced; None where the node gives no logs."""
+        try:
+            return announced_plan(self.federation, self.view, self.federation.block()) == self.own.plan_cid
+        except ChainError:
+            return None
+
     def words(self, agreement: Agreement) -> list[str]:
         """Raises ConfigurationError for a plan that cannot be carried out."""
         return in_words(agreement, self.federation.asset(), self.view, _size(agreement.plan)).splitlines()
@@ -118,10 +128,18 @@ class _Plans:
             )
         if before.plan_cid == self.own.plan_cid:
             return "It is the plan that the federation has now: whoever agreed to it is not asked again."
+        now, notice = f"The federation has the plan {before.plan_cid} now.", counted(settings.plan_notice, "second")
+        announced = self.announced
+        if announced:
+            return (
+                f"{now} The other is announced, and every client asked to agree. A round opens under it once all of "
+                f"them have, or {notice} after it was announced (organization.plan_notice)."
+            )
+        unless = ", unless it did so before, which this node's logs do not tell" if announced is None else ""
         return (
-            f"The federation has the plan {before.plan_cid} now. The daemon, once it is started with this "
-            "configuration, announces the other and asks every client to agree. A round opens under it once all of "
-            f"them have, or {counted(settings.plan_notice, 'second')} after that (organization.plan_notice)."
+            f"{now} The daemon, once it is started with this configuration, announces the other and asks every client "
+            f"to agree{unless}. A round opens under it once all of them have, or {notice} after that "
+            "(organization.plan_notice)."
         )
 
     def facts(self) -> dict[str, Any]:

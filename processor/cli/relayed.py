@@ -34,13 +34,16 @@ def relayed_of(
     return Relayed(Handover(account, *identity, settings.state, settings.relays, logger(), stop=stop), federation)
 
 
-def register_by_relay(party: Party, settings: MemberSettings, voucher: Voucher | None, manner: Manner) -> bool:
-    """Hands the registration over where the wallet cannot pay and relays are named; False for whoever pays itself."""
+def register_by_relay(
+    party: Party, settings: MemberSettings, voucher: Voucher | None, manner: Manner, note: str
+) -> bool:
+    """Hands the registration over where the wallet cannot pay and relays are named; False for whoever pays itself.
+    `note` is said before anything is asked."""
 
     def sign_and_hand_over(handover: Handover, view: RoundView, now: int) -> Receipt | None:
         return handover.hand_over_call(handover.sign_registration(view, now, voucher))
 
-    return _by_relay(party, settings, "register", manner, sign_and_hand_over)
+    return _by_relay(party, settings, "register", manner, sign_and_hand_over, note)
 
 
 def leave_by_relay(party: Party, settings: MemberSettings, to: Address, manner: Manner) -> bool:
@@ -73,6 +76,7 @@ def _by_relay(
     wish: str,
     manner: Manner,
     sign_and_hand_over: Callable[[Handover, RoundView, int], Receipt | None],
+    note: str = "",
 ) -> bool:
     federation = party.federation
     block = federation.block()
@@ -80,6 +84,8 @@ def _by_relay(
         return False
     relays = ", ".join(shown(relay) for relay in settings.relays)
     said = f"{party.address} has no coins for a transaction. It is going to sign that it wants to {wish}, for {relays}"
+    if note:
+        said += f"\n{note}"
     print(said, file=sys.stdout if manner.dry_run else sys.stderr, flush=True)
     if manner.dry_run:
         return True

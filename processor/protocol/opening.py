@@ -64,8 +64,9 @@ def pause_left(last: Fruitless, now: int) -> str | None:
         return None
     rounds = "the round before ended" if last.rounds == 1 else f"the {last.rounds} rounds before ended"
     return (
-        f"{rounds} without an update: the next opens at {in_utc(until)} (organization.longest_pause bounds the pause), "
-        f"or once {counted(last.needed, 'member')} agreed to its plan, with `koinon client join`"
+        f"{rounds} without an update, for reasons that the clients' logs give, and `koinon check` where they run it: "
+        f"the next opens at {in_utc(until)} (organization.longest_pause bounds the pause), or sooner, once another "
+        f"member agrees to its plan with `koinon client join`, {counted(last.needed, 'member')} in all"
     )
 
 

@@ -297,7 +297,14 @@ def test_what_clients_will_be_asked_is_shown_before_they_are(town: LocalFederati
     }
     assert "optimizer.learning_rate: 0.4 becomes 0.2" in difference.stdout
     assert "once all of them have, or 3600 seconds after that" in " ".join(difference.stdout.split())
+    assert "once it is started with this configuration" in " ".join(difference.stdout.split())
     assert town.federation.round_view().plan == before and posts(town, PLAN) == (), "nothing was sent"
+
+    assert town.organization.cycle() == Announce(plan)
+    (told_already,) = together(["organization", "plan", "diff", "--config", config], folder=folder)
+    said = " ".join(told_already.stdout.split())
+    assert "The other is announced" in said and "3600 seconds after it was announced" in said
+    assert "once it is started" not in said
 
     config = configured(town, rpc)
     (same,) = together(["organization", "plan", "diff", "--config", config], folder=folder)

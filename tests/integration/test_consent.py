@@ -202,6 +202,18 @@ def test_join_says_what_the_clients_own_configuration_would_refuse(joining: Join
     assert "As it is configured, your daemon would refuse a round of it" in shown and "client.max_parameters" in shown
 
 
+def test_a_plan_that_is_announced_is_not_judged_by_what_the_latest_round_pays(joining: Joining) -> None:
+    played = joining.played
+    played.open_round()
+    now = played.agreement().plan_cid
+    joining.configure(accept_public_updates=False, minimum_reward=str(1000 * ETHER))
+    played.organization.plan = changed(played.organization.plan)
+    announced = played.agreement().plan_cid
+    (refusal,) = joining.facts("--plan", announced)["refusals"]
+    assert "accept_public_updates" in refusal
+    assert len(joining.facts("--plan", now)["refusals"]) == 2
+
+
 def test_federation_is_the_one_of_the_configuration_or_fills_it_in(joining: Joining) -> None:
     joining.played.open_round()
     other = fails(*joining.command(federation=NOBODY), folder=joining.folder)

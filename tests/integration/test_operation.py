@@ -178,7 +178,7 @@ def test_a_check_of_a_client_leaves_open_what_the_organization_has_not_published
     status, said = checked(world.client.config, world.folder)
     assert status == 0
     found = statuses(said)
-    assert found["plan"] == {"warning"} and found["model"] == found["consent"] == {"skipped"}
+    assert found["plan"] == {"warning"} and found["model"] == found["limits"] == found["consent"] == {"skipped"}
     assert {found[name] == {"ok"} for name in ("node", "contract", "store", "key", "balance", "asset")} == {True}
     text = succeeds("check", "--config", world.client.config, folder=world.folder)
     assert len(text.splitlines()) == sum(map(len, said.values()))
@@ -202,7 +202,18 @@ def test_a_check_goes_through_the_plan_once_there_is_one_and_asks_for_consent(wo
         folder=world.folder,
     )
     status, said = checked(world.client.config, world.folder)
-    assert (status, statuses(said)["consent"]) == (0, {"ok"})
+    assert (status, statuses(said)["consent"], statuses(said)["limits"]) == (0, {"ok"}, {"ok"})
+
+
+def test_a_check_says_which_of_the_clients_own_settings_refuse_the_rounds(world: World) -> None:
+    succeeds("client", "run", "--once", "--config", world.client.config, folder=world.folder)  # registers
+    succeeds("organization", "run", "--once", "--config", world.organization.config, folder=world.folder)
+    status, said = checked(world.changed(world.client, client={"accept_public_updates": None}), world.folder)
+    ((found, words),) = said["limits"]
+    assert status == 1 and found == "failed" and "set accept_public_updates = true" in words
+    _, said = checked(world.changed(world.client, client={"minimum_reward": str(10**21)}), world.folder)
+    ((found, words),) = said["limits"]
+    assert found == "warning" and "minimum_reward of 1000 ETH" in words
 
 
 def test_a_check_names_everything_that_is_broken_at_once(world: World) -> None:

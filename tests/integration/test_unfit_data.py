@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from eth_account import Account
 from structlog.testing import capture_logs
 from web3.types import RPCEndpoint
 
@@ -20,7 +21,7 @@ from processor.daemons.client import ClientDaemon
 from processor.daemons.consents import consent_path
 from processor.errors import DatasetError
 from processor.protocol.decide import Register, Stop, Wait, Working
-from tests.integration.command_line import FAST, PASSPHRASE, all_fail, write
+from tests.integration.command_line import FAST, PASSPHRASE, all_fail, together, write
 from tests.integration.local_federation import LocalFederation
 from tests.nodes import start_anvil
 
@@ -157,6 +158,33 @@ def test_the_command_to_register_looks_at_the_data_first(town: LocalFederation, 
     cats, dogs = all_fail(*commands, folder=tmp_path)
     assert "not an .npz file" in cats and "Nothing was sent" in cats
     assert "there is no data at" in dogs and "Nothing was sent" in dogs
+
+
+def test_the_command_to_register_says_first_that_the_clients_own_settings_refuse_the_rounds(
+    town: LocalFederation, rpc: str, tmp_path: Path
+) -> None:
+    commands = []
+    for name, key, changes in (
+        ("refusing", town.accounts[2].key, {}),
+        ("accepting", town.accounts[2].key, {"accept_public_updates": True}),
+        ("poor", Account.create().key, {"relays": ["http://127.0.0.1:1"]}),
+    ):
+        keystore.import_key(tmp_path / name, key.hex(), PASSPHRASE, iterations=FAST)
+        client = {
+            "federation": town.federation.address,
+            "wallet": str(keystore.list_wallets(tmp_path / name)[0].path),
+            "state": str(tmp_path / "state"),
+            "data": str(town.folder / "data-1.npz"),
+        }
+        settings = {"network": {"rpc": rpc, "store": str(town.folder / "store")}, "client": {**client, **changes}}
+        config = write(tmp_path / f"{name}.toml", settings)
+        commands.append(["client", "register", "--config", str(config), "--dry-run"])
+    refusing, accepting, poor = (each.stdout for each in together(*commands, folder=tmp_path))
+    for said in (refusing, poor):
+        assert "your daemon would refuse a round of this federation" in said
+        assert "set accept_public_updates = true" in said
+    assert "register" in accepting and "refuse" not in accepting
+    assert "is going to sign" in poor
 
 
 def test_a_federation_that_has_finished_is_said_once_with_what_remains_to_do(

@@ -18,6 +18,7 @@ from processor.cli.checks import (
     clock,
     disk,
     key,
+    limits,
     pool,
     wage,
 )
@@ -110,6 +111,19 @@ def test_a_pool_that_no_round_opens_with_fails_with_what_is_missing() -> None:
     assert result.status is Status.FAILED
     assert "for 3 selected clients the federation's max_spread of 2 asks for 12.5 GOLD" in result.words
     assert "raise round.reward by 2.5 GOLD, fund the federation" in result.words
+
+
+def test_limits_that_refuse_the_plan_fail_with_the_first_reason_and_where_the_others_are() -> None:
+    result = limits(["it is public"], [])
+    assert result.status is Status.FAILED and result.words.endswith("every round of the plan: it is public")
+    result = limits(["it is public", "it is large"], ["it pays little"])
+    assert result.status is Status.FAILED and "it is public (and 2 more reasons: `koinon client join" in result.words
+
+
+def test_limits_that_refuse_what_the_latest_round_pays_are_warned_of_since_the_next_may_pay_more() -> None:
+    result = limits([], ["it pays little"])
+    assert result.status is Status.WARNING and "such as the latest: it pays little" in result.words
+    assert limits([], []).status is Status.OK
 
 
 def test_an_empty_pool_is_allowed_and_warned_of() -> None:

@@ -35,6 +35,7 @@ def test_nobody_is_waited_for_before_the_plan_is_announced() -> None:
 def test_a_round_without_an_update_is_followed_by_a_pause_that_is_said() -> None:
     said = pause_left(EMPTY, now=1_059)
     assert said is not None and "the round before ended without an update" in said and "koinon client join" in said
+    assert "`koinon check`" in said and "once another member agrees" in said and "3 members in all" in said
     assert "1970-01-01 00:17:40 UTC" in said
     assert pause_left(EMPTY, now=1_060) is None
     assert "the 4 rounds before" in (pause_left(replace(EMPTY, rounds=4), now=1_060) or "")
